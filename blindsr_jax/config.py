@@ -1,0 +1,258 @@
+"""Every setting of a run, with its default, unit and consequence; and ``validate``, which refuses what cannot work.
+
+A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked: a
+mistyped field is an error that names the nearest one. Nothing below ``main``, ``cli`` and ``training.loop`` sees a
+config object: all other code takes plain arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import typing
+
+from ml_collections import ConfigDict
+
+from blindsr_jax.errors import ConfigError
+
+# Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
+SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
+# Kernel size of setting 2 (anisotropic kernels) by scale.
+SETTING2_SIZE = {2: 11, 3: 21, 4: 31}
+
+DATA_SOURCES = ("sample", "folder", "div2k")
+DOWNSAMPLERS = ("bicubic", "s_fold")
+KERNEL_KINDS = ("isotropic", "anisotropic")
+
+
+def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
+    """The paper's recipe of a model in setting 1.
+
+    Args:
+      model: ``danv1``, ``danv2`` or ``dan_lite`` (a small DANv1 for CPUs).
+      scale: 2, 3 or 4.
+
+    Returns:
+      A locked ConfigDict.
+    """
+    if model not in _MODEL_SECTIONS:
+        raise ConfigError(f"there is no model {model!r}; known are {', '.join(_MODEL_SECTIONS)}")
+    config = ConfigDict(
+        {
+            "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
+            "steps": 400_000,  # updates of the parameters, in all: a resumed run stops at the same step
+            "model": _MODEL_SECTIONS[model]() | {"scale": scale},
+            "degradation": _degradation(scale),
+            "data": _data(),
+            "optimizer": _optimizer(),
+            "checkpoint": {
+                "every": 2_000,  # steps between checkpoints; at most this much is lost to a crash
+                "keep": 2,  # the newest ones kept, besides the best by validation PSNR
+            },
+            "validation": _validation(),
+            "log_every": 100,  # steps between lines of the log and points in TensorBoard
+            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
+        }
+    )
+    return config.lock()
+
+
+def setting2(config: ConfigDict) -> ConfigDict:
+    """Turns a config to DAN's setting 2: rotated Gaussians with multiplicative noise. Changes and returns it."""
+    scale = config.model.scale
+    if scale not in SETTING2_SIZE:
+        raise ConfigError(f"setting 2 is defined for scales {', '.join(map(str, SETTING2_SIZE))}, not {scale}")
+    config.degradation.kernel = "anisotropic"
+    config.degradation.sigma = (0.6, 5.0)
+    config.model.kernel_size = SETTING2_SIZE[scale]
+    config.model.code_length = 15 if scale == 4 else 10
+    return config
+
+
+def _danv1() -> dict[str, typing.Any]:
+    return {
+        "name": "danv1",
+        "kernel_size": 21,  # K: side of the blur kernel in HR pixels, odd
+        "code_length": 10,  # L: principal components that stand for a kernel
+        "iterations": 4,  # T: unfolded steps in training; may be changed when restoring
+        "features": 64,  # channels of the Restorer
+        "blocks": 40,  # conditional residual blocks of the Restorer
+        "upsampler": "stages",  # "stages": as published; "single": one sub-pixel convolution, far cheaper
+        "skip": "none",  # interpolation added to the output: "none" as published, "nearest" or "bicubic"
+        "estimator_features": 32,
+        "estimator_blocks": 5,
+        "supervise": "last",  # "last": loss on step T alone, as published; "all": on every step, costs T gradients
+    }
+
+
+def _danv2() -> dict[str, typing.Any]:
+    return {
+        "name": "danv2",
+        "kernel_size": 21,
+        "code_length": 10,
+        "iterations": 4,
+        "features": 64,
+        "groups": 5,  # dual-path groups of the Restorer
+        "blocks": 10,  # dual-path blocks in each group
+        "estimator_features": 32,
+        "estimator_blocks": 5,
+        "supervise": "last",
+    }
+
+
+def _dan_lite() -> dict[str, typing.Any]:
+    """DANv1 that a CPU trains in minutes: 0.30 M parameters."""
+    small = {"features": 32, "blocks": 8, "upsampler": "single", "skip": "nearest"}
+    return _danv1() | small | {"estimator_features": 16, "estimator_blocks": 3}
+
+
+_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dan_lite": _dan_lite}
+
+
+def _degradation(scale: int) -> dict[str, typing.Any]:
+    return {
+        "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
+        "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
+        "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
+        "isotropic_rate": 0.0,  # anisotropic only: share of kernels that are round all the same
+        "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
+        "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
+        "round_8bit": True,  # round LR images to 8 bits, as files are; the authors' training leaves that out
+    }
+
+
+def _data() -> dict[str, typing.Any]:
+    return {
+        "source": "sample",  # "sample" (packaged photographs), "folder" or "div2k" (through tensorflow-datasets)
+        "root": "",  # folder: the folder of HR images; div2k: TFDS's data_dir, empty for its default
+        "batch_size": 64,  # patches per update over all devices
+        "patch": 64,  # side of a training patch in LR pixels; the HR patch is `scale` times as large
+        "augment": True,  # random flips and 90-degree rotations
+        "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
+        "workers": 0,  # threads that cut patches; 0 lets tf.data choose
+    }
+
+
+def _optimizer() -> dict[str, typing.Any]:
+    return {
+        "learning_rate": 2e-4,  # Adam, of the Restorer
+        "estimator_learning_rate": 2e-4,  # of the Estimator
+        "schedule": "halve",  # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps
+        "halve_every": 100_000,
+        "warmup": 0,  # steps of linear increase from zero
+        "b1": 0.9,
+        "b2": 0.99,
+        "clip_norm": 0.0,  # gradients are scaled down to this global norm; 0 for never
+        "ema_decay": 0.0,  # of a moving average of the parameters, used in validation and for the bundle; 0: none
+    }
+
+
+def _validation() -> dict[str, typing.Any]:
+    return {
+        "every": 5_000,  # steps between validations; each writes scores and a picture, and marks the best checkpoint
+        "source": "sample",  # "sample" or "folder": HR images never trained on
+        "root": "",  # folder: where they are
+        "images": 0,  # how many of them are used while training; 0 for all. The final report always uses all
+        "crop": 0,  # while training, use only the central crop of this many HR pixels; 0 for whole images
+        "widths": 8,  # how many of the protocol's eight kernel widths are used while training
+    }
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks values that types alone do not hold.
+
+    Raises:
+      ConfigError: names the field, its value, and what is allowed.
+    """
+    model, degradation, data, optimizer = config.model, config.degradation, config.data, config.optimizer
+    scales = (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4)
+    _one_of("model.scale", model.scale, scales)
+    _one_of("model.supervise", model.supervise, ("last", "all"))
+    if model.name == "danv1":
+        _one_of("model.upsampler", model.upsampler, ("stages", "single"))
+        _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
+    for name in ("iterations", "features", "blocks", "estimator_features", "estimator_blocks", "code_length"):
+        _at_least(f"model.{name}", model[name], 1)
+    _at_least("model.kernel_size", model.kernel_size, 3)
+    if model.kernel_size % 2 == 0:
+        raise ConfigError(f"config.model.kernel_size must be odd, got {model.kernel_size}")
+    if model.code_length > model.kernel_size**2:
+        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {model.code_length}")
+
+    _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
+    _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
+    _range("degradation.sigma", degradation.sigma, above=0.0)
+    _range("degradation.noise", degradation.noise)
+    _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
+
+    _one_of("data.source", data.source, DATA_SOURCES)
+    _one_of("validation.source", config.validation.source, ("sample", "folder"))
+    for section in ("data", "validation"):
+        if config[section].source == "folder" and not config[section].root:
+            raise ConfigError(f"config.{section}.source is 'folder': say which with --config.{section}.root=DIR")
+    _at_least("data.batch_size", data.batch_size, 1)
+    _at_least("data.patch", data.patch, 8)
+    _at_least("data.cache_gib", data.cache_gib, 0)
+    if data.patch * model.scale < model.kernel_size:
+        raise ConfigError(f"config.data.patch of {data.patch} is smaller than the blur kernel: take a larger one")
+
+    _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
+    for name in ("learning_rate", "estimator_learning_rate"):
+        _at_least(f"optimizer.{name}", optimizer[name], 0)
+    if not 0 <= optimizer.ema_decay < 1:
+        raise ConfigError(f"config.optimizer.ema_decay must be in [0, 1), got {optimizer.ema_decay}")
+    for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep", "validation.every"):
+        _at_least(name, _get(config, name), 1)
+    _at_least("optimizer.halve_every", optimizer.halve_every, 1)
+    if not 1 <= config.validation.widths <= 8:
+        raise ConfigError(f"config.validation.widths must be 1 to 8, got {config.validation.widths}")
+
+
+def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
+    """The kernels that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
+    degradation = config.degradation
+    return {
+        "kind": degradation.kernel,
+        "size": config.model.kernel_size,
+        "sigma": tuple(degradation.sigma),
+        "multiplicative_noise": degradation.multiplicative_noise,
+        "isotropic_rate": degradation.isotropic_rate,
+    }
+
+
+def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
+    """The arguments of ``models.build``: the model section without what only training needs."""
+    return {key: value for key, value in config.model.items() if key != "supervise"}
+
+
+def to_json(config: ConfigDict) -> str:
+    """A config as sorted, readable JSON."""
+    return json.dumps(config.to_dict(), indent=1, sort_keys=True)
+
+
+def config_hash(config: ConfigDict) -> str:
+    """Twelve hexadecimal digits that change with any setting: which numbers came from which recipe."""
+    return hashlib.sha256(to_json(config).encode()).hexdigest()[:12]
+
+
+def _get(config: ConfigDict, path: str) -> typing.Any:
+    for name in path.split("."):
+        config = config[name]
+    return config
+
+
+def _one_of(name: str, value: typing.Any, allowed: tuple[typing.Any, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"config.{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+
+
+def _at_least(name: str, value: float, lowest: float) -> None:
+    if not (math.isfinite(value) and value >= lowest):
+        raise ConfigError(f"config.{name} must be at least {lowest}, got {value}")
+
+
+def _range(name: str, value: tuple[float, float], above: float | None = None) -> None:
+    ordered = len(value) == 2 and 0 <= value[0] <= value[1]
+    if not ordered or (above is not None and value[0] <= above):
+        raise ConfigError(f"config.{name} must be two numbers, lowest and highest, not negative; got {tuple(value)}")

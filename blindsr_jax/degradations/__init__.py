@@ -1,0 +1,29 @@
+"""From HR images to LR images: kernels, their PCA code, noise, and ``degrade`` that composes them inside jit."""
+
+from blindsr_jax.degradations.kernels import (
+    anisotropic_gaussian,
+    dirac,
+    isotropic_gaussian,
+    normalize_kernel,
+    sample_anisotropic,
+    sample_isotropic,
+)
+from blindsr_jax.degradations.noise import add_awgn
+from blindsr_jax.degradations.pca import decode, encode, pca_basis
+from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
+
+__all__ = [
+    "add_awgn",
+    "anisotropic_gaussian",
+    "apply_degradation",
+    "basis_for",
+    "decode",
+    "degrade",
+    "dirac",
+    "encode",
+    "isotropic_gaussian",
+    "normalize_kernel",
+    "pca_basis",
+    "sample_anisotropic",
+    "sample_isotropic",
+]

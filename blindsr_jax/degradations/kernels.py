@@ -1,0 +1,143 @@
+"""Blur kernels: Gaussians with one or two widths, and how training draws them.
+
+A kernel is a correlation kernel that sums to one, [..., K, K], row (vertical) axis first; widths are in HR pixels.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
+    """Round Gaussian of width σ: exp(−r²/2σ²), normalised (DAN, setting 1).
+
+    Args:
+      sigma: width in pixels, any shape [...]; positive. Zero gives the Dirac kernel.
+      size: K, odd.
+
+    Returns:
+      [..., K, K], summing to one.
+
+    >>> isotropic_gaussian(0.5, 3)[1].round(4).tolist()
+    [0.10650000721216202, 0.7869999408721924, 0.10650000721216202]
+    """
+    sigma = jnp.asarray(sigma, float)
+    variance = jnp.maximum(jnp.square(sigma), 1e-6)[..., None, None]
+    x, y = _grid(size)
+    return _normalised_exp(-(x**2 + y**2) / (2 * variance))
+
+
+def anisotropic_gaussian(
+    sigma_x: jax.Array | float,
+    sigma_y: jax.Array | float,
+    theta: jax.Array | float,
+    size: int,
+    noise: jax.Array | None = None,
+) -> jax.Array:
+    """Gaussian with covariance Σ = U diag(σx², σy²) Uᵀ, U the rotation by θ (DAN, setting 2).
+
+    Coordinates are (x, y) = (column, row); θ turns the σx axis from +x towards +y, which on screen is clockwise since
+    rows count downwards.
+
+    Args:
+      sigma_x, sigma_y: widths along the principal axes in pixels, any broadcastable shape [...].
+      theta: angle in radians, [...].
+      size: K, odd.
+      noise: [..., K, K] or None; each pixel is multiplied by (1 + noise) before normalising.
+
+    Returns:
+      [..., K, K], summing to one.
+    """
+    sigma_x, sigma_y, theta = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (sigma_x, sigma_y, theta)))
+    x, y = _grid(size)
+    cos, sin = jnp.cos(theta)[..., None, None], jnp.sin(theta)[..., None, None]
+    along, across = cos * x + sin * y, cos * y - sin * x
+    exponent = -0.5 * (
+        jnp.square(along / sigma_x[..., None, None]) + jnp.square(across / sigma_y[..., None, None])
+    )
+    kernel = _normalised_exp(exponent)
+    if noise is None:
+        return kernel
+    kernel = kernel * (1 + noise)
+    return kernel / kernel.sum(axis=(-2, -1), keepdims=True)
+
+
+def sample_isotropic(key: jax.Array, count: int, *, size: int, sigma: tuple[float, float]) -> jax.Array:
+    """Draws round Gaussians with σ ~ U[sigma].
+
+    Args:
+      key: PRNG key.
+      count: B.
+      size: K, odd.
+      sigma: lowest and highest width, pixels.
+
+    Returns:
+      [B, K, K].
+    """
+    return isotropic_gaussian(jax.random.uniform(key, (count,), minval=sigma[0], maxval=sigma[1]), size)
+
+
+def sample_anisotropic(
+    key: jax.Array,
+    count: int,
+    *,
+    size: int,
+    sigma: tuple[float, float] = (0.6, 5.0),
+    multiplicative_noise: float = 0.25,
+    isotropic_rate: float = 0.0,
+) -> jax.Array:
+    """Draws rotated Gaussians: σx, σy ~ U[sigma], θ ~ U[−π, π], each pixel times 1 + U[0, multiplicative_noise].
+
+    With probability ``isotropic_rate`` a kernel of the batch is round (σy = σx before the covariance is built). The
+    public code has the same option, but applies it after building the covariance, where it changes nothing.
+
+    Args:
+      key: PRNG key.
+      count: B.
+      size: K, odd.
+      sigma: lowest and highest width, pixels.
+      multiplicative_noise: largest relative increase of a pixel.
+      isotropic_rate: probability in [0, 1].
+
+    Returns:
+      [B, K, K].
+    """
+    key_x, key_y, key_theta, key_round, key_noise = jax.random.split(key, 5)
+    sigma_x = jax.random.uniform(key_x, (count,), minval=sigma[0], maxval=sigma[1])
+    sigma_y = jax.random.uniform(key_y, (count,), minval=sigma[0], maxval=sigma[1])
+    sigma_y = jnp.where(jax.random.bernoulli(key_round, isotropic_rate, (count,)), sigma_x, sigma_y)
+    theta = jax.random.uniform(key_theta, (count,), minval=-jnp.pi, maxval=jnp.pi)
+    noise = jax.random.uniform(key_noise, (count, size, size), maxval=max(multiplicative_noise, 1e-12))
+    return anisotropic_gaussian(sigma_x, sigma_y, theta, size, noise)
+
+
+def dirac(size: int) -> jax.Array:
+    """The kernel that blurs nothing, and DAN's initial guess: [K, K] with a one in the centre."""
+    return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)
+
+
+def normalize_kernel(kernel: jax.Array) -> jax.Array:
+    """Clips negative weights and scales to sum one, for kernels that were decoded or estimated.
+
+    Args:
+      kernel: [..., K, K].
+
+    Returns:
+      [..., K, K], non-negative, summing to one; all zeros if no weight was positive.
+    """
+    kernel = jnp.maximum(kernel, 0.0)
+    return kernel / jnp.maximum(kernel.sum(axis=(-2, -1), keepdims=True), 1e-12)
+
+
+def _grid(size: int) -> tuple[jax.Array, jax.Array]:
+    """Column and row coordinates of a K×K kernel, zero in its centre."""
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a kernel's size must be odd and positive, got {size}")
+    axis = jnp.arange(size, dtype=float) - size // 2
+    return axis[None, :], axis[:, None]
+
+
+def _normalised_exp(exponent: jax.Array) -> jax.Array:
+    kernel = jnp.exp(exponent)
+    return kernel / kernel.sum(axis=(-2, -1), keepdims=True)

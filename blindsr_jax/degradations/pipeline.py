@@ -1,0 +1,154 @@
+"""``degrade``: HR batch → blurred, downsampled, noisy, 8-bit LR batch and the kernels it was made with."""
+
+from __future__ import annotations
+
+import typing
+
+import jax
+import numpy as np
+
+from blindsr_jax.degradations import kernels as kernel_samplers
+from blindsr_jax.degradations.noise import add_awgn
+from blindsr_jax.degradations.pca import pca_basis
+from blindsr_jax.ops.blur import blur
+from blindsr_jax.ops.pixel import round_to_8bit
+from blindsr_jax.ops.resize import imresize, s_fold_down
+from blindsr_jax.types import Degraded
+
+KernelKind = typing.Literal["isotropic", "anisotropic"]
+Downsample = typing.Literal["bicubic", "s_fold"]
+BASIS_KERNELS = 30_000  # as many as the published bases were computed from
+
+
+def degrade(
+    key: jax.Array,
+    hr: jax.Array,
+    *,
+    scale: int,
+    kernel: KernelKind | jax.Array = "isotropic",
+    kernel_size: int = 21,
+    sigma: tuple[float, float] = (0.2, 4.0),
+    multiplicative_noise: float = 0.25,
+    isotropic_rate: float = 0.0,
+    downsample: Downsample = "bicubic",
+    blur_mode: typing.Literal["reflect", "circular"] = "reflect",
+    noise: tuple[float, float] = (0.0, 0.0),
+    round_8bit: bool = True,
+) -> Degraded:
+    """Draws kernels and noise and makes LR images: y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
+
+    A pure function of its arguments: the same key gives the same batch on any number of devices. All options are
+    static under jit.
+
+    Args:
+      key: PRNG key of this batch.
+      hr: [B, s·H, s·W, C] in [0, 1].
+      scale: s.
+      kernel: ``isotropic`` or ``anisotropic`` to draw them, or kernels [B, K, K] (or [1, K, K]) to use.
+      kernel_size: K of drawn kernels, odd.
+      sigma: lowest and highest width of drawn kernels in HR pixels.
+      multiplicative_noise: anisotropic kernels only; largest relative increase of a kernel's pixel.
+      isotropic_rate: anisotropic kernels only; the share that is round all the same.
+      downsample: ``bicubic`` (MATLAB imresize; DAN's and DSSR's tables) or ``s_fold`` (upper-left pixel).
+      blur_mode: border of the blur.
+      noise: lowest and highest standard deviation of the white noise on the 0–255 scale, drawn per image.
+      round_8bit: clip and round the result to 8 bits, as a stored LR file is.
+
+    Returns:
+      Degraded(lr [B, H, W, C], kernel [B, K, K]).
+
+    Raises:
+      ValueError: the HR size is no multiple of the scale, or an option is unknown.
+    """
+    batch = hr.shape[0]
+    key_kernel, key_level, key_noise = jax.random.split(key, 3)
+    if isinstance(kernel, str):
+        kernel = draw_kernels(
+            key_kernel,
+            batch,
+            kind=kernel,
+            size=kernel_size,
+            sigma=sigma,
+            multiplicative_noise=multiplicative_noise,
+            isotropic_rate=isotropic_rate,
+        )
+    lr = apply_degradation(hr, kernel, scale=scale, downsample=downsample, blur_mode=blur_mode)
+    if noise[1] > 0:
+        level = jax.random.uniform(key_level, (batch,), minval=noise[0], maxval=noise[1]) / 255.0
+        lr = add_awgn(key_noise, lr, level)
+    if round_8bit:
+        lr = round_to_8bit(lr)
+    return Degraded(lr=lr, kernel=kernel)
+
+
+def apply_degradation(
+    hr: jax.Array,
+    kernel: jax.Array,
+    *,
+    scale: int,
+    downsample: Downsample = "bicubic",
+    blur_mode: typing.Literal["reflect", "circular"] = "reflect",
+) -> jax.Array:
+    """The part without chance: (x ⊗ k)↓s, not rounded.
+
+    Args:
+      hr: [B, s·H, s·W, C] in [0, 1].
+      kernel: [B, K, K] or [1, K, K].
+      scale: s.
+      downsample: ``bicubic`` or ``s_fold``.
+      blur_mode: border of the blur.
+
+    Returns:
+      [B, H, W, C].
+
+    Raises:
+      ValueError: the HR size is no multiple of the scale, or downsample is unknown.
+    """
+    if hr.shape[1] % scale or hr.shape[2] % scale:
+        raise ValueError(f"HR size {hr.shape[1]}x{hr.shape[2]} is no multiple of the scale {scale}: crop it first")
+    blurred = blur(hr, kernel, blur_mode)
+    if downsample == "bicubic":
+        return imresize(blurred, 1 / scale)
+    if downsample == "s_fold":
+        return s_fold_down(blurred, scale)
+    raise ValueError(f"downsample must be 'bicubic' or 's_fold', got {downsample!r}")
+
+
+def draw_kernels(
+    key: jax.Array,
+    count: int,
+    *,
+    kind: KernelKind,
+    size: int,
+    sigma: tuple[float, float],
+    multiplicative_noise: float = 0.25,
+    isotropic_rate: float = 0.0,
+) -> jax.Array:
+    """Draws kernels of a setting by its name; see ``sample_isotropic`` and ``sample_anisotropic``. Returns [B, K, K]."""
+    if kind == "isotropic":
+        return kernel_samplers.sample_isotropic(key, count, size=size, sigma=sigma)
+    if kind == "anisotropic":
+        return kernel_samplers.sample_anisotropic(
+            key,
+            count,
+            size=size,
+            sigma=sigma,
+            multiplicative_noise=multiplicative_noise,
+            isotropic_rate=isotropic_rate,
+        )
+    raise ValueError(f"kernel must be 'isotropic', 'anisotropic' or an array, got {kind!r}")
+
+
+def basis_for(length: int, *, seed: int = 0, count: int = BASIS_KERNELS, **kernels: typing.Any) -> np.ndarray:
+    """The PCA basis of a kernel distribution, from a fixed draw of it.
+
+    Args:
+      length: L.
+      seed: of the draw.
+      count: how many kernels are drawn.
+      **kernels: kind, size, sigma, multiplicative_noise, isotropic_rate as in ``draw_kernels``.
+
+    Returns:
+      float32 [K², L].
+    """
+    return pca_basis(np.asarray(draw_kernels(jax.random.key(seed), count, **kernels)), length)

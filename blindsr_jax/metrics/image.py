@@ -1,0 +1,87 @@
+"""PSNR and SSIM as the super-resolution tables measure them: on 8-bit images, borders shaved, usually on luma."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+import scipy.ndimage
+
+from blindsr_jax.ops.color import rgb_to_y
+
+Channel = typing.Literal["y", "rgb"]
+
+_SSIM_WINDOW = 11
+_SSIM_SIGMA = 1.5
+_SSIM_K1, _SSIM_K2 = 0.01, 0.03
+
+
+def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> float:
+    """Peak signal-to-noise ratio, peak 255.
+
+    Formula: 10 log₁₀(255² / mean((a − b)²)), over all pixels and channels that remain.
+
+    Args:
+      a, b: uint8 [H, W, 3].
+      border: pixels shaved off each side first (the scale, in the field's tables).
+      channel: ``y`` for unrounded studio-range luma, ``rgb`` for all three channels.
+
+    Returns:
+      Decibels; infinity for equal images.
+
+    Raises:
+      ValueError: shapes differ, are not [H, W, 3], types are not uint8, or nothing is left inside the border.
+
+    >>> psnr(np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8), border=0, channel="rgb")
+    0.0
+    """
+    a, b = _prepare(a, b, border, channel)
+    mean_square = np.mean(np.square(a - b))
+    return float("inf") if mean_square == 0 else float(10 * np.log10(255.0**2 / mean_square))
+
+
+def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> float:
+    """Structural similarity (Wang et al., TIP 2004): 11×11 Gaussian window of σ = 1.5, valid windows only.
+
+    Args, raises: as ``psnr``; at least 11 pixels must remain in each direction.
+
+    Returns:
+      Mean over windows and channels, at most 1.
+    """
+    a, b = _prepare(a, b, border, channel)
+    if min(a.shape[:2]) < _SSIM_WINDOW:
+        raise ValueError(f"SSIM wants at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}")
+    mean_a, mean_b = _window(a), _window(b)
+    variance_a = _window(a * a) - mean_a**2
+    variance_b = _window(b * b) - mean_b**2
+    covariance = _window(a * b) - mean_a * mean_b
+    c1, c2 = (_SSIM_K1 * 255) ** 2, (_SSIM_K2 * 255) ** 2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    return float(np.mean(luminance * structure))
+
+
+def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tuple[np.ndarray, np.ndarray]:
+    if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
+        raise ValueError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"scores are measured on uint8 images, got {a.dtype} and {b.dtype}: round them as a file would")
+    if border < 0 or min(a.shape[:2]) <= 2 * border:
+        raise ValueError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
+    inside = slice(border, -border or None)
+    a, b = (image[inside, inside].astype(np.float64) for image in (a, b))
+    if channel == "rgb":
+        return a, b
+    if channel == "y":
+        return rgb_to_y(a / 255.0), rgb_to_y(b / 255.0)
+    raise ValueError(f"channel must be 'y' or 'rgb', got {channel!r}")
+
+
+def _window(x: np.ndarray) -> np.ndarray:
+    """Gaussian-weighted mean of every window that lies wholly inside the image."""
+    radius = _SSIM_WINDOW // 2
+    weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * _SSIM_SIGMA**2))
+    weights /= weights.sum()
+    for axis in (0, 1):
+        x = scipy.ndimage.correlate1d(x, weights, axis=axis)
+    return x[radius:-radius, radius:-radius]

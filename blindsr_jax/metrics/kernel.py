@@ -1,0 +1,28 @@
+"""How far an estimated blur kernel is from the true one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """‖k̂ − k‖₁, the kernel error of KernelNet's table 2; between 0 and 2 for kernels that sum to one.
+
+    Kernels of different odd sizes are compared centred, the smaller one surrounded by zeros.
+
+    Args:
+      estimate, truth: [K, K].
+    """
+    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+    size = max(estimate.shape[0], truth.shape[0])
+    return float(np.abs(_pad_to(estimate, size) - _pad_to(truth, size)).sum())
+
+
+def code_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """‖ĉ − c‖₁ between PCA codes [L]: the error in the reduced space of DAN's figure 5."""
+    return float(np.abs(np.asarray(estimate, np.float64) - np.asarray(truth, np.float64)).sum())
+
+
+def _pad_to(kernel: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(kernel, (size - kernel.shape[0]) // 2)

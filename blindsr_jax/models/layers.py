@@ -1,0 +1,101 @@
+"""Layers that several models share. Padding is always explicit and symmetric, as in PyTorch."""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.ops.pixel import pixel_shuffle
+from blindsr_jax.ops.resize import imresize
+
+# PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
+torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def conv(features: int, kernel: int, *, stride: int = 1, padding: int | None = None, name: str | None = None) -> nn.Conv:
+    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
+    if padding is None:
+        padding = kernel // 2
+    return nn.Conv(
+        features,
+        (kernel, kernel),
+        strides=(stride, stride),
+        padding=[(padding, padding)] * 2,
+        kernel_init=torch_uniform,
+        name=name,
+    )
+
+
+def lrelu(x: jax.Array) -> jax.Array:
+    """Leaky ReLU of slope 0.2, the activation of DAN and DSSR."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class ChannelAttention(nn.Module):
+    """Squeeze-and-excitation gate (RCAN, ECCV 2018, section 3.3): x · sigmoid(conv(lrelu(conv(mean(x))))).
+
+    Attributes:
+      reduction: the bottleneck has channels // reduction features, at least one.
+    """
+
+    reduction: int = 16
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        gate = x.mean(axis=(1, 2), keepdims=True)
+        gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
+        return x * nn.sigmoid(conv(channels, 1, name="excite")(gate))
+
+
+class Upsampler(nn.Module):
+    """Features at LR size to an image s times larger, by sub-pixel convolution.
+
+    Attributes:
+      scale: 1, 2, 3 or 4; at 1 a single convolution to the image.
+      kind: ``stages`` is DAN's (features stay wide at full size; ×4 in two steps of 2); ``single`` goes to s²·3
+        channels at once, so nothing wide is ever computed at full size.
+    """
+
+    scale: int
+    kind: typing.Literal["stages", "single"] = "stages"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.kind == "single":
+            return pixel_shuffle(conv(3 * self.scale**2, 3, name="out")(x), self.scale)
+        features = x.shape[-1]
+        factors = {1: [], 2: [2], 3: [3], 4: [2, 2]}[self.scale]
+        for i, r in enumerate(factors):
+            x = pixel_shuffle(conv(features * r * r, 3, name=f"up{i}")(x), r)
+        return conv(3, 3, name="out")(x)
+
+
+def interpolation_skip(lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"]) -> jax.Array | float:
+    """What a Restorer adds to its output, so that it learns only what interpolation lacks: [B, s·H, s·W, 3], or 0."""
+    if kind == "none":
+        return 0.0
+    if kind == "nearest":
+        return jnp.repeat(jnp.repeat(lr, scale, axis=1), scale, axis=2)
+    return imresize(lr, scale)
+
+
+class Chain(nn.Module):
+    """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
+
+    Attributes:
+      make_block: called with ``name=``, once for each block.
+      length: number of blocks.
+    """
+
+    make_block: typing.Callable[..., nn.Module]
+    length: int
+
+    @nn.compact
+    def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...]:
+        for i in range(self.length):
+            features = self.make_block(name=str(i))(*features)
+        return features

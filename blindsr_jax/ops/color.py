@@ -1,0 +1,34 @@
+"""Colour: the luma that every table of the field is measured on."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+
+Array = typing.TypeVar("Array", bound=typing.Any)
+
+
+def rgb_to_y(x: Array) -> Array:
+    """Studio-range luma of ITU-R BT.601, as MATLAB's ``rgb2ycbcr`` defines it; not rounded.
+
+    Formula: Y = 65.481 R + 128.553 G + 24.966 B + 16.
+
+    Works on JAX and on NumPy arrays alike and keeps their floating type, so the metrics can use it in float64.
+
+    Args:
+      x: [..., 3], R, G, B in [0, 1].
+
+    Returns:
+      [..., 1], Y in [16, 235].
+
+    Raises:
+      ValueError: the last axis does not hold three channels.
+
+    >>> float(rgb_to_y(np.ones((1, 3)))[0, 0])
+    235.0
+    """
+    if x.shape[-1] != 3:
+        raise ValueError(f"rgb_to_y wants three channels on the last axis, got shape {x.shape}")
+    r, g, b = x[..., 0:1], x[..., 1:2], x[..., 2:3]
+    return 65.481 * r + 128.553 * g + 24.966 * b + 16.0

@@ -1,0 +1,57 @@
+"""What functions hand to each other, and the letters of their shapes.
+
+B images, H×W pixels of an LR image, s scale, K kernel side, L code length, T unfolded steps. Images are NHWC float32
+in [0, 1] unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import flax.struct
+import jax
+
+
+@flax.struct.dataclass
+class Degraded:
+    """A degraded batch and what it was made with.
+
+    Attributes:
+      lr: [B, H, W, 3], LR images.
+      kernel: [B, K, K], the true blur kernels.
+    """
+
+    lr: jax.Array
+    kernel: jax.Array
+
+
+@flax.struct.dataclass
+class Trace:
+    """Every unfolded step of a model, step axis first; None where a model has no such thing.
+
+    Attributes:
+      sr: [T, B, s·H, s·W, 3].
+      kernel: [T, B, K, K].
+      kernel_code: [T, B, L].
+      detail: [T, B, s·H, s·W, 3], DSSR's detail maps.
+    """
+
+    sr: jax.Array | None = None
+    kernel: jax.Array | None = None
+    kernel_code: jax.Array | None = None
+    detail: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class SROutput:
+    """What every model returns.
+
+    Attributes:
+      sr: [B, s·H, s·W, 3], the restored image; not clipped. None for models that only estimate kernels.
+      kernel: [B, K, K], the estimated (or given) blur kernel, or None.
+      kernel_code: [B, L], its PCA code, or None.
+      trace: every step, where it was asked for.
+    """
+
+    sr: jax.Array | None = None
+    kernel: jax.Array | None = None
+    kernel_code: jax.Array | None = None
+    trace: Trace | None = None

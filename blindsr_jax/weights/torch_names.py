@@ -1,0 +1,89 @@
+"""Where each tensor of the authors' PyTorch checkpoints goes: one table per model.
+
+A row is (pattern of the PyTorch name, path here); ``{0}``, ``{1}`` carry the block numbers over. Convolution weights
+turn from [out, in, h, w] to [h, w, in, out]; the leaves ``weight`` and ``bias`` become ``kernel`` and ``bias``.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+
+import numpy as np
+
+_ATTENTION = [("body.{n}.body.3.body.0", "body/{n}/attention/squeeze"), ("body.{n}.body.3.body.2", "body/{n}/attention/excite")]
+_CRB = [("body.{n}.body.0", "body/{n}/conv1"), ("body.{n}.body.2", "body/{n}/conv2"), *_ATTENTION]
+
+
+def _dpcb(torch: str, path: str) -> list[tuple[str, str]]:
+    return [(f"{torch}.body{i}.{j}", f"{path}/{name}{k}") for i, name in ((1, "f"), (2, "g")) for j, k in ((0, 1), (2, 2))]
+
+
+def _under(torch: str, path: str, rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(f"{torch}.{name}", f"{path}/{where}") for name, where in rows]
+
+
+def _upscale(stages: int) -> list[tuple[str, str]]:
+    """The upsampler is a Sequential: convolutions at even places, pixel shuffles between, the last one to the image."""
+    return [(f"upscale.{2 * i}", f"upscale/up{i}") for i in range(stages)] + [(f"upscale.{2 * stages}", "upscale/out")]
+
+
+def _danv1(stages: int) -> list[tuple[str, str]]:
+    restorer = [("head", "head"), ("fusion", "fusion"), *_CRB, *_upscale(stages)]
+    estimator = [("head_LR", "head_lr"), ("head_HR", "head_hr"), ("out", "out"), *_CRB]
+    return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
+
+
+def _danv2(stages: int) -> list[tuple[str, str]]:
+    restorer = [
+        ("head1", "head_lr"),
+        ("head2", "head_code"),
+        ("fusion", "fusion"),
+        *_dpcb("body.{n}.body.{m}", "body/{n}/body/{m}"),
+        *_upscale(stages),
+    ]
+    estimator = [
+        ("head_LR.0", "head_lr"),
+        ("head_HR.0", "head_hr"),
+        ("tail.0", "tail"),
+        ("tail.2", "out"),
+        *_dpcb("body.body.{n}", "body/body/{n}"),
+    ]
+    return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
+
+
+TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {"danv1": _danv1, "danv2": _danv2}
+
+
+def to_paths(model: str, stages: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Renames and re-lays a state dict's parameters.
+
+    Args:
+      model: a key of ``TABLES``.
+      stages: number of sub-pixel stages of its upsampler (×4: 2, ×2 and ×3: 1, ×1: 0).
+      state: PyTorch's names and arrays.
+
+    Returns:
+      {path: array in the layout of this package}, and the names that the table does not know.
+    """
+    rules = [(_compile(torch), path) for torch, path in TABLES[model](stages)]
+    found, unknown = {}, []
+    for name, array in state.items():
+        for pattern, path in rules:
+            match = pattern.fullmatch(name)
+            if match:
+                leaf = "bias" if match["leaf"] == "bias" else "kernel"
+                found[f"{path.format(**match.groupdict())}/{leaf}"] = _relay(array)
+                break
+        else:
+            unknown.append(name)
+    return found, unknown
+
+
+def _compile(torch: str) -> re.Pattern[str]:
+    pattern = re.escape(torch).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{m\}", r"(?P<m>\d+)")
+    return re.compile(pattern + r"\.(?P<leaf>weight|bias)")
+
+
+def _relay(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if array.ndim == 4 else array
