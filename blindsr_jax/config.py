@@ -222,7 +222,7 @@ def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
 
 
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
-    """The arguments of ``models.build``: the model section without what only training needs."""
+    """The arguments of ``networks.build``: the model section without what only training needs."""
     return {key: value for key, value in config.model.items() if key != "supervise"}
 
 

@@ -10,26 +10,25 @@ import typing
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.models.dan import Estimate
+from blindsr_jax.types import Estimate
 
 
-def code_supervision(steps: list[Estimate], hr: jax.Array, truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+def code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
     """DANv1: Σ over supervised steps of mean|sr − hr| + mean|code − encode(kernel)|.
 
     Args:
       steps: what ``DAN.training_steps`` returned.
-      hr: [B, sH, sW, 3].
-      truth: true kernel and its code.
+      truth: the HR image, the true kernel and its code.
 
     Returns:
       The loss, and ``{"loss_sr", "loss_kernel"}`` of the last step.
     """
-    return _sum_of_steps(steps, hr, lambda step: _l1(step.code, truth.code))
+    return _sum_of_steps(steps, truth, lambda step: _l1(step.code, truth.code))
 
 
-def kernel_supervision(steps: list[Estimate], hr: jax.Array, truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+def kernel_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
     """DANv2: as ``code_supervision``, but the second term is mean|kernel − true kernel|, over K² pixels."""
-    return _sum_of_steps(steps, hr, lambda step: _l1(step.kernel, truth.kernel))
+    return _sum_of_steps(steps, truth, lambda step: _l1(step.kernel, truth.kernel))
 
 
 LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] = {
@@ -39,11 +38,11 @@ LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] 
 
 
 def _sum_of_steps(
-    steps: list[Estimate], hr: jax.Array, kernel_term: typing.Callable[[Estimate], jax.Array]
+    steps: list[Estimate], truth: Estimate, kernel_term: typing.Callable[[Estimate], jax.Array]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     total = jnp.zeros(())
     for step in steps:
-        parts = {"loss_sr": _l1(step.sr, hr), "loss_kernel": kernel_term(step)}
+        parts = {"loss_sr": _l1(step.sr, truth.sr), "loss_kernel": kernel_term(step)}
         total += parts["loss_sr"] + parts["loss_kernel"]
     return total, parts
 

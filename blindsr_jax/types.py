@@ -6,6 +6,8 @@ in [0, 1] unless said otherwise.
 
 from __future__ import annotations
 
+import typing
+
 import flax.struct
 import jax
 
@@ -21,6 +23,20 @@ class Degraded:
 
     lr: jax.Array
     kernel: jax.Array
+
+
+class Estimate(typing.NamedTuple):
+    """What an alternating network knows after a step.
+
+    Attributes:
+      sr: [B, s·H, s·W, 3].
+      kernel: [B, K, K].
+      code: [B, L].
+    """
+
+    sr: jax.Array
+    kernel: jax.Array
+    code: jax.Array
 
 
 @flax.struct.dataclass

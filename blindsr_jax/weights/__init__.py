@@ -1,0 +1,1 @@
+"""Weights on disk: our bundles, and the authors' PyTorch checkpoints."""

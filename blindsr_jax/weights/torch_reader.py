@@ -162,7 +162,8 @@ def _open_zip(archive: zipfile.ZipFile, file_size: int) -> tuple[Any, _Fetch, st
         # Torch never compresses. With that refused, no entry can be larger than the file it is in.
         plain = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
         _check(plain and not info.flag_bits & 1, f"the entry {_show(name)} is compressed or encrypted", _SAVE_AGAIN)
-        _check(info.file_size <= min(limit, file_size), f"the entry {_show(name)} claims {info.file_size} bytes")
+        fits = info.file_size <= min(limit, file_size)
+        _check(fits, f"the entry {_show(name)} has {info.file_size} bytes, more than it can need")
         return archive.read(info)
 
     def fetch(storage: _Storage) -> bytes:

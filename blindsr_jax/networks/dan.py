@@ -14,17 +14,9 @@ import jax.numpy as jnp
 
 from blindsr_jax.degradations.kernels import dirac, normalize_kernel
 from blindsr_jax.degradations.pca import decode, encode
-from blindsr_jax.types import SROutput, Trace
+from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
-
-
-class Estimate(typing.NamedTuple):
-    """State of the alternation after a step: the image [B, sH, sW, 3], the kernel [B, K, K] and its code [B, L]."""
-
-    sr: jax.Array
-    kernel: jax.Array
-    code: jax.Array
 
 
 class DAN(nn.Module):

@@ -8,7 +8,7 @@ import typing
 import flax.linen as nn
 import jax
 
-from blindsr_jax.models.layers import Chain, Upsampler, conv, lrelu
+from blindsr_jax.networks.layers import Chain, Upsampler, conv, lrelu
 
 
 class DPCB(nn.Module):

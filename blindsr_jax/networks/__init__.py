@@ -1,5 +1,5 @@
 """The networks, and the one way to build them: ``build(name, **sizes)``."""
 
-from blindsr_jax.models.registry import MODELS, build, init_variables
+from blindsr_jax.networks.registry import MODELS, build, init_variables
 
 __all__ = ["MODELS", "build", "init_variables"]

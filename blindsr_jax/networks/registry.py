@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.errors import ConfigError
-from blindsr_jax.models import dan_v1, dan_v2
-from blindsr_jax.models.dan import DAN
+from blindsr_jax.networks import dan_v1, dan_v2
+from blindsr_jax.networks.dan import DAN
 
 
 def build_dan_v1(

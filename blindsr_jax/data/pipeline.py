@@ -1,0 +1,163 @@
+"""The training stream: HR images → random patches → batches, as a tf.data pipeline that can start at any step.
+
+Which image, crop, flip and turn the n-th patch of a run gets is a function of (seed, n) alone. So a resumed run goes
+on with the very patches it would have seen, and every number of hosts sees the same global batches.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import logging
+import os
+import threading
+import typing
+
+import numpy as np
+
+from blindsr_jax.data.sources import Source
+from blindsr_jax.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def import_tensorflow() -> typing.Any:
+    """TensorFlow without its start-up chatter, and kept off the accelerators, which are JAX's."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise DataError("training needs TensorFlow for its data pipeline: pip install 'blindsr_jax[train]'") from None
+    tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+class ImageCache:
+    """Decoded images of a source, kept until a budget of memory is used up; the least recently used go first.
+
+    An image that cannot be decoded is named once in the log and its successor takes its place.
+
+    Args:
+      source: where images come from.
+      budget: bytes.
+      smallest: least height and width; smaller images count as damaged.
+    """
+
+    def __init__(self, source: Source, budget: float, smallest: int):
+        self._source, self._budget, self._smallest = source, budget, smallest
+        self._images: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
+        self._bytes = 0
+        self._damaged: set[int] = set()
+        self._lock = threading.Lock()
+
+    def read(self, index: int) -> np.ndarray:
+        """The image of this number, or of the next that is sound: uint8 [H, W, 3]."""
+        for step in range(len(self._source)):
+            image = self._get((index + step) % len(self._source))
+            if image is not None:
+                return image
+        raise DataError("none of the training images can be read; see the warnings above")
+
+    def _get(self, index: int) -> np.ndarray | None:
+        with self._lock:
+            if index in self._damaged:
+                return None
+            if index in self._images:
+                self._images.move_to_end(index)
+                return self._images[index]
+        try:
+            image = self._source.read(index)
+            if min(image.shape[:2]) < self._smallest:
+                raise DataError(f"{self._source.names[index]}: smaller than {self._smallest} pixels")
+        except DataError as error:
+            with self._lock:
+                if index not in self._damaged:
+                    log.warning("left out %s", error)
+                self._damaged.add(index)
+            return None
+        with self._lock:
+            if index not in self._images:
+                self._images[index] = image
+                self._bytes += image.nbytes
+                while self._bytes > self._budget and len(self._images) > 1:
+                    self._bytes -= self._images.popitem(last=False)[1].nbytes
+        return image
+
+
+class PatchSampler:
+    """The n-th training patch of a run.
+
+    Args:
+      source: HR images.
+      size: side of a patch in HR pixels.
+      seed: of order, crops and augmentation.
+      augment: random flips and 90° rotations.
+      cache_bytes: memory for decoded images.
+    """
+
+    def __init__(self, source: Source, size: int, *, seed: int, augment: bool, cache_bytes: float):
+        self._count = len(source)
+        self._cache = ImageCache(source, cache_bytes, size)
+        self._size, self._seed, self._augment = size, seed, augment
+        self._order = functools.lru_cache(maxsize=4)(self._order_of)
+
+    def __call__(self, n: int) -> np.ndarray:
+        """Patch number n: uint8 [size, size, 3]. Every image is visited once before any is visited again."""
+        epoch, place = divmod(int(n), self._count)
+        image = self._cache.read(int(self._order(epoch)[place]))
+        rng = np.random.default_rng([self._seed, 1, int(n)])
+        top = rng.integers(image.shape[0] - self._size + 1)
+        left = rng.integers(image.shape[1] - self._size + 1)
+        patch = image[top : top + self._size, left : left + self._size]
+        if self._augment:
+            patch = np.rot90(patch, rng.integers(4))
+            patch = patch[:, ::-1] if rng.integers(2) else patch
+        return np.ascontiguousarray(patch)
+
+    def _order_of(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
+
+
+def patch_batches(
+    sampler: typing.Callable[[int], np.ndarray],
+    *,
+    size: int,
+    batch_size: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+) -> typing.Iterator[np.ndarray]:
+    """This process's share of each global batch, from a given step on, without end.
+
+    Args:
+      sampler: n → uint8 [size, size, 3].
+      size: side of a patch.
+      batch_size: of the global batch; a multiple of process_count.
+      start_step: number of the first batch.
+      process_index, process_count: this process among all.
+      workers: threads that cut patches; 0 lets tf.data choose.
+
+    Yields:
+      uint8 [batch_size / process_count, size, size, 3].
+    """
+    tf = import_tensorflow()
+    share = batch_size // process_count
+    offset = process_index * share
+
+    def numbers_of(step: typing.Any) -> typing.Any:
+        first = step * batch_size + offset
+        return tf.data.Dataset.range(first, first + share)
+
+    def cut(n: typing.Any) -> typing.Any:
+        patch = tf.numpy_function(sampler, [n], tf.uint8, stateful=False)
+        return tf.ensure_shape(patch, (size, size, 3))
+
+    dataset = (
+        tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch_size)
+        .flat_map(numbers_of)
+        .map(cut, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
+        .batch(share, drop_remainder=True)
+        .prefetch(2)
+    )
+    return dataset.as_numpy_iterator()

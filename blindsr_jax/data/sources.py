@@ -1,0 +1,153 @@
+"""Where HR images come from. A source is a list of them: it has names, a length, and ``read(i)``."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pathlib
+import typing
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from blindsr_jax.data.images import image_size, list_images, read_rgb, to_rgb
+from blindsr_jax.errors import DataError
+
+SAMPLE_ROOT = pathlib.Path(__file__).parent / "sample"
+# The HR files are the same in every TFDS variant; x8 brings the smallest LR files along.
+_DIV2K_VARIANTS = ("bicubic_x8", "bicubic_x4", "bicubic_x3", "bicubic_x2", "unknown_x4", "unknown_x3", "unknown_x2")
+
+log = logging.getLogger(__name__)
+
+
+class Source(typing.Protocol):
+    """HR images by number.
+
+    Attributes:
+      names: one per image, unique.
+    """
+
+    names: list[str]
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> np.ndarray:
+        """uint8 [H, W, 3]. Raises DataError if the image turns out to be damaged."""
+        ...
+
+
+class FolderSource:
+    """The images of a folder and its subfolders.
+
+    Files whose header cannot be read, or that are smaller than ``smallest``, are left out; each is named in the log
+    and in ``left_out``.
+
+    Args:
+      root: the folder.
+      smallest: least height and width in pixels.
+
+    Raises:
+      DataError: no usable image is there.
+    """
+
+    def __init__(self, root: str | os.PathLike, smallest: int = 1):
+        root = pathlib.Path(root)
+        self.paths: list[pathlib.Path] = []
+        self.left_out: list[str] = []
+        for path in list_images(root):
+            try:
+                height, width = image_size(path)
+            except DataError as error:
+                self.left_out.append(str(error))
+                continue
+            if min(height, width) < smallest:
+                self.left_out.append(f"{path}: {width}x{height} pixels, smaller than the {smallest} that are needed")
+                continue
+            self.paths.append(path)
+        for reason in self.left_out:
+            log.warning("left out %s", reason)
+        if self.left_out:
+            log.warning("%d of %d images in %s left out", len(self.left_out), len(self.left_out) + len(self.paths), root)
+        if not self.paths:
+            raise DataError(f"{root}: none of its {len(self.left_out)} images can be used; first: {self.left_out[0]}")
+        self.names = [path.relative_to(root).as_posix() if path != root else path.name for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> np.ndarray:
+        return read_rgb(self.paths[index])
+
+
+class Div2kSource:
+    """The HR training images of DIV2K (Agustsson and Timofte, CVPRW 2017), prepared by tensorflow-datasets.
+
+    The PNG bytes are read once and held in memory (about 3.5 GB); images are decoded when asked for.
+
+    Args:
+      data_dir: TFDS's data folder; empty for its default.
+      split: ``train`` (800 images) or ``validation`` (100).
+
+    Raises:
+      DataError: the data set is not prepared there; the message has the command that does it.
+    """
+
+    def __init__(self, data_dir: str = "", split: str = "train"):
+        try:
+            import tensorflow_datasets as tfds
+        except ImportError:
+            raise DataError("DIV2K is read by tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
+        builder = _prepared_div2k(tfds, data_dir or None)
+        only_hr = tfds.decode.PartialDecoding({"hr": builder.info.features["hr"]}, {"hr": tfds.decode.SkipDecoding()})
+        # One reader at a time keeps the order of the files, hence the order of training, fixed.
+        order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        dataset = builder.as_dataset(split=split, decoders=only_hr, read_config=order)
+        total = builder.info.splits[split].num_examples
+        self._encoded = [
+            bytes(example["hr"]) for example in tqdm(tfds.as_numpy(dataset), "reading DIV2K", total, unit="image")
+        ]
+        self.names = [f"div2k/{split}/{i:04d}" for i in range(len(self._encoded))]
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def read(self, index: int) -> np.ndarray:
+        with Image.open(io.BytesIO(self._encoded[index])) as image:
+            return to_rgb(image)
+
+
+def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
+    for variant in _DIV2K_VARIANTS:
+        builder = tfds.builder(f"div2k/{variant}", data_dir=data_dir)
+        if builder.is_prepared():
+            return builder
+    where = f" --data_dir {data_dir}" if data_dir else ""
+    raise DataError(
+        f"DIV2K is not prepared in {data_dir or 'the default TFDS folder'}. Download and prepare it (about 4 GB) with\n"
+        f"  tfds build div2k --config {_DIV2K_VARIANTS[0]}{where}\n"
+        "or train on any folder of images with --config.data.source=folder --config.data.root=DIR,\n"
+        "or on the packaged photographs with --config.data.source=sample"
+    )
+
+
+def open_source(kind: str, root: str = "", *, split: str = "train", smallest: int = 1) -> Source:
+    """A source by its config name.
+
+    Args:
+      kind: ``sample``, ``folder`` or ``div2k``.
+      root: the folder, or TFDS's data_dir.
+      split: ``train`` or ``validation``; a folder is taken as it is.
+      smallest: least height and width of an image in pixels.
+
+    Raises:
+      DataError: the source is empty, absent or unknown.
+    """
+    if kind == "sample":
+        return FolderSource(SAMPLE_ROOT / split, smallest)
+    if kind == "folder":
+        return FolderSource(root, smallest)
+    if kind == "div2k":
+        return Div2kSource(root, split)
+    raise DataError(f"there is no data source {kind!r}; known are sample, folder and div2k")

@@ -1,0 +1,92 @@
+"""Rows to reports: a CSV line per image, a JSON summary, and a Markdown page to read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import typing
+
+import numpy as np
+
+from blindsr_jax.evaluation.run import Row
+from blindsr_jax.files import write_text
+
+_SCORES = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y", "kernel_l1", "code_l1", "seconds")
+
+
+def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
+    """Means over all rows, with the facts that give them meaning (protocol, scale, …) first.
+
+    Returns:
+      A JSON-ready dictionary; ``images`` counts test images, ``rows`` images times blurs.
+    """
+    means = {name: _mean(getattr(row, name) for row in rows) for name in _SCORES}
+    return {**facts, "images": len({row.image for row in rows}), "rows": len(rows), **means}
+
+
+def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, typing.Any]) -> None:
+    """Writes ``report.csv``, ``report.json`` and ``report.md`` into a folder, each atomically.
+
+    Raises:
+      DataError: a file cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    write_text(folder / "report.csv", _to_csv(rows))
+    write_text(folder / "report.md", to_markdown(rows, summary))
+    write_text(folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def to_markdown(rows: list[Row], summary: dict[str, typing.Any]) -> str:
+    """A page with the mean scores beside bicubic's, then a line per blur and a line per image."""
+    title = f"# {summary['protocol']}, ×{summary['scale']}"
+    gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
+    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in _SCORES]
+    lines = [
+        title,
+        "",
+        f"PSNR {summary['psnr_y']:.2f} dB (luma), {gain:+.2f} dB against bicubic; SSIM {summary['ssim_y']:.4f}.",
+        "",
+        *facts,
+        "",
+        *_table("mean", {"all": rows}),
+        "",
+        *_table("blur", _group(rows, "case")),
+        "",
+        *_table("image", _group(rows, "image")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(heading: str, groups: dict[str, list[Row]]) -> list[str]:
+    head = ["PSNR", "SSIM", "bicubic PSNR", "bicubic SSIM", "kernel ℓ1", "code ℓ1", "seconds"]
+    digits = [2, 4, 2, 4, 3, 3, 2]
+    lines = [f"| {heading} | " + " | ".join(head) + " |", "|---|" + "---:|" * len(head)]
+    for name, rows in groups.items():
+        values = [_mean(getattr(row, score) for row in rows) for score in _SCORES]
+        cells = ["" if v is None else f"{v:.{d}f}" for v, d in zip(values, digits)]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _group(rows: list[Row], field: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(getattr(row, field), []).append(row)
+    return groups
+
+
+def _mean(values: typing.Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _to_csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return text.getvalue()

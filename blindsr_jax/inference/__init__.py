@@ -1,0 +1,1 @@
+"""Using a model: arrays in and out, files in and out, pictures of what it did."""

@@ -1,0 +1,152 @@
+"""``Model``: a network with its weights, ready to call."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.inference import restore
+from blindsr_jax.networks.registry import build
+from blindsr_jax.types import SROutput
+from blindsr_jax.weights.bundle import Bundle, load_bundle
+from blindsr_jax.weights.zoo import models, packaged_path
+
+
+class Model:
+    """A restoration model: call it on a batch, or ``restore`` one image.
+
+    Args:
+      module: the flax network.
+      variables: its ``params`` and ``constants``.
+      metadata: what is known of the weights (protocol, source, scores).
+
+    Attributes:
+      module, variables, metadata: as given.
+      scale: s.
+    """
+
+    def __init__(self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None):
+        self.module, self.variables, self.metadata = module, variables, metadata or {}
+        self.scale: int = module.scale
+        self._apply = jax.jit(module.apply, static_argnames=("iterations", "trace"))
+
+    def __repr__(self) -> str:
+        return f"Model(×{self.scale}, {self.parameters / 1e6:.2f} M parameters, kernel {self.module.kernel_size}px)"
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
+
+    @property
+    def pca_basis(self) -> np.ndarray:
+        """[K², L], what kernel codes are relative to."""
+        return np.asarray(self.variables["constants"]["pca_basis"])
+
+    def __call__(
+        self,
+        lr: jax.Array,
+        *,
+        kernel: jax.Array | None = None,
+        iterations: int | None = None,
+        trace: bool = False,
+    ) -> SROutput:
+        """Restores a batch. Compiles once for each shape.
+
+        Args:
+          lr: [B, H, W, 3] float32 in [0, 1].
+          kernel: the blur kernel if it is known, [B, K', K'] or [K', K'], odd K', summing to one; else it is estimated.
+          iterations: unfolded steps T; by default as many as in training.
+          trace: also return every step.
+
+        Returns:
+          SROutput.
+
+        Raises:
+          DataError: shapes or values are not as above.
+        """
+        lr = jnp.asarray(lr, jnp.float32)
+        if lr.ndim != 4 or lr.shape[-1] != 3:
+            raise DataError(f"a model wants images [B, H, W, 3], got shape {lr.shape}")
+        if iterations is not None and iterations < 1:
+            raise DataError(f"iterations must be at least 1, got {iterations}")
+        if kernel is not None:
+            kernel = fit_kernel(kernel, self.module.kernel_size)
+            kernel = jnp.broadcast_to(kernel, (lr.shape[0], *kernel.shape[1:]))
+        return self._apply(self.variables, lr, kernel=kernel, iterations=iterations, trace=trace)
+
+    def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
+        """One image, s times larger, of the same kind.
+
+        Args:
+          image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
+          **options: ``kernel`` and ``iterations`` as when called.
+
+        Returns:
+          [s·H, s·W] with the same channels and type.
+
+        Raises:
+          DataError: another shape or type, or values that are not finite.
+        """
+        return restore.restore_image(self, image, **options).image
+
+
+def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
+    """A user's kernel as the network takes it: float32 [B, size, size], summing to one.
+
+    Smaller kernels are surrounded by zeros. Larger ones are cropped if at most 1 % of their weight lies outside.
+
+    Args:
+      kernel: [K', K'] or [B, K', K'], odd K'.
+      size: K.
+
+    Raises:
+      DataError: not square, even-sized, not finite, without a positive sum, or too wide for the model.
+    """
+    kernel = np.asarray(kernel, np.float32)
+    kernel = kernel[None] if kernel.ndim == 2 else kernel
+    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
+        raise DataError(f"a kernel must be square with an odd side, [K, K] or [B, K, K]; got shape {kernel.shape}")
+    total = kernel.sum(axis=(1, 2), keepdims=True)
+    if not np.isfinite(kernel).all() or (total <= 0).any():
+        raise DataError("a kernel must hold finite numbers with a positive sum")
+    kernel = kernel / total
+    margin = (kernel.shape[1] - size) // 2
+    if margin <= 0:
+        return np.pad(kernel, ((0, 0), (-margin, -margin), (-margin, -margin)))
+    inner = kernel[:, margin:-margin, margin:-margin]
+    outside = 1 - inner.sum(axis=(1, 2))
+    if (np.abs(outside) > 0.01).any():
+        raise DataError(f"{outside.max():.0%} of the kernel's weight lies outside the {size}x{size} that the model takes")
+    return inner / inner.sum(axis=(1, 2), keepdims=True)
+
+
+def load(name_or_path: str | os.PathLike) -> Model:
+    """A model by the name of packaged weights (see ``blindsr_jax.models()``), or from a bundle file (.safetensors).
+
+    Raises:
+      WeightsError: there is no such model or file, or it cannot be used.
+    """
+    packaged = packaged_path(str(name_or_path))
+    if packaged is not None:
+        return from_bundle(load_bundle(packaged))
+    path = pathlib.Path(name_or_path)
+    if path.suffix == ".safetensors":
+        return from_bundle(load_bundle(path))
+    known = f"one of {', '.join(models())}, or " if models() else ""
+    raise WeightsError(
+        f"{name_or_path}: expected {known}a .safetensors bundle; make one of a training run with 'blindsr convert'"
+    )
+
+
+def from_bundle(bundle: Bundle) -> Model:
+    """The model that a bundle describes, with its weights."""
+    return Model(build(**bundle.model), jax.tree.map(jnp.asarray, bundle.variables), bundle.metadata)

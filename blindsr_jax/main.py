@@ -1,0 +1,68 @@
+"""Trains and evaluates: ``python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4``.
+
+Any setting can be changed on the command line: ``--config.data.batch_size=16``. See ``blindsr_jax/config.py`` for all.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.errors import BlindSRError
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Settings: a file of configs/.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs, reports and pictures go.")
+_MODE = flags.DEFINE_enum(
+    "mode", "train", ["train", "evaluate"], "train: train, or go on, then evaluate; evaluate: the best checkpoint."
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise flags.Error(f"unexpected argument {rest[1]!r}")
+        if _CONFIG.value is None or _WORKDIR.value is None:
+            raise flags.Error("--config FILE and --workdir DIR are needed")
+        config = _CONFIG.value
+        config_lib.validate(config)
+    except Exception as error:  # absl, ml_collections and config files raise every kind
+        print(f"blindsr_jax: {_usage_message(error)}", file=sys.stderr)
+        return 2
+    try:
+        return _run(config, _WORKDIR.value, _MODE.value)
+    except BlindSRError as error:
+        print(f"blindsr_jax: {error}", file=sys.stderr)
+        return 130 if type(error).__name__ == "Interrupted" else 1
+    except KeyboardInterrupt:
+        print("blindsr_jax: interrupted; the newest checkpoint is intact", file=sys.stderr)
+        return 130
+
+
+def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
+    from blindsr_jax.training.results import write_results
+    from blindsr_jax.training.run_log import setup_logging
+
+    setup_logging()
+    if mode == "train":
+        from blindsr_jax.training.loop import train
+
+        train(config, workdir)
+    summary = write_results(config, workdir)
+    gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
+    print(f"{summary['protocol']} ×{summary['scale']}: {summary['psnr_y']:.2f} dB, {gain:+.2f} dB against bicubic")
+    print(f"report.md, panel.png, model.safetensors and restored/ are in {workdir}")
+    return 0
+
+
+def _usage_message(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,127 @@
+"""Checkpoints of a run: the newest few and the best one, written in the background, complete or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import typing
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from blindsr_jax.errors import DataError
+from blindsr_jax.training.state import TrainState
+
+log = logging.getLogger(__name__)
+_METRIC = "psnr_y"
+
+
+class Checkpoints:
+    """The folder ``checkpoints`` of a workdir.
+
+    Use as a context manager: leaving it waits for writes under way.
+
+    Args:
+      workdir: of the run.
+      keep: how many of the newest stay, besides the best by validation PSNR.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, keep: int = 2):
+        self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        policy = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(keep),
+                checkpoint_managers.BestN(n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            best_fn=_score,
+            preservation_policy=policy,
+            enable_async_checkpointing=True,
+            cleanup_tmp_directories=True,
+        )
+        with _readable_errors(self._directory):
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with _readable_errors(self._directory):
+            self._manager.close()
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint, or None."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """Step of the best validated checkpoint; the newest if none was validated; None if there is none."""
+        validated = [step for step in self._manager.all_steps() if self._manager.metrics(step)]
+        return max(validated, key=lambda step: _score(self._manager.metrics(step)), default=self.latest_step)
+
+    def save(self, state: TrainState, psnr_y: float | None = None) -> None:
+        """Starts writing a state under its step; the caller may go on at once, the arrays have been copied.
+
+        Args:
+          state: to save.
+          psnr_y: validation score at this step, if it was measured.
+
+        Raises:
+          DataError: this or the previous save failed, as on a full disk; older checkpoints are intact.
+        """
+        metrics = None if psnr_y is None else {_METRIC: psnr_y}
+        with _readable_errors(self._directory):
+            self._manager.save(int(state.step), args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+
+    def wait(self) -> None:
+        """Returns when everything is on disk. Raises DataError as ``save``."""
+        with _readable_errors(self._directory):
+            self._manager.wait_until_finished()
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """Reads a checkpoint.
+
+        Args:
+          step: its step.
+          like: a state of the same structure, whose shardings the result takes.
+
+        Raises:
+          DataError: the checkpoint is damaged or of another model.
+        """
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+        except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
+            raise DataError(
+                f"{self._directory / str(step)}: this checkpoint cannot be read ({_first_line(error)}); "
+                "delete that folder to go on from the one before"
+            ) from error
+
+
+def _score(metrics: dict[str, typing.Any]) -> float:
+    return metrics[_METRIC]
+
+
+class _readable_errors:
+    """Turns what goes wrong while writing into one line that says what to do."""
+
+    def __init__(self, directory: pathlib.Path):
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        if error is not None and isinstance(error, Exception) and not isinstance(error, DataError):
+            raise DataError(
+                f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). Complete checkpoints "
+                "there are intact: make room, then run the same command to go on from the newest"
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,175 @@
+"""The loop: batches in, checkpoints, scores and pictures out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import typing
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from PIL import Image
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.data.sources import Source
+from blindsr_jax.errors import BlindSRError
+from blindsr_jax.evaluation.panel import unfolding_panel
+from blindsr_jax.evaluation.protocols import Protocol
+from blindsr_jax.evaluation.report import summarise
+from blindsr_jax.evaluation.run import evaluate
+from blindsr_jax.files import atomic_path
+from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.interrupt import StopRequest
+from blindsr_jax.training.results import model_of_state
+from blindsr_jax.training.run_log import RunLog
+from blindsr_jax.training.setup import (
+    batches_of,
+    claim_workdir,
+    degradation_of,
+    network_of,
+    optimizer_of,
+    state_of,
+    validation_of,
+)
+from blindsr_jax.training.sharding import data_mesh, put_batch
+from blindsr_jax.training.state import TrainState
+from blindsr_jax.training.step import make_train_step
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(BlindSRError):
+    """The run was asked to stop; it has saved."""
+
+
+class Diverged(BlindSRError):
+    """Too many updates in a row were not finite."""
+
+
+def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
+    """Trains from the newest checkpoint of the workdir, or from the start, to ``config.steps``.
+
+    Args:
+      config: validated.
+      workdir: where checkpoints, logs and pictures go; another model's is refused.
+
+    Returns:
+      The final state, saved.
+
+    Raises:
+      Interrupted: Ctrl-C or SIGTERM; everything is saved.
+      Diverged: more non-finite updates in a row than the config allows.
+      DataError: images, or room on the disk, are missing.
+    """
+    claim_workdir(config, workdir)
+    mesh = data_mesh()
+    validation = Validation(config, workdir, *validation_of(config))
+    with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
+        state = state_of(config, mesh)
+        if checkpoints.latest_step is not None:
+            state = checkpoints.restore(checkpoints.latest_step, state)
+            log.info("going on from step %d of %d in %s", int(state.step), config.steps, workdir)
+        if int(state.step) >= config.steps:
+            return state
+        batches = batches_of(config, mesh, int(state.step))
+        with RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log:
+            return _run(config, mesh, state, batches, validation, checkpoints, run_log, stop)
+
+
+class Validation:
+    """Scores and pictures of a state on held-out images.
+
+    Args:
+      config: of the run.
+      workdir: panels go to its folder ``panels``.
+      source: held-out HR images.
+      protocol: the full one; the config may use a part of it while training.
+    """
+
+    def __init__(self, config: ConfigDict, workdir: str | os.PathLike, source: Source, protocol: Protocol):
+        self._config, self._source = config, source
+        self._panels = pathlib.Path(workdir) / "panels"
+        self._protocol = protocol.subset(config.validation.widths)
+
+    def __call__(self, state: TrainState, run_log: RunLog) -> float:
+        """Writes scores and a panel of this state, and returns its mean PSNR on luma."""
+        step, options = int(state.step), self._config.validation
+        model = model_of_state(self._config, state)
+        rows = evaluate(model, self._source, self._protocol, limit=options.images, crop=options.crop)
+        summary = summarise(rows)
+        run_log.scalars(step, {f"validation/{k}": v for k, v in summary.items() if isinstance(v, float)})
+        gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
+        log.info("step %d: %.2f dB (%s), %+.2f against bicubic", step, summary["psnr_y"], self._protocol.name, gain)
+        case = self._protocol.cases[len(self._protocol.cases) // 2]
+        picture = unfolding_panel(model, self._source.read(0), self._protocol, case)
+        self._save(picture, step)
+        run_log.image(step, "panel", np.asarray(picture))
+        return summary["psnr_y"]
+
+    def _save(self, picture: Image.Image, step: int) -> None:
+        with atomic_path(self._panels / f"step_{step:07d}.png") as temporary:
+            picture.save(temporary)
+
+
+def _run(
+    config: ConfigDict,
+    mesh: Mesh,
+    state: TrainState,
+    batches: typing.Iterator[np.ndarray],
+    validation: Validation,
+    checkpoints: Checkpoints,
+    run_log: RunLog,
+    stop: StopRequest,
+) -> TrainState:
+    """Steps until the end, an interrupt or divergence. Metrics of a step are read while the next one computes."""
+    train_step = make_train_step(
+        network_of(config),
+        optimizer_of(config),
+        mesh,
+        seed=config.seed,
+        degradation=degradation_of(config),
+        supervise=config.model.supervise,
+        ema_decay=config.optimizer.ema_decay,
+    )
+    previous: dict[str, typing.Any] | None = None
+    for step in range(int(state.step) + 1, config.steps + 1):
+        state, metrics = train_step(state, put_batch(mesh, next(batches)))
+        values = jax.device_get(previous) if previous else {}
+        previous = metrics
+        run_log.step(values.get("loss"))
+        if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
+            raise Diverged(_divergence_message(config, checkpoints, step - 1))
+        last = step == config.steps
+        if step % config.log_every == 0 or last:
+            run_log.scalars(step, {f"train/{name}": value for name, value in jax.device_get(metrics).items()})
+        score = validation(state, run_log) if step % config.validation.every == 0 or last else None
+        if score is not None or step % config.checkpoint.every == 0 or stop.received:
+            checkpoints.save(state, score)
+        if stop.received and not last:
+            checkpoints.wait()
+            raise Interrupted(f"{stop.received}: saved step {step}; run the same command to go on from there")
+    checkpoints.wait()
+    run_log.flush()
+    return state
+
+
+def _divergence_message(config: ConfigDict, checkpoints: Checkpoints, step: int) -> str:
+    saved = checkpoints.latest_step
+    return (
+        f"step {step}: the last {config.max_bad_steps} updates had a loss or gradient that was not finite and were "
+        f"skipped; stopping. The newest checkpoint is of {'no step yet' if saved is None else f'step {saved}'}. Lower "
+        "optimizer.learning_rate, set optimizer.clip_norm (1.0 is usual), or look at the data; then run again"
+    )
+
+
+def _flat(config: ConfigDict) -> dict[str, typing.Any]:
+    """The config as one level of names with scalar values, as hyper-parameter tables want it."""
+    flat: dict[str, typing.Any] = {"config_hash": config_lib.config_hash(config)}
+    for name, value in config.items():
+        section = value if isinstance(value, ConfigDict) else {"": value}
+        for key, item in section.items():
+            flat[f"{name}.{key}".rstrip(".")] = item if isinstance(item, (int, float, str, bool)) else str(item)
+    return flat

@@ -1,0 +1,51 @@
+"""Adam with the papers' schedules, one learning rate for the Restorer and one for the Estimator."""
+
+from __future__ import annotations
+
+import typing
+
+import optax
+
+
+def learning_rate_schedule(
+    peak: float, *, schedule: typing.Literal["halve", "cosine"], steps: int, halve_every: int, warmup: int = 0
+) -> optax.Schedule:
+    """Learning rate by step.
+
+    Args:
+      peak: the rate after warm-up.
+      schedule: ``halve``: ½ more after every ``halve_every`` steps (both DAN papers); ``cosine``: to zero at ``steps``.
+      steps: length of the run.
+      halve_every: see ``schedule``.
+      warmup: steps of linear increase from zero; they count as steps of the schedule too.
+    """
+    if schedule == "halve":
+        main = optax.exponential_decay(peak, halve_every, 0.5, staircase=True)
+    else:
+        main = optax.cosine_decay_schedule(peak, steps)
+    if not warmup:
+        return main
+    return lambda step: main(step) * optax.linear_schedule(0.0, 1.0, warmup)(step)
+
+
+def make_optimizer(
+    *,
+    restorer: optax.ScalarOrSchedule,
+    estimator: optax.ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.99,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """Adam (Kingma and Ba, 2015) with a learning rate per module.
+
+    Args:
+      restorer, estimator: learning rates of the parameters below each name.
+      b1, b2: decay of the first and second moment.
+      clip_norm: gradients are first scaled down to this global norm; 0 for never.
+    """
+    rates = {"restorer": restorer, "estimator": estimator}
+    adam = optax.partition(
+        {name: optax.adam(rate, b1=b1, b2=b2) for name, rate in rates.items()},
+        lambda params: {name: name for name in params},
+    )
+    return optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam

@@ -1,0 +1,89 @@
+"""What a run tells while it goes: a progress bar, a log, and TensorBoard through clu."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import typing
+
+import absl.logging
+import jax
+import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from blindsr_jax.data.pipeline import import_tensorflow
+
+
+def setup_logging() -> None:
+    """Our own messages and clu's metric lines on stderr; libraries only when they warn."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    logging.getLogger("blindsr_jax").setLevel(logging.INFO)
+    absl.logging.set_verbosity(absl.logging.INFO)
+    absl_logger = absl.logging.get_absl_logger()
+    absl_logger.addFilter(_clu_or_warning)
+    absl_logger.propagate = False
+    absl_logger.handlers = [logging.StreamHandler(sys.stderr)]
+
+
+def _clu_or_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or f"{os.sep}clu{os.sep}" in record.pathname
+
+
+class RunLog:
+    """Progress bar and metric writers of one run; silent on all processes but the first. Use as a context manager.
+
+    Args:
+      workdir: TensorBoard files go to its folder ``tensorboard``.
+      start, steps: first step and number of steps in all, for the bar.
+      config: fields to keep with the metrics as hyper-parameters.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, start: int, steps: int, config: dict[str, typing.Any]):
+        import_tensorflow()
+        from clu import metric_writers
+
+        first = jax.process_index() == 0
+        self._writer = metric_writers.create_default_writer(
+            os.path.join(workdir, "tensorboard") if first else None, just_logging=not first
+        )
+        self._writer.write_hparams(config)
+        interactive = sys.stderr.isatty()
+        self._bar = tqdm(
+            initial=start,
+            total=steps,
+            desc="training",
+            unit="step",
+            disable=not first,
+            mininterval=0.5 if interactive else 15,
+            dynamic_ncols=interactive,
+        )
+        self._redirect = logging_redirect_tqdm([logging.getLogger(), absl.logging.get_absl_logger()])
+
+    def __enter__(self) -> RunLog:
+        self._redirect.__enter__()
+        return self
+
+    def __exit__(self, *exc: typing.Any) -> None:
+        self._bar.close()
+        self._writer.close()
+        self._redirect.__exit__(*exc)
+
+    def step(self, loss: float | None) -> None:
+        """One more step done; the loss is shown beside steps/s and the time left."""
+        if loss is not None:
+            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self._bar.update()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Writes scalars to the log and to TensorBoard."""
+        self._writer.write_scalars(step, {name: float(value) for name, value in values.items()})
+
+    def image(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Writes a uint8 [H, W, 3] picture to TensorBoard."""
+        self._writer.write_images(step, {name: picture[None]})
+
+    def flush(self) -> None:
+        """Returns when all is on disk."""
+        self._writer.flush()

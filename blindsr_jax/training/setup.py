@@ -1,0 +1,144 @@
+"""From a config to the objects of a run: network, optimiser, state, stream of patches, validation set."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pathlib
+import typing
+
+import jax
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.data.pipeline import PatchSampler, patch_batches
+from blindsr_jax.data.sources import Source, open_source
+from blindsr_jax.degradations.pipeline import basis_for
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.evaluation.protocols import Protocol, gaussian8
+from blindsr_jax.files import write_text
+from blindsr_jax.networks.registry import build
+from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from blindsr_jax.training.sharding import check_batch_size, replicated
+from blindsr_jax.training.state import TrainState, create_state
+
+log = logging.getLogger(__name__)
+
+
+def network_of(config: ConfigDict) -> nn.Module:
+    """The network of a config."""
+    return build(**config_lib.model_sizes(config))
+
+
+def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
+    """The optimiser of a config."""
+    options = config.optimizer
+    rates = {
+        name: learning_rate_schedule(
+            peak,
+            schedule=options.schedule,
+            steps=config.steps,
+            halve_every=options.halve_every,
+            warmup=options.warmup,
+        )
+        for name, peak in (("restorer", options.learning_rate), ("estimator", options.estimator_learning_rate))
+    }
+    return make_optimizer(**rates, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
+
+
+def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
+    """The fresh state of a run, on its devices."""
+    return create_state(
+        network_of(config),
+        optimizer_of(config),
+        jax.random.key(config.seed),
+        basis_for(config.model.code_length, **config_lib.kernel_distribution(config)),
+        with_ema=config.optimizer.ema_decay > 0,
+        sharding=replicated(mesh),
+    )
+
+
+def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
+    """Keyword arguments of ``degradations.degrade``."""
+    options = config.degradation
+    kernels = config_lib.kernel_distribution(config)
+    return {
+        "scale": config.model.scale,
+        "kernel": kernels.pop("kind"),
+        "kernel_size": kernels.pop("size"),
+        **kernels,
+        "downsample": options.downsample,
+        "noise": tuple(options.noise),
+        "round_8bit": options.round_8bit,
+    }
+
+
+def batches_of(config: ConfigDict, mesh: Mesh, start_step: int) -> typing.Iterator[np.ndarray]:
+    """The stream of this process's HR patches from a step on: uint8 [B / processes, sP, sP, 3]."""
+    check_batch_size(mesh, config.data.batch_size)
+    size = config.data.patch * config.model.scale
+    source = open_source(config.data.source, config.data.root, smallest=size)
+    log.info("training on %d images of '%s'", len(source), config.data.root or config.data.source)
+    sampler = PatchSampler(
+        source,
+        size,
+        seed=config.seed,
+        augment=config.data.augment,
+        cache_bytes=config.data.cache_gib * 2**30,
+    )
+    return patch_batches(
+        sampler,
+        size=size,
+        batch_size=config.data.batch_size,
+        start_step=start_step,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        workers=config.data.workers,
+    )
+
+
+def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
+    """The held-out images, and the protocol that scores them."""
+    smallest = 16 * config.model.scale  # SSIM's window inside the shaved border, and the blur's reflection
+    source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
+    return source, gaussian8(config.model.scale)
+
+
+def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
+    """Makes the workdir and records the config in it, or checks that a resumed run is of the same model.
+
+    Raises:
+      ConfigError: the workdir belongs to a run of another model; nothing is changed there.
+      DataError: it cannot be written.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if path.exists():
+        recorded = recorded_config(workdir)
+        differing = [k for k, v in config.model.items() if recorded.get("model", {}).get(k, v) != v]
+        if differing or recorded.get("model", {}).keys() != config.model.keys():
+            names = ", ".join(f"model.{k}={recorded['model'].get(k)!r}, now {config.model[k]!r}" for k in differing)
+            raise ConfigError(
+                f"{workdir} holds a run of another model ({names or 'other fields'}): "
+                "give another --workdir, or the config it was started with"
+            )
+    write_text(path, config_lib.to_json(config) + "\n")
+
+
+def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
+    """The config that a workdir was started (or last resumed) with.
+
+    Raises:
+      DataError: the workdir holds no run.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{workdir}: no training run here (there is no config.json)") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None

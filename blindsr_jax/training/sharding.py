@@ -1,0 +1,40 @@
+"""Where arrays live: one mesh axis ``data`` over every device there is; batches split along it, the rest everywhere."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from blindsr_jax.errors import ConfigError
+
+
+def data_mesh() -> Mesh:
+    """All devices of all processes on one axis, ``data``."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Whole on every device: parameters and optimiser state."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """First axis cut over the devices: batches."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(mesh: Mesh, batch_size: int) -> None:
+    """Raises ConfigError unless every device gets equally many images."""
+    devices = mesh.devices.size
+    if batch_size % devices:
+        lower, upper = batch_size // devices * devices, (batch_size // devices + 1) * devices
+        raise ConfigError(
+            f"config.data.batch_size of {batch_size} cannot be split evenly over {devices} devices: "
+            f"take {f'{lower} or ' if lower else ''}{upper}"
+        )
+
+
+def put_batch(mesh: Mesh, share: np.ndarray) -> jax.Array:
+    """The global batch from every process's share: [B / processes, …] -> [B, …], split over the devices."""
+    return jax.make_array_from_process_local_data(split(mesh), share)

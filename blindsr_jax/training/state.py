@@ -1,0 +1,79 @@
+"""All that a training run must remember between two steps."""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.networks.registry import init_variables
+
+Tree = typing.Any
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Saved in checkpoints; nothing else is needed to go on.
+
+    Attributes:
+      step: updates done, int32.
+      params: the network's parameters.
+      constants: its constants (PCA basis).
+      opt_state: optax's.
+      ema: moving average of the parameters, or None.
+      bad_steps: updates skipped since their loss or gradient was not finite, int32.
+      bad_in_a_row: how many of them were the latest ones, int32.
+    """
+
+    step: jax.Array
+    params: Tree
+    constants: Tree
+    opt_state: Tree
+    ema: Tree | None
+    bad_steps: jax.Array
+    bad_in_a_row: jax.Array
+
+    @property
+    def best_params(self) -> Tree:
+        """The parameters to validate and to ship: the average where one is kept."""
+        return self.params if self.ema is None else self.ema
+
+
+def create_state(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    pca_basis: jax.Array,
+    *,
+    with_ema: bool,
+    sharding: jax.sharding.Sharding,
+) -> TrainState:
+    """A fresh state, created on its devices by one jitted function.
+
+    Args:
+      module: the network.
+      optimizer: optax's.
+      key: PRNG key of the parameters.
+      pca_basis: [K², L].
+      with_ema: keep a moving average of the parameters.
+      sharding: of every array of the state.
+    """
+
+    def create(key: jax.Array, pca_basis: jax.Array) -> TrainState:
+        variables = init_variables(module, key, pca_basis)
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            constants=variables["constants"],
+            opt_state=optimizer.init(params),
+            ema=jax.tree.map(jnp.copy, params) if with_ema else None,
+            bad_steps=jnp.zeros((), jnp.int32),
+            bad_in_a_row=jnp.zeros((), jnp.int32),
+        )
+
+    return jax.jit(create, out_shardings=sharding)(key, pca_basis)

@@ -1,0 +1,108 @@
+"""One update, compiled: HR patches → degraded batch → network → loss → gradient → Adam."""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from blindsr_jax.degradations.pca import encode
+from blindsr_jax.degradations.pipeline import degrade
+from blindsr_jax.losses import LOSSES
+from blindsr_jax.training.sharding import replicated, split
+from blindsr_jax.training.state import TrainState
+from blindsr_jax.types import Degraded, Estimate
+
+Metrics = dict[str, jax.Array]
+
+
+def make_train_step(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    seed: int,
+    degradation: dict[str, typing.Any],
+    supervise: typing.Literal["last", "all"] = "last",
+    ema_decay: float = 0.0,
+) -> typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
+    """The jitted update; it donates the state it is given.
+
+    Kernels and noise are drawn from fold_in(key(seed), step): the same run sees the same degradations after a resume
+    and on any number of devices. An update whose loss or gradient is not finite leaves parameters and optimiser as
+    they were and is counted.
+
+    Args:
+      module: the network.
+      optimizer: optax's.
+      mesh: from ``sharding.data_mesh``.
+      seed: of kernels and noise.
+      degradation: keyword arguments of ``degradations.degrade``.
+      supervise: see ``DAN.training_steps``.
+      ema_decay: of the moving average of the parameters, if the state keeps one.
+
+    Returns:
+      (state, hr uint8 [B, sP, sP, 3]) -> (state, metrics); the metrics are scalars.
+    """
+
+    def train_step(state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
+        hr = hr.astype(jnp.float32) / 255.0
+        degraded = degrade(jax.random.fold_in(jax.random.key(seed), state.step), hr, **degradation)
+
+        def loss_of(params: typing.Any) -> tuple[jax.Array, Metrics]:
+            return supervised_loss(module, {"params": params, "constants": state.constants}, hr, degraded, supervise)
+
+        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        grad_norm = optax.global_norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema is not None:
+            ema = optax.incremental_update(params, ema, 1 - ema_decay)
+        params, opt_state, ema = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (params, opt_state, ema),
+            (state.params, state.opt_state, state.ema),
+        )
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            ema=ema,
+            bad_steps=state.bad_steps + ~finite,
+            bad_in_a_row=jnp.where(finite, 0, state.bad_in_a_row + 1),
+        )
+        counters = {"bad_steps": state.bad_steps, "bad_in_a_row": state.bad_in_a_row}
+        return state, {"loss": loss, **parts, "grad_norm": grad_norm, **counters}
+
+    whole, batch = replicated(mesh), split(mesh)
+    return jax.jit(train_step, in_shardings=(whole, batch), out_shardings=(whole, whole), donate_argnums=0)
+
+
+def supervised_loss(
+    module: nn.Module,
+    variables: dict[str, typing.Any],
+    hr: jax.Array,
+    degraded: Degraded,
+    supervise: typing.Literal["last", "all"],
+) -> tuple[jax.Array, Metrics]:
+    """Loss of a network on a degraded batch, by the scheme that its Estimator calls for.
+
+    Args:
+      module, variables: the network.
+      hr: [B, sH, sW, 3] in [0, 1].
+      degraded: its LR images and true kernels.
+      supervise: ``last`` step or ``all``.
+
+    Returns:
+      The loss and its parts, see ``losses``.
+    """
+    steps = module.apply(variables, degraded.lr, gradient=supervise, method="training_steps")
+    code = encode(degraded.kernel, variables["constants"]["pca_basis"])
+    truth = Estimate(sr=hr, kernel=degraded.kernel, code=code)
+    return LOSSES[module.estimator.predicts](steps, truth)

@@ -1,0 +1,130 @@
+"""A model as one file: a .safetensors file with all arrays by path, and a JSON text that says what they are.
+
+Parameters stand under their path in the module tree (``restorer/body/0/conv1/kernel``), constants under
+``constants/``. Reading executes nothing from the file and checks every name, shape and type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import typing
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from blindsr_jax.errors import BlindSRError, WeightsError
+from blindsr_jax.files import atomic_path
+from blindsr_jax.networks.registry import build, init_variables
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """What a bundle file holds.
+
+    Attributes:
+      variables: ``{"params": …, "constants": …}``, NumPy arrays.
+      model: arguments of ``networks.build``, the name among them.
+      metadata: free JSON about the weights: ``protocol`` they were trained for, ``source`` they came from, ``scores``.
+    """
+
+    variables: dict[str, typing.Any]
+    model: dict[str, typing.Any]
+    metadata: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+
+def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
+    """Writes a bundle, atomically.
+
+    Raises:
+      WeightsError: the arrays do not fit the model.
+      DataError: the file cannot be written.
+    """
+    arrays = _flatten(bundle.variables)
+    _check(pathlib.Path(path), arrays, bundle.model)
+    header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
+    # One array at a time is made contiguous: safetensors writes the buffer as it lies.
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header, sort_keys=True)})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_bundle(path: str | os.PathLike) -> Bundle:
+    """Reads a bundle and checks it against the model that it says it is.
+
+    Raises:
+      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or an array is missing, left over or
+        misshapen; the message names it.
+    """
+    path = pathlib.Path(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get("blindsr_jax")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file") from None
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: not a sound .safetensors file ({error})") from None
+    header = _parse_header(path, text)
+    model = header.pop("model")
+    _check(path, arrays, model)
+    metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
+    return Bundle(_unflatten(arrays), model, metadata)
+
+
+def _parse_header(path: pathlib.Path, text: str | None) -> dict[str, typing.Any]:
+    if text is None:
+        raise WeightsError(f"{path}: no bundle of this package; make one with 'blindsr convert'")
+    try:
+        header = json.loads(text)
+        version, model = header["format_version"], header["model"]
+        sound = isinstance(version, int) and isinstance(model, dict) and isinstance(model["name"], str)
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise WeightsError(f"{path}: the description inside the bundle is damaged")
+    if version > FORMAT_VERSION:
+        raise WeightsError(f"{path}: bundle format {version} is newer than this package reads; upgrade blindsr_jax")
+    return header
+
+
+def _check(path: pathlib.Path, arrays: dict[str, np.ndarray], model: dict[str, typing.Any]) -> None:
+    """Every array that the model has is there, with its shape, as float32; and none else."""
+    try:
+        module = build(**model)
+        shapes = jax.eval_shape(lambda: init_variables(module, jax.random.key(0)))
+    except BlindSRError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{path}: describes a model that cannot be built ({error})") from None
+    expected = _flatten(shapes)
+    for name in sorted(expected.keys() - arrays.keys()):
+        raise WeightsError(f"{path}: the array {name} of shape {expected[name].shape} is missing")
+    for name in sorted(arrays.keys() - expected.keys()):
+        raise WeightsError(f"{path}: the array {name} is no part of model {model['name']!r}")
+    for name, array in arrays.items():
+        if array.shape != expected[name].shape:
+            raise WeightsError(f"{path}: the array {name} has shape {array.shape}, the model's is {expected[name].shape}")
+        if array.dtype != np.float32:
+            raise WeightsError(f"{path}: the array {name} is {array.dtype}, float32 was expected")
+
+
+def _flatten(variables: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    constants = flatten_dict(variables.get("constants", {}), sep="/")
+    flat = flatten_dict(variables["params"], sep="/") | {f"constants/{name}": x for name, x in constants.items()}
+    return {name: x if isinstance(x, jax.ShapeDtypeStruct) else np.asarray(x) for name, x in flat.items()}
+
+
+def _unflatten(arrays: dict[str, np.ndarray]) -> dict[str, typing.Any]:
+    prefix = "constants/"
+    params = {name: x for name, x in arrays.items() if not name.startswith(prefix)}
+    constants = {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
+    return {"params": unflatten_dict(params, sep="/"), "constants": unflatten_dict(constants, sep="/")}

@@ -1,0 +1,36 @@
+"""The weights that come with the package, by name."""
+
+from __future__ import annotations
+
+import pathlib
+
+from blindsr_jax.weights.bundle import load_bundle
+
+PACKAGED = pathlib.Path(__file__).parent / "packaged"
+
+
+def models() -> dict[str, str]:
+    """Names of the packaged models that ``load`` takes, each with one line on what it is.
+
+    Returns:
+      {name: "×4, gaussian8, 0.30 M parameters, Set5 30.2 dB"}; empty where the package brings no weights.
+    """
+    return {path.stem: _describe(path) for path in sorted(PACKAGED.glob("*.safetensors"))}
+
+
+def packaged_path(name: str) -> pathlib.Path | None:
+    """The bundle of a packaged model, or None if there is none of that name."""
+    path = PACKAGED / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
+def _describe(path: pathlib.Path) -> str:
+    bundle = load_bundle(path)
+    parameters = sum(x.size for x in _leaves(bundle.variables["params"]))
+    scores = ", ".join(f"{name} {score:.2f} dB" for name, score in sorted(bundle.metadata.get("scores", {}).items()))
+    parts = [f"×{bundle.model['scale']}", bundle.metadata.get("protocol", ""), f"{parameters / 1e6:.2f} M parameters", scores]
+    return ", ".join(part for part in parts if part)
+
+
+def _leaves(tree: dict) -> list:
+    return [leaf for value in tree.values() for leaf in (_leaves(value) if isinstance(value, dict) else [value])]
