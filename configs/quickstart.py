@@ -1,6 +1,6 @@
 """A first look: a compact DAN ×4 learns from the 13 packaged photographs.
 
-  python -m blindsr_jax.main --config configs/quickstart.py --workdir runs/quickstart
+python -m blindsr_jax.main --config configs/quickstart.py --workdir runs/quickstart
 """
 
 from blindsr_jax import config as config_lib

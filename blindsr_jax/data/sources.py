@@ -69,7 +69,9 @@ class FolderSource:
         for reason in self.left_out:
             log.warning("left out %s", reason)
         if self.left_out:
-            log.warning("%d of %d images in %s left out", len(self.left_out), len(self.left_out) + len(self.paths), root)
+            log.warning(
+                "%d of %d images in %s left out", len(self.left_out), len(self.left_out) + len(self.paths), root
+            )
         if not self.paths:
             raise DataError(f"{root}: none of its {len(self.left_out)} images can be used; first: {self.left_out[0]}")
         self.names = [path.relative_to(root).as_posix() if path != root else path.name for path in self.paths]

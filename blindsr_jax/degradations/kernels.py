@@ -19,12 +19,12 @@ def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
     Returns:
       [..., K, K], summing to one.
 
-    >>> isotropic_gaussian(0.5, 3)[1].round(4).tolist()
-    [0.10650000721216202, 0.7869999408721924, 0.10650000721216202]
+    >>> [round(float(w), 4) for w in isotropic_gaussian(0.5, 3)[1]]
+    [0.0838, 0.6193, 0.0838]
     """
     sigma = jnp.asarray(sigma, float)
     variance = jnp.maximum(jnp.square(sigma), 1e-6)[..., None, None]
-    x, y = _grid(size)
+    x, y = _grid(size, sigma.ndim)
     return _normalised_exp(-(x**2 + y**2) / (2 * variance))
 
 
@@ -50,12 +50,10 @@ def anisotropic_gaussian(
       [..., K, K], summing to one.
     """
     sigma_x, sigma_y, theta = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (sigma_x, sigma_y, theta)))
-    x, y = _grid(size)
+    x, y = _grid(size, theta.ndim)
     cos, sin = jnp.cos(theta)[..., None, None], jnp.sin(theta)[..., None, None]
     along, across = cos * x + sin * y, cos * y - sin * x
-    exponent = -0.5 * (
-        jnp.square(along / sigma_x[..., None, None]) + jnp.square(across / sigma_y[..., None, None])
-    )
+    exponent = -0.5 * (jnp.square(along / sigma_x[..., None, None]) + jnp.square(across / sigma_y[..., None, None]))
     kernel = _normalised_exp(exponent)
     if noise is None:
         return kernel
@@ -130,12 +128,13 @@ def normalize_kernel(kernel: jax.Array) -> jax.Array:
     return kernel / jnp.maximum(kernel.sum(axis=(-2, -1), keepdims=True), 1e-12)
 
 
-def _grid(size: int) -> tuple[jax.Array, jax.Array]:
-    """Column and row coordinates of a K×K kernel, zero in its centre."""
+def _grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
+    """Column and row coordinates of a K×K kernel, zero in its centre, behind so many axes of length one."""
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd and positive, got {size}")
     axis = jnp.arange(size, dtype=float) - size // 2
-    return axis[None, :], axis[:, None]
+    leading = (1,) * batch_axes
+    return axis.reshape(*leading, 1, size), axis.reshape(*leading, size, 1)
 
 
 def _normalised_exp(exponent: jax.Array) -> jax.Array:

@@ -7,6 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from blindsr_jax.degradations.kernels import isotropic_gaussian
+
+_TYPICAL_WIDTH = 3.0
+
 
 def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
     """First principal directions of a set of kernels: left singular vectors of the centred matrix [K², N].
@@ -26,7 +30,9 @@ def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
     """
     matrix = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
     if not 1 <= length <= min(matrix.shape):
-        raise ValueError(f"length must be 1 to {min(matrix.shape)} for kernels of shape {np.shape(kernels)}, got {length}")
+        raise ValueError(
+            f"length must be 1 to {min(matrix.shape)} for kernels of shape {np.shape(kernels)}, got {length}"
+        )
     centred = matrix - matrix.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     basis = vectors[:, ::-1][:, :length]
@@ -49,17 +55,22 @@ def encode(kernel: jax.Array, basis: jax.Array) -> jax.Array:
 
 
 def decode(code: jax.Array, basis: jax.Array) -> jax.Array:
-    """The kernel that a code stands for: the adjoint of ``encode``, hence the projection onto the basis.
+    """The kernel that a code stands for.
 
-    The result may be slightly negative and need not sum to one: see ``normalize_kernel``.
+    Principal directions of kernels that all sum to one sum to zero, so a code says nothing of what all kernels share:
+    k ≈ B·code + (I − BBᵀ)m for any kernel m of the family that the basis was made from. A code that comes without its
+    family's mean is decoded with m a round Gaussian of width 3: exact to 1e-3 in ℓ1 for the published isotropic basis,
+    and within 0.01 of what the true mean would give for the anisotropic ones.
 
     Args:
       code: [..., L].
       basis: [K², L].
 
     Returns:
-      [..., K, K].
+      [..., K, K], summing to one, possibly slightly negative: see ``normalize_kernel``.
     """
-    size = int(round(basis.shape[0] ** 0.5))
-    flat = jnp.matmul(code, basis.T, precision=jax.lax.Precision.HIGHEST)
-    return flat.reshape(*code.shape[:-1], size, size)
+    size = round(basis.shape[0] ** 0.5)
+    typical = isotropic_gaussian(_TYPICAL_WIDTH, size)
+    shift = code - encode(typical, basis).reshape((1,) * (code.ndim - 1) + (-1,))
+    flat = jnp.matmul(shift, basis.T, precision=jax.lax.Precision.HIGHEST)
+    return flat.reshape(*code.shape[:-1], size, size) + typical.reshape((1,) * (code.ndim - 1) + typical.shape)

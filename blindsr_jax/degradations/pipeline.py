@@ -124,7 +124,7 @@ def draw_kernels(
     multiplicative_noise: float = 0.25,
     isotropic_rate: float = 0.0,
 ) -> jax.Array:
-    """Draws kernels of a setting by its name; see ``sample_isotropic`` and ``sample_anisotropic``. Returns [B, K, K]."""
+    """Draws kernels [B, K, K] of a setting by its name; see ``sample_isotropic`` and ``sample_anisotropic``."""
     if kind == "isotropic":
         return kernel_samplers.sample_isotropic(key, count, size=size, sigma=sigma)
     if kind == "anisotropic":

@@ -33,7 +33,9 @@ class Model:
       scale: s.
     """
 
-    def __init__(self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None):
+    def __init__(
+        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    ):
         self.module, self.variables, self.metadata = module, variables, metadata or {}
         self.scale: int = module.scale
         self._apply = jax.jit(module.apply, static_argnames=("iterations", "trace"))
@@ -125,7 +127,9 @@ def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
     inner = kernel[:, margin:-margin, margin:-margin]
     outside = 1 - inner.sum(axis=(1, 2))
     if (np.abs(outside) > 0.01).any():
-        raise DataError(f"{outside.max():.0%} of the kernel's weight lies outside the {size}x{size} that the model takes")
+        raise DataError(
+            f"{outside.max():.0%} of the kernel's weight lies outside the {size}x{size} that the model takes"
+        )
     return inner / inner.sum(axis=(1, 2), keepdims=True)
 
 

@@ -1,4 +1,4 @@
-"""One image through a model: whatever its kind, in floating-point RGB and back. Scores are measured on this function."""
+"""One image through a model, whatever its kind: to floating-point RGB and back. Scores are measured on this."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
     Raises:
       ValueError: shapes differ, are not [H, W, 3], types are not uint8, or nothing is left inside the border.
 
+    >>> import numpy as np
     >>> psnr(np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8), border=0, channel="rgb")
     0.0
     """
@@ -50,7 +51,9 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
     """
     a, b = _prepare(a, b, border, channel)
     if min(a.shape[:2]) < _SSIM_WINDOW:
-        raise ValueError(f"SSIM wants at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}")
+        raise ValueError(
+            f"SSIM wants at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}"
+        )
     mean_a, mean_b = _window(a), _window(b)
     variance_a = _window(a * a) - mean_a**2
     variance_b = _window(b * b) - mean_b**2
@@ -65,7 +68,9 @@ def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tup
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
         raise ValueError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
     if a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"scores are measured on uint8 images, got {a.dtype} and {b.dtype}: round them as a file would")
+        raise ValueError(
+            f"scores are measured on uint8 images, got {a.dtype} and {b.dtype}: round them as a file would"
+        )
     if border < 0 or min(a.shape[:2]) <= 2 * border:
         raise ValueError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
     inside = slice(border, -border or None)

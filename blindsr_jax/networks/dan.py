@@ -125,7 +125,9 @@ class DAN(nn.Module):
             return Estimate(sr, kernel, encode(kernel, basis))
         return Estimate(sr, normalize_kernel(decode(prediction, basis)), prediction)
 
-    def _unfold(self, start: Estimate, lr: jax.Array, steps: int, keep: bool = False) -> tuple[Estimate, Estimate | None]:
+    def _unfold(
+        self, start: Estimate, lr: jax.Array, steps: int, keep: bool = False
+    ) -> tuple[Estimate, Estimate | None]:
         """``steps`` alternations in one scan: the last estimate, and all of them stacked if ``keep``."""
 
         def body(dan: DAN, estimate: Estimate, lr: jax.Array) -> tuple[Estimate, Estimate | None]:

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import ChannelAttention, Chain, Upsampler, conv, interpolation_skip, lrelu
+from blindsr_jax.networks.layers import Chain, ChannelAttention, Upsampler, conv, interpolation_skip, lrelu
 
 
 class CRB(nn.Module):

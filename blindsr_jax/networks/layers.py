@@ -15,7 +15,9 @@ from blindsr_jax.ops.resize import imresize
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-def conv(features: int, kernel: int, *, stride: int = 1, padding: int | None = None, name: str | None = None) -> nn.Conv:
+def conv(
+    features: int, kernel: int, *, stride: int = 1, padding: int | None = None, name: str | None = None
+) -> nn.Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
     if padding is None:
         padding = kernel // 2
@@ -74,7 +76,9 @@ class Upsampler(nn.Module):
         return conv(3, 3, name="out")(x)
 
 
-def interpolation_skip(lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"]) -> jax.Array | float:
+def interpolation_skip(
+    lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"]
+) -> jax.Array | float:
     """What a Restorer adds to its output, so that it learns only what interpolation lacks: [B, s·H, s·W, 3], or 0."""
     if kind == "none":
         return 0.0

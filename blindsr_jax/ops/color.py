@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import typing
 
-import numpy as np
-
 Array = typing.TypeVar("Array", bound=typing.Any)
 
 
@@ -25,6 +23,7 @@ def rgb_to_y(x: Array) -> Array:
     Raises:
       ValueError: the last axis does not hold three channels.
 
+    >>> import numpy as np
     >>> float(rgb_to_y(np.ones((1, 3)))[0, 0])
     235.0
     """

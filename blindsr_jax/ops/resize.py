@@ -11,10 +11,10 @@ import numpy as np
 
 
 def imresize(x: jax.Array, scale: float) -> jax.Array:
-    """MATLAB's ``imresize(x, scale)``: bicubic (a = −0.5), antialiased when shrinking, symmetric borders, in floating point.
+    """MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
 
-    This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each axis is one product
-    with a constant matrix (``resize_matrix``), rows first.
+    Borders are mirrored. This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each
+    axis is one product with a constant matrix (``resize_matrix``), rows first.
 
     Args:
       x: [B, H, W, C], any range; not clipped, not rounded.

@@ -32,13 +32,17 @@ log = logging.getLogger(__name__)
 
 
 def bundle_of(config: ConfigDict, state: TrainState, **metadata: typing.Any) -> Bundle:
-    """The shippable part of a state: parameters (averaged, if an average is kept), constants and where they come from."""
+    """The shippable part of a state: parameters (averaged, if so configured), constants and where they come from."""
     variables = {"params": state.best_params, "constants": state.constants}
     source = {"config": config.to_dict(), "config_hash": config_lib.config_hash(config), "steps": int(state.step)}
     return Bundle(
         jax.tree.map(np.asarray, variables),
         config_lib.model_sizes(config),
-        {"protocol": f"{config.degradation.kernel} kernels, {config.degradation.downsample}", "source": source, **metadata},
+        {
+            "protocol": f"{config.degradation.kernel} kernels, {config.degradation.downsample}",
+            "source": source,
+            **metadata,
+        },
     )
 
 
@@ -93,7 +97,9 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
     )
     write_report(workdir, rows, summary)
     scores = {"validation": summary["psnr_y"]}
-    save_bundle(workdir / "model.safetensors", dataclasses.replace(bundle, metadata=bundle.metadata | {"scores": scores}))
+    save_bundle(
+        workdir / "model.safetensors", dataclasses.replace(bundle, metadata=bundle.metadata | {"scores": scores})
+    )
     write_pictures(model, source.read(0), protocol, workdir)
     return summary
 

@@ -56,7 +56,8 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
     return create_state(
         network_of(config),
         optimizer_of(config),
-        jax.random.key(config.seed),
+        # Hundreds of small draws: threefry, XLA's default generator, would take most of a minute to compile here.
+        jax.random.key(config.seed, impl="rbg"),
         basis_for(config.model.code_length, **config_lib.kernel_distribution(config)),
         with_ema=config.optimizer.ema_decay > 0,
         sharding=replicated(mesh),

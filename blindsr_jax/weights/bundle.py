@@ -68,7 +68,7 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("blindsr_jax")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file") from None
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
@@ -111,8 +111,9 @@ def _check(path: pathlib.Path, arrays: dict[str, np.ndarray], model: dict[str, t
     for name in sorted(arrays.keys() - expected.keys()):
         raise WeightsError(f"{path}: the array {name} is no part of model {model['name']!r}")
     for name, array in arrays.items():
-        if array.shape != expected[name].shape:
-            raise WeightsError(f"{path}: the array {name} has shape {array.shape}, the model's is {expected[name].shape}")
+        shape = expected[name].shape
+        if array.shape != shape:
+            raise WeightsError(f"{path}: the array {name} has shape {array.shape}, the model's is {shape}")
         if array.dtype != np.float32:
             raise WeightsError(f"{path}: the array {name} is {array.dtype}, float32 was expected")
 

@@ -11,12 +11,18 @@ import typing
 
 import numpy as np
 
-_ATTENTION = [("body.{n}.body.3.body.0", "body/{n}/attention/squeeze"), ("body.{n}.body.3.body.2", "body/{n}/attention/excite")]
-_CRB = [("body.{n}.body.0", "body/{n}/conv1"), ("body.{n}.body.2", "body/{n}/conv2"), *_ATTENTION]
+_CRB = [
+    ("body.{n}.body.0", "body/{n}/conv1"),
+    ("body.{n}.body.2", "body/{n}/conv2"),
+    ("body.{n}.body.3.body.0", "body/{n}/attention/squeeze"),
+    ("body.{n}.body.3.body.2", "body/{n}/attention/excite"),
+]
 
 
 def _dpcb(torch: str, path: str) -> list[tuple[str, str]]:
-    return [(f"{torch}.body{i}.{j}", f"{path}/{name}{k}") for i, name in ((1, "f"), (2, "g")) for j, k in ((0, 1), (2, 2))]
+    """A dual-path block: body1 is the image path, body2 the condition path; their convolutions stand at 0 and 2."""
+    places = [("body1.0", "f1"), ("body1.2", "f2"), ("body2.0", "g1"), ("body2.2", "g2")]
+    return _under(torch, path, places)
 
 
 def _under(torch: str, path: str, rows: list[tuple[str, str]]) -> list[tuple[str, str]]:

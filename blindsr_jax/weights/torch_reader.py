@@ -93,7 +93,7 @@ class _Tensor:
         return math.prod(max(n, 1) for n in self.size) * np.dtype(_ELEMENTS[self.storage.kind][1]).itemsize
 
 
-# What fetches the bytes of a storage from the file, and their byte order ("<" or ">").
+# Reads the bytes of a storage from the file.
 _Fetch = Callable[[_Storage], bytes]
 
 
@@ -101,7 +101,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read the state dict of a `.pth` file in the zip format (torch 1.6 and later) or the older one.
 
     The state dict is the top of the file or its entry `params_ema`, `params` or `state_dict`, the first of them that
-    is there; other entries beside it are ignored. A `module.` before every name is removed.
+    is there; other entries beside it are ignored. A `module.` that every name begins with is removed.
 
     Args:
         path: The checkpoint. It need not be trusted: nothing in it is executed.
@@ -131,7 +131,8 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except Exception as error:
         # The callers print a WeightsError and nothing else. A hostile file can make zipfile or numpy raise almost
         # anything (also MemoryError), and whatever it is, the file is to blame.
-        raise WeightsError(f"{shown}: {_one_line(str(error))} ({type(error).__name__}); {_DAMAGED}") from error
+        reason = f"{type(error).__name__}: {_one_line(str(error))}"
+        raise WeightsError(f"{shown}: cannot be read as a checkpoint ({reason}); {_DAMAGED}") from error
 
 
 def _read_file(file: BinaryIO) -> dict[str, np.ndarray]:

@@ -28,7 +28,8 @@ def _describe(path: pathlib.Path) -> str:
     bundle = load_bundle(path)
     parameters = sum(x.size for x in _leaves(bundle.variables["params"]))
     scores = ", ".join(f"{name} {score:.2f} dB" for name, score in sorted(bundle.metadata.get("scores", {}).items()))
-    parts = [f"×{bundle.model['scale']}", bundle.metadata.get("protocol", ""), f"{parameters / 1e6:.2f} M parameters", scores]
+    trained_on = bundle.metadata.get("protocol", "")
+    parts = [f"×{bundle.model['scale']}", trained_on, f"{parameters / 1e6:.2f} M parameters", scores]
     return ", ".join(part for part in parts if part)
 
 

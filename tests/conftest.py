@@ -1,0 +1,35 @@
+"""What all tests share: four fake devices, strict array rules, and where the reference values lie."""
+
+import os
+import pathlib
+
+# Before jax is imported: four CPU devices, so that every test of sharding runs on any machine.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def reference() -> pathlib.Path:
+    """The folder of golden values, outputs of the authors' public code."""
+    folder = SHARED / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"golden values are not part of the project; expected in {folder.parent.name}/reference beside it")
+    return folder
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    """A packaged photograph, central 96×128 pixels: uint8."""
+    from blindsr_jax.data.sources import open_source
+
+    image = open_source("sample", split="validation").read(0)
+    return image[300:396, 600:728]

@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax import ops
+from blindsr_jax.ops.resize import resize_matrix
+
+
+def _random(*shape, seed=0):
+    return jax.random.uniform(jax.random.key(seed), shape)
+
+
+@pytest.mark.parametrize("s", [2, 3, 4])
+def test_golden(reference, s):
+    golden = np.load(reference / "degradation.npz")
+    hr = jnp.float32(golden["hr"]) / 255
+    np.testing.assert_allclose(ops.imresize(hr, 1 / s), golden[f"bicubic_down_x{s}"], atol=2e-6)
+    np.testing.assert_allclose(ops.imresize(hr[:1, :24, :36], s), golden[f"bicubic_up_x{s}"], atol=2e-6)
+
+
+@pytest.mark.parametrize("scale", [1 / 4, 1 / 3, 0.4, 0.7, 1, 1.5, 2, 3])
+@pytest.mark.parametrize("length", [7, 12, 25])
+def test_rows_sum_to_one_and_mirror_themselves(scale, length):
+    matrix = resize_matrix(length, scale)
+    assert matrix.shape == (int(np.ceil(round(length * scale, 6))), length)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1)
+    if (length * scale) % 1 == 0:
+        np.testing.assert_allclose(matrix[::-1, ::-1], matrix, atol=1e-12)
+
+
+def test_scale_one_is_the_identity_and_a_ramp_stays_a_ramp():
+    x = _random(1, 9, 11, 2)
+    np.testing.assert_allclose(ops.imresize(x, 1), x, atol=1e-6)
+    ramp = jnp.broadcast_to(jnp.arange(32.0)[None, :, None, None], (1, 32, 16, 1))
+    steps = jnp.diff(ops.imresize(ramp, 1 / 2)[0, 4:-4, 0, 0])
+    np.testing.assert_allclose(steps, 2, atol=1e-4)
+
+
+def test_samples_sit_at_pixel_centres():
+    """Halving a ramp gives the means of pairs: no half-pixel shift."""
+    ramp = jnp.broadcast_to(jnp.arange(32.0)[None, None, :, None], (1, 16, 32, 1))
+    np.testing.assert_allclose(ops.imresize(ramp, 1 / 2)[0, 5, 4:-4, 0], np.arange(4, 12) * 2 + 0.5, atol=1e-4)
+
+
+def test_gradient_is_the_transpose():
+    x, y = _random(1, 12, 9, 1), _random(1, 4, 3, 1, seed=1)
+    down, pullback = jax.vjp(lambda x: ops.imresize(x, 1 / 3), x)
+    np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, pullback(y)[0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("s", [1, 2, 3, 4])
+def test_s_fold_keeps_the_upper_left_and_is_adjoint(s):
+    x, y = _random(2, 12, 24, 3), _random(2, 12 // s, 24 // s, 3, seed=1)
+    down = ops.s_fold_down(x, s)
+    assert down[0, 1, 2, 0] == x[0, s, 2 * s, 0]
+    np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, ops.s_fold_up(y, s)), rtol=1e-5)
+    np.testing.assert_array_equal(ops.s_fold_down(ops.s_fold_up(y, s), s), y)
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan")])
+def test_scale_must_be_positive(scale):
+    with pytest.raises(ValueError, match="positive"):
+        ops.imresize(jnp.zeros((1, 4, 4, 1)), scale)

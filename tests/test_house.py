@@ -1,0 +1,95 @@
+"""The layout itself: imports point downward, and importing the package stays light."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import blindsr_jax
+
+ROOT = pathlib.Path(blindsr_jax.__file__).parent
+
+# From the ground floor up; a module may import from its own floor's earlier rooms, its own room, and floors below.
+FLOORS = [
+    ["errors"],
+    ["files", "types", "ops", "config", "data"],
+    ["degradations", "metrics"],
+    ["networks", "losses"],
+    ["weights"],
+    ["inference"],
+    ["evaluation"],
+    ["training"],
+    ["main", "cli"],
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+HEAVY = {"tensorflow": ("data", "training"), "clu": ("training",), "torch": ()}
+
+
+def _modules():
+    return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+def _room(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _imports(path: pathlib.Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path):
+    here = _room(path)
+    assert here in FLOOR_OF, f"{here} has no floor: add it to FLOORS, and to the map in the README"
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "blindsr_jax" or len(parts) < 2 or parts[1] not in FLOOR_OF:
+            continue
+        there = parts[1]
+        assert there == here or FLOOR_OF[there] < FLOOR_OF[here], f"{here} imports {there}, which is not below it"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_stay_where_they_belong(path):
+    for name in _imports(path):
+        library = name.split(".")[0]
+        assert _room(path) in HEAVY.get(library, (_room(path),)), f"{library} imported in {path}"
+    if _room(path) == "data":
+        assert not any(name.split(".")[0] in ("jax", "flax") for name in _imports(path)), "data knows no JAX"
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_import_is_light():
+    code = (
+        "import time, sys, jax, flax; start = time.perf_counter(); import blindsr_jax; "
+        "blindsr_jax.load, blindsr_jax.ops, blindsr_jax.degradations, blindsr_jax.metrics; "
+        "print(time.perf_counter() - start, 'tensorflow' in sys.modules, 'torch' in sys.modules)"
+    )
+    seconds, tensorflow, torch = _python(code).split()
+    assert (tensorflow, torch) == ("False", "False")
+    assert float(seconds) < 1.5
+
+
+def test_public_names_are_there():
+    for name in blindsr_jax.__all__:
+        assert getattr(blindsr_jax, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        blindsr_jax.no_such_name  # noqa: B018
+
+
+def test_no_name_that_says_nothing():
+    for path in _modules():
+        assert path.stem not in {"utils", "common", "helpers", "misc"}
