@@ -60,7 +60,7 @@ def decode(code: jax.Array, basis: jax.Array) -> jax.Array:
     Principal directions of kernels that all sum to one sum to zero, so a code says nothing of what all kernels share:
     k ≈ B·code + (I − BBᵀ)m for any kernel m of the family that the basis was made from. A code that comes without its
     family's mean is decoded with m a round Gaussian of width 3: exact to 1e-3 in ℓ1 for the published isotropic basis,
-    and within 0.01 of what the true mean would give for the anisotropic ones.
+    and within 0.02 of what the true mean would give for the anisotropic ones.
 
     Args:
       code: [..., L].

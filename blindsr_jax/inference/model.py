@@ -17,6 +17,7 @@ from blindsr_jax.inference import restore
 from blindsr_jax.networks.registry import build
 from blindsr_jax.types import SROutput
 from blindsr_jax.weights.bundle import Bundle, load_bundle
+from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.zoo import models, packaged_path
 
 
@@ -134,7 +135,7 @@ def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
 
 
 def load(name_or_path: str | os.PathLike) -> Model:
-    """A model by the name of packaged weights (see ``blindsr_jax.models()``), or from a bundle file (.safetensors).
+    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), or from an official .pth file.
 
     Raises:
       WeightsError: there is no such model or file, or it cannot be used.
@@ -145,9 +146,11 @@ def load(name_or_path: str | os.PathLike) -> Model:
     path = pathlib.Path(name_or_path)
     if path.suffix == ".safetensors":
         return from_bundle(load_bundle(path))
+    if path.suffix in (".pth", ".pt"):
+        return from_bundle(load_official(path))
     known = f"one of {', '.join(models())}, or " if models() else ""
     raise WeightsError(
-        f"{name_or_path}: expected {known}a .safetensors bundle; make one of a training run with 'blindsr convert'"
+        f"{name_or_path}: expected {known}a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
     )
 
 

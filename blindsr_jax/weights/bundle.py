@@ -48,7 +48,7 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
       DataError: the file cannot be written.
     """
     arrays = _flatten(bundle.variables)
-    _check(pathlib.Path(path), arrays, bundle.model)
+    check_arrays(path, arrays, bundle.model)
     header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
     # One array at a time is made contiguous: safetensors writes the buffer as it lies.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -75,7 +75,7 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
         raise WeightsError(f"{path}: not a sound .safetensors file ({error})") from None
     header = _parse_header(path, text)
     model = header.pop("model")
-    _check(path, arrays, model)
+    check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
     return Bundle(_unflatten(arrays), model, metadata)
 
@@ -96,8 +96,17 @@ def _parse_header(path: pathlib.Path, text: str | None) -> dict[str, typing.Any]
     return header
 
 
-def _check(path: pathlib.Path, arrays: dict[str, np.ndarray], model: dict[str, typing.Any]) -> None:
-    """Every array that the model has is there, with its shape, as float32; and none else."""
+def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: dict[str, typing.Any]) -> None:
+    """Checks that every array of a model is there, with its shape, as float32; and none else.
+
+    Args:
+      path: named in messages.
+      arrays: by their names in a bundle.
+      model: arguments of ``networks.build``.
+
+    Raises:
+      WeightsError: names the model or array that is wrong.
+    """
     try:
         module = build(**model)
         shapes = jax.eval_shape(lambda: init_variables(module, jax.random.key(0)))

@@ -1,0 +1,113 @@
+"""The authors' PyTorch checkpoints as bundles: what they are is read off their names and shapes."""
+
+from __future__ import annotations
+
+import os
+import typing
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.weights.bundle import Bundle, check_arrays
+from blindsr_jax.weights.torch_names import to_paths
+from blindsr_jax.weights.torch_reader import read_torch_checkpoint
+
+State = dict[str, np.ndarray]
+
+
+def load_official(path: str | os.PathLike) -> Bundle:
+    """Reads a checkpoint of DANv1 or DANv2 (×2, ×3, ×4; any width, depth, kernel and code size).
+
+    Raises:
+      WeightsError: the file cannot be read safely, is of an unknown model, or holds tensors that do not fit.
+    """
+    state = read_torch_checkpoint(path)
+    name = _recognise(path, state)
+    constants = {"pca_basis": _take_basis(path, state)}
+    sizes, stages = _SIZES[name](path, state)
+    sizes = {"name": name, **_kernel_sizes(constants["pca_basis"]), **sizes}
+    params, unknown = to_paths(name, stages, state)
+    if unknown:
+        raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")
+    check_arrays(path, params | {f"constants/{key}": x for key, x in constants.items()}, sizes)
+    return Bundle({"params": unflatten_dict(params, sep="/"), "constants": constants}, sizes)
+
+
+def _recognise(path: str | os.PathLike, state: State) -> str:
+    if "Restorer.head2.weight" in state:
+        return "danv2"
+    if "Restorer.head.weight" in state and "Estimator.out.weight" in state:
+        return "danv1"
+    raise WeightsError(f"{path}: these tensors ({', '.join(list(state)[:3])}, …) are of no model known here")
+
+
+def _take_basis(path: str | os.PathLike, state: State) -> np.ndarray:
+    """Removes the PCA basis [K², L] and what follows from it: the Dirac kernel and its code, which must agree."""
+    try:
+        basis, kernel, code = (state.pop(key)[0] for key in ("encoder", "init_kernel", "init_ker_map"))
+    except KeyError as error:
+        raise WeightsError(f"{path}: the tensor {error.args[0]} is missing") from None
+    size = round(basis.shape[0] ** 0.5)
+    same = kernel.shape == (size, size) and np.array_equal(kernel, np.asarray(dirac(size)))
+    if basis.ndim != 2 or not same or not np.allclose(kernel.reshape(-1) @ basis, code, atol=1e-5):
+        raise WeightsError(f"{path}: its initial kernel is not the Dirac kernel in the code of its PCA basis")
+    return np.ascontiguousarray(basis)
+
+
+def _kernel_sizes(basis: np.ndarray) -> dict[str, int]:
+    return {"kernel_size": round(basis.shape[0] ** 0.5), "code_length": basis.shape[1]}
+
+
+def _danv1_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = state["Restorer.head.weight"].shape[0]
+    scale, stages = _scale(path, state, features)
+    return {
+        "scale": scale,
+        "features": features,
+        "blocks": _count(state, "Restorer.body."),
+        "estimator_features": _shape(path, state, "Estimator.head_LR.weight")[0],
+        "estimator_blocks": _count(state, "Estimator.body."),
+    }, stages
+
+
+def _danv2_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = _shape(path, state, "Restorer.head1.weight")[0]
+    scale, stages = _scale(path, state, features)
+    return {
+        "scale": scale,
+        "features": features,
+        "groups": _count(state, "Restorer.body."),
+        "blocks": _count(state, "Restorer.body.0.body."),
+        "estimator_features": _shape(path, state, "Estimator.head_LR.0.weight")[0],
+        "estimator_blocks": _count(state, "Estimator.body.body."),
+    }, stages
+
+
+_SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
+    "danv1": _danv1_sizes,
+    "danv2": _danv2_sizes,
+}
+
+
+def _scale(path: str | os.PathLike, state: State, features: int) -> tuple[int, int]:
+    """Scale and number of sub-pixel stages: ×4 has two stages of 2, ×2 and ×3 one with s² times the features."""
+    if "Restorer.upscale.4.weight" in state:
+        return 4, 2
+    widened = _shape(path, state, "Restorer.upscale.0.weight")[0]
+    for scale in (2, 3):
+        if widened == features * scale**2:
+            return scale, 1
+    raise WeightsError(f"{path}: its upsampler widens {features} features to {widened}, which fits no scale known here")
+
+
+def _shape(path: str | os.PathLike, state: State, name: str) -> tuple[int, ...]:
+    if name not in state:
+        raise WeightsError(f"{path}: the tensor {name} is missing")
+    return state[name].shape
+
+
+def _count(state: State, prefix: str) -> int:
+    """How many numbered parts stand under a prefix."""
+    return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})

@@ -1,0 +1,161 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.networks import MODELS, build, init_variables
+from blindsr_jax.networks.layers import interpolation_skip
+
+SMALL = {
+    "danv1": {"blocks": 2, "features": 8, "estimator_features": 8, "estimator_blocks": 1, "kernel_size": 11},
+    "danv2": {
+        "blocks": 1,
+        "groups": 2,
+        "features": 8,
+        "estimator_features": 8,
+        "estimator_blocks": 1,
+        "kernel_size": 11,
+    },
+}
+COMPACT = {"upsampler": "single", "skip": "nearest"}
+
+
+def _small(name, scale=2, **sizes):
+    network = build(name, scale=scale, **SMALL[name] | sizes)
+    basis = jax.random.normal(jax.random.key(1), (121, 10)) / 11
+    return network, init_variables(network, jax.random.key(0, impl="rbg"), basis)
+
+
+def _apply(network, variables, lr, **options):
+    return jax.jit(lambda v, x: network.apply(v, x, **options))(variables, lr)
+
+
+def _lr(height=9, width=12, batch=2):
+    return jax.random.uniform(jax.random.key(2), (batch, height, width, 3))
+
+
+@pytest.mark.parametrize(("name", "millions"), [("danv1", 4.33), ("danv2", 4.71)])
+def test_published_sizes(name, millions):
+    shapes = jax.eval_shape(lambda: init_variables(build(name, scale=4), jax.random.key(0)))
+    count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
+    assert round(count / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "sizes"),
+    [("danv1", s, {}) for s in (2, 3, 4)]
+    + [("danv1", s, COMPACT) for s in (2, 3, 4)]
+    + [("danv2", s, {}) for s in (1, 2, 3, 4)],
+)
+def test_shapes_at_every_scale_and_odd_sizes(name, scale, sizes):
+    network, variables = _small(name, scale, **sizes)
+    out = _apply(network, variables, _lr(9, 13), trace=True, iterations=3)
+    assert out.sr.shape == (2, 9 * scale, 13 * scale, 3)
+    assert out.kernel.shape == (2, 11, 11)
+    assert out.kernel_code.shape == (2, 10)
+    assert out.trace.sr.shape == (3, *out.sr.shape)
+    assert out.trace.kernel.shape == (3, 2, 11, 11)
+    np.testing.assert_allclose(out.trace.kernel.sum(axis=(2, 3)), 1, atol=1e-5)
+    np.testing.assert_array_equal(out.trace.sr[-1], out.sr)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_parameters_are_shared_between_steps(name):
+    """More steps need no more parameters, and T steps begin with the T − 1 before."""
+    network, variables = _small(name)
+    longer = _apply(network, variables, _lr(), iterations=5, trace=True).trace
+    shorter = _apply(network, variables, _lr(), iterations=2, trace=True).trace
+    np.testing.assert_allclose(longer.sr[:2], shorter.sr, atol=1e-6)
+    assert float(jnp.abs(longer.sr[4] - longer.sr[0]).max()) > 1e-5
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_known_kernel_is_used_once_and_returned(name):
+    network, variables = _small(name)
+    kernel = jnp.stack([jnp.eye(11) / 11, jnp.full((11, 11), 1 / 121)])
+    out = _apply(network, variables, _lr(), kernel=kernel, trace=True)
+    np.testing.assert_array_equal(out.kernel, kernel)
+    assert out.trace.sr.shape[0] == 1
+    other = _apply(network, variables, _lr(), kernel=kernel[::-1])
+    assert float(jnp.abs(out.sr - other.sr).max()) > 1e-6, "the Restorer must heed the kernel"
+
+
+def _loss_last(network, variables, lr, gradient):
+    step = network.apply(variables, lr, gradient=gradient, method="training_steps")[-1]
+    return jnp.square(step.sr).mean() + jnp.square(step.code).mean() + jnp.square(step.kernel).mean()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradient_free_steps_change_neither_loss_nor_gradient(name):
+    """Supervising the last step: T − 1 steps in a loop without gradient equal differentiating all T."""
+    network, variables = _small(name)
+    constants = variables["constants"]
+
+    def loss(params, gradient):
+        return _loss_last(network, {"params": params, "constants": constants}, _lr(), gradient)
+
+    fast, slow = (jax.jit(jax.value_and_grad(lambda p: loss(p, g)))(variables["params"]) for g in ("last", "all"))  # noqa: B023
+    np.testing.assert_allclose(fast[0], slow[0], rtol=1e-5)
+    for name, got, want in zip(flatten_dict(fast[1], sep="/"), *map(jax.tree.leaves, (fast[1], slow[1]))):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=1e-6, err_msg=name)
+    assert any(float(jnp.abs(leaf).max()) > 1e-4 for leaf in jax.tree.leaves(fast[1]))
+
+
+def test_the_gradient_stands_outside_any_loop():
+    """XLA's CPU gradient of a convolution inside a loop is over 20 times slower: only forward convolutions may loop."""
+    network, variables = _small("danv1")
+
+    def loss(params):
+        return _loss_last(network, variables | {"params": params}, _lr(), "last")
+
+    loops = [eqn for eqn in jax.make_jaxpr(jax.grad(loss))(variables["params"]).eqns if eqn.primitive.name == "scan"]
+    assert len(loops) == 1
+    inside = str(loops[0].params["jaxpr"]).count("conv_general_dilated")
+    forward = str(jax.make_jaxpr(lambda v, x: network.apply(v, x, iterations=1))(variables, _lr()))
+    assert inside == forward.count("conv_general_dilated")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_steps_are_returned_for_deep_supervision(name):
+    network, variables = _small(name)
+    steps = _apply(network, variables, _lr(), gradient="all", method="training_steps")
+    assert len(steps) == network.iterations
+    trace = _apply(network, variables, _lr(), trace=True).trace
+    for t, step in enumerate(steps):
+        np.testing.assert_allclose(step.sr, trace.sr[t], atol=1e-5)
+
+
+def test_compact_family_is_small_and_starts_near_interpolation():
+    sizes = config_lib.model_sizes(config_lib.default("dan_lite", 4))
+    variables = jax.eval_shape(lambda: init_variables(build(**sizes), jax.random.key(0)))
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"])) < 0.35e6
+    network, variables = _small("danv1", 4, **COMPACT)
+    lr = _lr()
+    nearest = interpolation_skip(lr, 4, "nearest")
+    assert nearest.shape == (2, 36, 48, 3)
+    assert nearest[0, 5, 6, 0] == lr[0, 1, 1, 0]
+    assert float(jnp.abs(_apply(network, variables, lr).sr - nearest).mean()) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "message"),
+    [
+        ("danv3", {"scale": 4}, "no model 'danv3'"),
+        ("danv1", {"scale": 5}, "scale 2, 3, 4, not 5"),
+        ("danv1", {"scale": 1}, "not 1"),
+        ("danv2", {"scale": 4, "upsampler": "single"}, "has no upsampler"),
+    ],
+)
+def test_what_cannot_be_built_is_named(name, sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        build(name, **sizes)
+
+
+def test_configs_and_builders_name_the_same_sizes():
+    for model in ("danv1", "danv2", "dan_lite"):
+        sizes = config_lib.model_sizes(config_lib.default(model, 2))
+        assert sizes["name"] in MODELS
+        build(**sizes)

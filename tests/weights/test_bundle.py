@@ -1,0 +1,110 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.weights.bundle import Bundle, load_bundle, save_bundle
+
+MODEL = {"name": "danv1", "scale": 2, "blocks": 1, "features": 4, "estimator_features": 4, "estimator_blocks": 1}
+HEAD = "restorer/head/kernel"
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    variables = init_variables(build(**MODEL), jax.random.key(0, impl="rbg"), np.eye(441, 10, dtype=np.float32))
+    return Bundle(jax.tree.map(np.asarray, variables), MODEL, {"protocol": "gaussian8", "scores": {"Set5": 30.0}})
+
+
+@pytest.fixture
+def path(bundle, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_bundle(path, bundle)
+    return path
+
+
+def _rewrite(path, change, header=lambda h: h):
+    with safetensors.safe_open(path, "numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = file.metadata()["blindsr_jax"]
+    change(arrays)
+    path.write_bytes(safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header(json.loads(text)))}))
+
+
+def test_round_trip_is_bit_identical(bundle, path, tmp_path):
+    loaded = load_bundle(path)
+    assert loaded.model == bundle.model
+    assert loaded.metadata == bundle.metadata
+    assert jax.tree.structure(loaded.variables) == jax.tree.structure(bundle.variables)
+    for got, want in zip(jax.tree.leaves(loaded.variables), jax.tree.leaves(bundle.variables)):
+        np.testing.assert_array_equal(got, want)
+    save_bundle(tmp_path / "again.safetensors", loaded)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_names_follow_the_module_tree(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        names = set(file.keys())
+    assert {"restorer/body/0/conv1/kernel", "estimator/out/bias", "constants/pca_basis"} <= names
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop(HEAD), f"{HEAD} of shape .* is missing"),
+        (lambda a: a.update({HEAD: a[HEAD][..., :2]}), f"{HEAD} has shape"),
+        (lambda a: a.update({HEAD: a[HEAD].astype(np.float64)}), "float32 was expected"),
+        (lambda a: a.update(extra=np.zeros(3, np.float32)), "extra is no part"),
+    ],
+)
+def test_wrong_arrays_are_named(path, change, message):
+    _rewrite(path, change)
+    with pytest.raises(WeightsError, match=message):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (lambda h: h | {"format_version": 99}, "newer"),
+        (lambda h: h | {"format_version": "one"}, "damaged"),
+        (lambda h: h | {"model": "danv1"}, "damaged"),
+        (lambda h: {}, "damaged"),
+        (lambda h: h | {"model": MODEL | {"scale": 5}}, "not 5"),
+        (lambda h: h | {"model": MODEL | {"name": "other"}}, "no model 'other'"),
+        (lambda h: h | {"model": MODEL | {"blocks": "many"}}, "cannot be built"),
+        (lambda h: h | {"model": MODEL | {"wings": 2}}, "has no wings"),
+    ],
+)
+def test_wrong_descriptions_are_named(path, header, message):
+    _rewrite(path, lambda arrays: None, header)
+    with pytest.raises(WeightsError, match=message):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"\xff" * 64, lambda b: b[:4]])
+def test_damaged_files_are_refused(path, damage):
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(WeightsError, match=str(path)):
+        load_bundle(path)
+
+
+def test_missing_and_foreign_files_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no such file"):
+        load_bundle(tmp_path / "absent.safetensors")
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(safetensors.numpy.save({"a": np.zeros(2)}))
+    with pytest.raises(WeightsError, match="no bundle"):
+        load_bundle(foreign)
+
+
+def test_a_failed_save_leaves_the_old_file(bundle, path):
+    before = path.read_bytes()
+    broken = Bundle(bundle.variables, MODEL | {"blocks": 2})
+    with pytest.raises(WeightsError, match="is missing"):
+        save_bundle(path, broken)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
