@@ -1,0 +1,16 @@
+"""DANv1 ×4, setting 2: rotated Gaussian kernels with multiplicative noise; the paper's recipe.
+
+  python -m blindsr_jax.main --config configs/dan_setting2_x4.py --workdir runs/dan_setting2_x4
+
+Time:  COST
+Score: published, DIV2KRK: 27.55 / 0.7582 (of setting-1 weights)
+       (PSNR / SSIM on luma; ours has not been trained to the end yet)
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.setting2(config_lib.default("danv1", scale=4))
+    config.data.source = "div2k"
+    return config

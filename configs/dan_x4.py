@@ -1,0 +1,16 @@
+"""DANv1 ×4, setting 1: round Gaussian kernels; the paper's recipe.
+
+  python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4
+
+Time:  COST
+Score: published, gaussian8: Set5 31.89 / 0.8864, Set14 28.42 / 0.7687, BSD100 27.51 / 0.7248
+       (PSNR / SSIM on luma; ours has not been trained to the end yet)
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.default("danv1", scale=4)
+    config.data.source = "div2k"
+    return config

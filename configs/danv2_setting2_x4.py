@@ -1,0 +1,16 @@
+"""DANv2 ×4, setting 2: rotated Gaussian kernels with multiplicative noise; the paper's recipe.
+
+  python -m blindsr_jax.main --config configs/danv2_setting2_x4.py --workdir runs/danv2_setting2_x4
+
+Time:  COST
+Score: published, DIV2KRK: 28.74 / 0.7893
+       (PSNR / SSIM on luma; ours has not been trained to the end yet)
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.setting2(config_lib.default("danv2", scale=4))
+    config.data.source = "div2k"
+    return config
