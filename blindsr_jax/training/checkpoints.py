@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pathlib
+import shutil
 import typing
 
 import jax
@@ -16,6 +17,7 @@ from blindsr_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
 _METRIC = "psnr_y"
+_GO_ON = "Complete checkpoints there are intact: make room, then run the same command to go on from the newest"
 
 
 class Checkpoints:
@@ -40,9 +42,10 @@ class Checkpoints:
             best_fn=_score,
             preservation_policy=policy,
             enable_async_checkpointing=True,
-            cleanup_tmp_directories=True,
         )
         with _readable_errors(self._directory):
+            if jax.process_index() == 0:
+                _remove_unfinished(self._directory)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def __enter__(self) -> Checkpoints:
@@ -73,9 +76,20 @@ class Checkpoints:
         Raises:
           DataError: this or the previous save failed, as on a full disk; older checkpoints are intact.
         """
+        self._check_room(state)
         metrics = None if psnr_y is None else {_METRIC: psnr_y}
         with _readable_errors(self._directory):
             self._manager.save(int(state.step), args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+
+    def _check_room(self, state: TrainState) -> None:
+        """A full disk is better noticed before writing than by the writers' many threads."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
+        free = shutil.disk_usage(self._directory).free
+        if free < needed:
+            raise DataError(
+                f"{self._directory}: a checkpoint could not be written, it needs {needed / 1e6:.0f} MB and "
+                f"{free / 1e6:.0f} MB are free. {_GO_ON}"
+            )
 
     def wait(self) -> None:
         """Returns when everything is on disk. Raises DataError as ``save``."""
@@ -102,6 +116,12 @@ class Checkpoints:
             ) from error
 
 
+def _remove_unfinished(directory: pathlib.Path) -> None:
+    """Deletes what a killed run left half written. (Orbax would do it in a thread that may outlive a short command.)"""
+    for path in directory.glob("*orbax-checkpoint-tmp*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _score(metrics: dict[str, typing.Any]) -> float:
     return metrics[_METRIC]
 
@@ -118,8 +138,7 @@ class _readable_errors:
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
         if error is not None and isinstance(error, Exception) and not isinstance(error, DataError):
             raise DataError(
-                f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). Complete checkpoints "
-                "there are intact: make room, then run the same command to go on from the newest"
+                f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). {_GO_ON}"
             ) from error
 
 

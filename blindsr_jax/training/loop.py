@@ -146,11 +146,12 @@ def _run(
         if step % config.log_every == 0 or last:
             run_log.scalars(step, {f"train/{name}": value for name, value in jax.device_get(metrics).items()})
         score = validation(state, run_log) if step % config.validation.every == 0 or last else None
-        if score is not None or step % config.checkpoint.every == 0 or stop.received:
+        signal_name = stop.received  # read once: it may arrive at any moment
+        if score is not None or step % config.checkpoint.every == 0 or signal_name:
             checkpoints.save(state, score)
-        if stop.received and not last:
+        if signal_name and not last:
             checkpoints.wait()
-            raise Interrupted(f"{stop.received}: saved step {step}; run the same command to go on from there")
+            raise Interrupted(f"{signal_name}: saved step {step}; run the same command to go on from there")
     checkpoints.wait()
     run_log.flush()
     return state

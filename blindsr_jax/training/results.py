@@ -52,10 +52,13 @@ def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     Raises:
       DataError: there is no checkpoint.
     """
+    missing = DataError(f"{workdir}: no checkpoint here yet; train first")
+    if not (pathlib.Path(workdir) / "checkpoints").is_dir():
+        raise missing
     with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
         step = checkpoints.best_step
         if step is None:
-            raise DataError(f"{workdir}: no checkpoint here yet; train first")
+            raise missing
         return checkpoints.restore(step, state_of(config, data_mesh()))
 
 

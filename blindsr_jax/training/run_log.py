@@ -22,12 +22,16 @@ def setup_logging() -> None:
     logging.getLogger("blindsr_jax").setLevel(logging.INFO)
     absl.logging.set_verbosity(absl.logging.INFO)
     absl_logger = absl.logging.get_absl_logger()
-    absl_logger.addFilter(_clu_or_warning)
+    absl_logger.addFilter(_worth_reading)
     absl_logger.propagate = False
     absl_logger.handlers = [logging.StreamHandler(sys.stderr)]
 
 
-def _clu_or_warning(record: logging.LogRecord) -> bool:
+def _worth_reading(record: logging.LogRecord) -> bool:
+    """Metrics, and warnings; not orbax's tracebacks, since the errors it meets in the background are raised to us."""
+    from_orbax = f"{os.sep}orbax{os.sep}" in record.pathname
+    if from_orbax and record.exc_info:
+        return False
     return record.levelno >= logging.WARNING or f"{os.sep}clu{os.sep}" in record.pathname
 
 

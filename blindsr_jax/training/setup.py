@@ -119,12 +119,12 @@ def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
     """
     path = pathlib.Path(workdir) / "config.json"
     if path.exists():
-        recorded = recorded_config(workdir)
-        differing = [k for k, v in config.model.items() if recorded.get("model", {}).get(k, v) != v]
-        if differing or recorded.get("model", {}).keys() != config.model.keys():
-            names = ", ".join(f"model.{k}={recorded['model'].get(k)!r}, now {config.model[k]!r}" for k in differing)
+        before, now = recorded_config(workdir).get("model", {}), config.model.to_dict()
+        names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        if names:
+            changes = ", ".join(f"model.{name}={before.get(name)!r}, now {now.get(name)!r}" for name in names)
             raise ConfigError(
-                f"{workdir} holds a run of another model ({names or 'other fields'}): "
+                f"{workdir} holds a run of another model ({changes}): "
                 "give another --workdir, or the config it was started with"
             )
     write_text(path, config_lib.to_json(config) + "\n")

@@ -1,0 +1,23 @@
+import jax
+import numpy as np
+import pytest
+
+from blindsr_jax.inference.model import from_bundle
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.weights.bundle import Bundle
+
+
+def tiny_bundle(scale=2):
+    """A compact DAN of no training: its nearest-neighbour skip makes it a recognisable enlarger."""
+    sizes = {"name": "danv1", "scale": scale, "blocks": 1, "features": 4, "upsampler": "single", "skip": "nearest"}
+    sizes |= {"kernel_size": 11, "estimator_features": 4, "estimator_blocks": 1}
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(121, 10)))[0].astype(np.float32)
+    variables = init_variables(build(**sizes), jax.random.key(0, impl="rbg"), basis)
+    out = variables["params"]["restorer"]["upscale"]["out"]
+    out["kernel"] = out["kernel"] * 0.05  # a faint texture on top of the enlarged image
+    return Bundle(jax.tree.map(np.asarray, variables), sizes)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return from_bundle(tiny_bundle())

@@ -1,0 +1,176 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr_jax.cli import main, plan_outputs
+from blindsr_jax.errors import DataError
+from blindsr_jax.weights.bundle import save_bundle
+from tests.inference.conftest import tiny_bundle
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a model and some pictures; the model enlarges twice."""
+    save_bundle(tmp_path / "tiny.safetensors", tiny_bundle())
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "c.webp", "deep/d.tiff"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (14, 18, 3), np.uint8)).save(path)
+    return tmp_path
+
+
+def _restore(place, *arguments):
+    return main(["restore", "--model", str(place / "tiny.safetensors"), *map(str, arguments)])
+
+
+def _size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_one_file(place):
+    assert _restore(place, place / "in" / "a.png", "-o", place / "out.png") == 0
+    assert _size(place / "out.png") == (36, 28)
+    assert not list(place.glob("*kernel*"))
+
+
+def test_folders_keep_their_tree_and_formats(place):
+    assert _restore(place, place / "in", "-o", place / "out") == 0
+    written = sorted(path.relative_to(place / "out").as_posix() for path in (place / "out").rglob("*.*"))
+    assert written == ["a.png", "b.jpg", "c.webp", "deep/d.tiff"]
+    assert {_size(path) for path in (place / "out").rglob("*.*")} == {(36, 28)}
+
+
+def test_the_kernel_is_saved_as_numbers_and_picture(place):
+    assert _restore(place, place / "in" / "a.png", "-o", place / "out.png", "--save-kernel", "--iterations", 2) == 0
+    kernel = np.load(place / "out_kernel.npy")
+    assert kernel.shape == (11, 11)
+    np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
+    assert min(_size(place / "out_kernel.png")) >= 100
+
+
+def test_a_users_kernel_is_used(place):
+    np.save(place / "k.npy", np.eye(5, dtype=np.float32) / 5)
+    arguments = [place / "in" / "a.png", "-o", place / "out.png", "--kernel", place / "k.npy", "--save-kernel"]
+    assert _restore(place, *arguments) == 0
+    np.testing.assert_allclose(np.load(place / "out_kernel.npy"), np.pad(np.eye(5) / 5, 3), atol=1e-7)
+
+
+def test_one_bad_file_never_stops_the_rest(place, capsys):
+    (place / "in" / "bad.png").write_bytes(b"no image")
+    assert _restore(place, place / "in", "-o", place / "out") == 1
+    output = capsys.readouterr()
+    assert "bad.png" in output.err
+    assert "4 of 5 written, 1 failed" in output.out
+    assert not (place / "out" / "bad.png").exists()
+
+
+def test_existing_outputs_are_kept_unless_told(place, capsys):
+    (place / "out.png").write_text("precious")
+    assert _restore(place, place / "in" / "a.png", "-o", place / "out.png") == 0
+    assert (place / "out.png").read_text() == "precious"
+    assert "--overwrite" in capsys.readouterr().err
+    assert _restore(place, place / "in" / "a.png", "-o", place / "out.png", "--overwrite") == 0
+    assert _size(place / "out.png") == (36, 28)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in/absent.png", "-o", "out"], "no such file"),
+        (["in", "-o", "out.png"], "several inputs"),
+        (["in/a.png", "in/b.jpg", "-o", "out.png"], "several inputs"),
+        (["in", "-o", "in"], "replace an input"),
+        (["in/a.png", "-o", "out", "--kernel", "absent.npy"], "no such file"),
+        (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], "not a .npy file"),
+        (["in/a.png", "-o", "out", "--model", "absent.safetensors"], "no such file"),
+        (["in/a.png", "-o", "out", "--model", "dan-huge"], "expected"),
+    ],
+)
+def test_wrong_usage_is_named(place, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(place)
+    assert main(["restore", "--model", "tiny.safetensors", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_argparse_mistakes_exit_with_two(capsys):
+    for arguments in (["restore"], ["dance"], ["restore", "x", "-o", "y", "--model", "m", "--iterations", "0"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_two_inputs_for_one_output_are_refused(tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / folder / "same.png")
+    with pytest.raises(DataError, match="would both be written"):
+        plan_outputs([tmp_path / "x" / "same.png", tmp_path / "y" / "same.png"], tmp_path / "out")
+
+
+def test_degrade_writes_lr_and_kernel_and_repeats_itself(place, capsys):
+    arguments = ["degrade", str(place / "in" / "a.png"), "--scale", "2", "--kernel", "aniso:1.5,0.8,30", "--noise", "5"]
+    arguments[4:6] = ["--kernel", "iso:1.2"]  # a 31-wide kernel is too large for this image
+    assert main([*arguments, "-o", str(place / "one")]) == 0
+    assert main([*arguments, "-o", str(place / "two")]) == 0
+    assert _size(place / "one" / "a.png") == (9, 7)
+    assert np.load(place / "one" / "a_kernel.npy").shape == (21, 21)
+    assert (place / "one" / "a.png").read_bytes() == (place / "two" / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "absent.npy"])
+def test_unreadable_kernels_are_named(place, capsys, kernel):
+    assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", kernel]) == 2
+    assert kernel in capsys.readouterr().err
+
+
+def test_a_kernel_too_large_for_an_image_fails_that_image(place, capsys):
+    arguments = ["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", "aniso:3,2,10"]
+    assert main(arguments) == 1
+    assert "too large" in capsys.readouterr().err
+
+
+def test_models_and_version(capsys):
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.strip()
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+
+
+def test_restoring_loads_neither_tensorflow_nor_training(place):
+    """The core install has none of it."""
+    code = (
+        "import sys; from blindsr_jax.cli import main; "
+        f"code = main(['restore', {str(place / 'in' / 'a.png')!r}, '-o', {str(place / 'o.png')!r}, "
+        f"'--model', {str(place / 'tiny.safetensors')!r}]); "
+        "print(code, [m for m in ('tensorflow', 'clu', 'torch', 'tensorboard') if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert result.stdout.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_convert_makes_a_bundle_of_a_run(place, capsys):
+    from blindsr_jax.training.loop import train
+    from tests.training.conftest import tiny_config
+
+    train(tiny_config(steps=1), place / "run")
+    assert main(["convert", str(place / "run"), "-o", str(place / "made.safetensors")]) == 0
+    assert _restore(place, place / "in" / "a.png", "-o", place / "o.png", "--model", place / "made.safetensors") == 0
+    assert json.loads((place / "run" / "config.json").read_text())["steps"] == 1
+    assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 2
+    assert main(["convert", str(place / "run"), "-o", str(place / "x.bin")]) == 2
+    assert "no training run" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.training.setup import degradation_of, optimizer_of
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def _load(path):
+    scope = {}
+    exec(compile(path.read_text(), path, "exec"), scope)
+    return scope["get_config"](), scope["__doc__"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_loads_validates_and_has_shapes(path):
+    config, text = _load(path)
+    config_lib.validate(config)
+    network = build(**config_lib.model_sizes(config))
+    variables = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    patch, scale = config.data.patch, config.model.scale
+    lr = jax.ShapeDtypeStruct((2, patch, patch, 3), np.float32)
+    sr, kernel = jax.eval_shape(lambda v, x: (lambda out: (out.sr, out.kernel))(network.apply(v, x)), variables, lr)
+    assert sr.shape == (2, patch * scale, patch * scale, 3)
+    assert kernel.shape[-1] == config.model.kernel_size
+    jax.eval_shape(optimizer_of(config).init, variables["params"])
+    assert degradation_of(config)["scale"] == scale
+    assert f"--config configs/{path.name}" in text
+    assert "Time:" in text
+    assert "Score:" in text
+    assert len(path.read_text().splitlines()) < 40
+
+
+def test_the_configs_promised_are_there():
+    names = {path.stem for path in CONFIGS}
+    families = [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
+    assert {*families, "dan_lite_x4", "quickstart"} <= names
+
+
+def test_papers_settings():
+    for scale, width in [(2, 2.0), (3, 3.0), (4, 4.0)]:
+        config = config_lib.default("danv1", scale)
+        assert tuple(config.degradation.sigma) == (0.2, width)
+        assert (config.model.kernel_size, config.model.code_length) == (21, 10)
+    for scale, size, length in [(2, 11, 10), (4, 31, 15)]:
+        config = config_lib.setting2(config_lib.default("danv2", scale))
+        assert (config.model.kernel_size, config.model.code_length) == (size, length)
+        assert tuple(config.degradation.sigma) == (0.6, 5.0)
+        assert config.degradation.multiplicative_noise == 0.25
+
+
+def test_configs_are_locked_and_typed():
+    config = config_lib.default()
+    with pytest.raises(AttributeError, match=r"Did you mean.*batch_size"):
+        config.data.batch_sise = 3
+    with pytest.raises(TypeError):
+        config.data.batch_size = "many"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.scale", 5, r"config\.model\.scale must be one of 2, 3, 4, got 5"),
+        ("model.kernel_size", 20, "odd"),
+        ("model.code_length", 1000, "code_length must be at most"),
+        ("model.supervise", "first", "last, all"),
+        ("model.blocks", 0, "at least 1"),
+        ("degradation.kernel", "motion", "isotropic, anisotropic"),
+        ("degradation.sigma", (3.0, 1.0), "lowest and highest"),
+        ("degradation.sigma", (0.0, 1.0), "lowest and highest"),
+        ("degradation.noise", (-1.0, 1.0), "lowest and highest"),
+        ("data.source", "imagenet", "sample, folder, div2k"),
+        ("data.source", "folder", r"--config\.data\.root=DIR"),
+        ("data.patch", 4, "at least 8"),
+        ("optimizer.learning_rate", float("nan"), "at least 0"),
+        ("optimizer.schedule", "step", "halve, cosine"),
+        ("optimizer.ema_decay", 1.0, r"\[0, 1\)"),
+        ("validation.widths", 9, "1 to 8"),
+        ("steps", 0, "at least 1"),
+    ],
+)
+def test_bad_values_are_named(field, value, message):
+    config = config_lib.default()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=message):
+        config_lib.validate(config)
+
+
+def test_hash_changes_with_any_setting():
+    a, b = config_lib.default(), config_lib.default()
+    assert config_lib.config_hash(a) == config_lib.config_hash(b)
+    b.seed = 1
+    assert config_lib.config_hash(a) != config_lib.config_hash(b)
+
+
+def test_unknown_models_are_named():
+    with pytest.raises(ConfigError, match="danv1, danv2, dan_lite"):
+        config_lib.default("danv9")
+    with pytest.raises(ConfigError, match="setting 2"):
+        config_lib.setting2(config_lib.default("danv2", 1))

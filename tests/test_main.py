@@ -1,0 +1,153 @@
+"""The training command as a user types it: mistakes get one line, Ctrl-C saves, a full disk loses nothing."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUICKSTART = ROOT / "configs" / "quickstart.py"
+TINY = [
+    "--config.model.features=4",
+    "--config.model.blocks=1",
+    "--config.data.patch=16",
+    "--config.data.batch_size=4",
+    "--config.validation.images=1",
+    "--config.validation.crop=64",
+    "--config.validation.every=1000000",
+]
+
+
+def _command(*arguments):
+    return [sys.executable, "-m", "blindsr_jax.main", *map(str, arguments)]
+
+
+def _environment():
+    return os.environ | {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+
+
+def _run(*arguments):
+    result = subprocess.run(_command(*arguments), capture_output=True, text=True, env=_environment(), timeout=300)
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config.data.batch_sise=4"], "Did you mean"),
+        (["--config.data.batch_size=many"], "batch_size"),
+        (["--config.model.scale=5"], "config.model.scale must be one of 2, 3, 4, got 5"),
+        (["--config.data.source=folder"], "--config.data.root=DIR"),
+        (["--mode=dance"], "train|evaluate"),
+        (["--config=absent.py"], "absent.py"),
+        (["stray"], "stray"),
+        (["--colour=blue"], "colour"),
+    ],
+)
+def test_wrong_usage_is_answered_in_one_line(tmp_path, arguments, message):
+    result = _run("--config", QUICKSTART, "--workdir", tmp_path / "run", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_both_flags_are_asked_for():
+    assert "--workdir DIR" in _run("--config", QUICKSTART).stderr
+    assert "--config FILE" in _run("--workdir", "somewhere").stderr
+
+
+def _folder(tmp_path, size):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    if size:
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(folder / "one.png")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "damage", "message"),
+    [
+        (None, False, "no image in this folder"),
+        ((40, 40), False, "smaller than the 64 that are needed"),
+        ((80, 80), True, "cannot be read"),
+    ],
+)
+def test_unusable_folders_are_named(tmp_path, size, damage, message):
+    folder = _folder(tmp_path, size)
+    if damage:
+        (folder / "one.png").write_bytes((folder / "one.png").read_bytes()[:40])
+    arguments = ["--config.data.source=folder", f"--config.data.root={folder}"]
+    result = _run("--config", QUICKSTART, "--workdir", tmp_path / "run", *TINY, *arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert str(folder) in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_evaluating_nothing_says_what_to_do(tmp_path):
+    result = _run("--config", QUICKSTART, "--workdir", tmp_path, "--mode", "evaluate")
+    assert result.returncode == 1
+    assert "train first" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    arguments = ["--config", QUICKSTART, "--workdir", tmp_path, *TINY, "--config.log_every=1"]
+    process = subprocess.Popen(_command(*arguments), stderr=subprocess.PIPE, text=True, env=_environment())
+    seen = ""
+    while "train/loss" not in seen:
+        line = process.stderr.readline()
+        assert line, f"ended early: {seen}"
+        seen += line
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert "SIGINT: saved step" in rest
+    assert "run the same command" in rest
+    step = int(rest.split("saved step ")[1].split(";")[0])
+    assert (tmp_path / "checkpoints" / str(step)).is_dir()
+    result = _run(*arguments, f"--config.steps={step + 2}")
+    assert result.returncode == 0
+    assert f"going on from step {step}" in result.stderr
+    assert (tmp_path / "report.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a small disk")
+    try:
+        workdir = disk / "run"
+        arguments = ["--config", QUICKSTART, "--workdir", workdir, *TINY, "--config.checkpoint.every=2"]
+        first = _run(*arguments, "--config.steps=2")
+        assert first.returncode == 0, first.stderr
+        saved = sorted(path.name for path in (workdir / "checkpoints").iterdir())
+        free = shutil.disk_usage(disk).free
+        (disk / "filler").write_bytes(b"\0" * max(free - 20_000, 0))
+        second = _run(*arguments, "--config.steps=6")
+        assert second.returncode == 1
+        assert "could not be written" in second.stderr or "cannot be written" in second.stderr
+        (disk / "filler").unlink()
+        assert saved[0] in {path.name for path in (workdir / "checkpoints").iterdir()}
+        third = _run(*arguments, "--config.steps=6")
+        assert third.returncode == 0, third.stderr
+        assert "going on from step" in third.stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)

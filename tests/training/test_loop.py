@@ -1,0 +1,157 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors
+from PIL import Image
+
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.inference.model import load
+from blindsr_jax.training import loop
+from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.loop import Diverged, Interrupted, train
+from blindsr_jax.training.results import best_state, write_results
+from blindsr_jax.training.setup import state_of
+from blindsr_jax.training.sharding import data_mesh
+from tests.training.conftest import tiny_config
+
+pytestmark = [
+    pytest.mark.slow,
+    # TensorBoard's writer, tensorstore and multiprocessing leave files to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def _assert_equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_two_halves_equal_one_whole_bit_for_bit(tmp_path):
+    config = tiny_config(**{"optimizer.ema_decay": 0.9})
+    whole = train(config, tmp_path / "whole")
+    half = tiny_config(**{"optimizer.ema_decay": 0.9, "steps": 3})
+    train(half, tmp_path / "halves")
+    resumed = train(config, tmp_path / "halves")
+    assert int(resumed.step) == 6
+    _assert_equal(whole, resumed)
+
+
+def test_an_interrupt_saves_and_the_rest_follows(tmp_path, monkeypatch):
+    config = tiny_config()
+    whole = train(config, tmp_path / "whole")
+
+    class StopAtTwo(loop.StopRequest):
+        def __enter__(self):
+            self.polls = 0
+            return self
+
+        def __exit__(self, *exc):
+            pass
+
+        @property
+        def received(self):
+            self.polls += 1
+            return "SIGINT" if self.polls > 3 else None
+
+        @received.setter
+        def received(self, value):
+            pass
+
+    monkeypatch.setattr(loop, "StopRequest", StopAtTwo)
+    with pytest.raises(Interrupted, match="run the same command"):
+        train(config, tmp_path / "stopped")
+    monkeypatch.undo()
+    with Checkpoints(tmp_path / "stopped") as checkpoints:
+        assert 0 < checkpoints.latest_step < 6
+    _assert_equal(whole, train(config, tmp_path / "stopped"))
+
+
+def test_a_run_leaves_everything_a_user_looks_for(tmp_path):
+    config = tiny_config()
+    train(config, tmp_path)
+    summary = write_results(config, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report == json.loads(json.dumps(summary))
+    assert report["protocol"] == "gaussian8"
+    assert (report["scale"], report["images"], report["rows"], report["steps"]) == (2, 3, 24, 6)
+    panels = sorted(path.name for path in (tmp_path / "panels").iterdir())
+    assert panels == ["step_0000003.png", "step_0000006.png"]
+    for name in ("panel.png", "restored/lr.png", "restored/sr.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 100
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    model = load(tmp_path / "model.safetensors")
+    assert model.parameters == report["parameters"]
+    with safetensors.safe_open(tmp_path / "model.safetensors", "numpy") as file:
+        assert report["config_hash"] in file.metadata()["blindsr_jax"]
+    state = best_state(config, tmp_path)
+    _assert_equal(model.variables["params"], state.best_params)
+
+
+def test_best_and_newest_checkpoints_stay(tmp_path):
+    state = state_of(tiny_config(), data_mesh())
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step, score in [(1, 20.0), (2, 25.0), (3, None), (4, 24.0), (5, None)]:
+            checkpoints.save(state.replace(step=state.step + step), score)
+        checkpoints.wait()
+        assert checkpoints.best_step == 2
+        assert checkpoints.latest_step == 5
+    kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit())
+    assert kept == [2, 4, 5]
+
+
+def test_half_written_checkpoints_are_swept_away(tmp_path):
+    half = tmp_path / "checkpoints" / "7.orbax-checkpoint-tmp-123"
+    half.mkdir(parents=True)
+    (half / "part").write_text("x")
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.latest_step is None
+    assert not half.exists()
+
+
+def test_a_checkpoint_returns_bit_for_bit(tmp_path):
+    config = tiny_config(**{"optimizer.ema_decay": 0.5})
+    state = state_of(config, data_mesh())
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state)
+        checkpoints.wait()
+        restored = checkpoints.restore(0, jax.tree.map(lambda x: x * 0, state))
+    _assert_equal(state, restored)
+    assert jax.tree.leaves(restored.params)[0].sharding == jax.tree.leaves(state.params)[0].sharding
+
+
+def test_divergence_stops_with_advice(tmp_path, monkeypatch):
+    config = tiny_config(**{"max_bad_steps": 2})
+
+    def poisoned(config, mesh):
+        state = state_of(config, mesh)
+        return state.replace(params=jax.tree.map(lambda x: x * np.nan, state.params))
+
+    monkeypatch.setattr(loop, "state_of", poisoned)
+    with pytest.raises(Diverged, match=r"last 2 updates .* not finite.*clip_norm"):
+        train(config, tmp_path)
+
+
+def test_another_models_workdir_is_refused(tmp_path):
+    train(tiny_config(steps=1), tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ConfigError, match=r"another model \(model\.features=4, now 8\)"):
+        train(tiny_config(**{"model.features": 8}), tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+
+
+def test_damaged_checkpoints_are_named(tmp_path):
+    config = tiny_config(steps=1)
+    train(config, tmp_path)
+    for path in (tmp_path / "checkpoints" / "1").rglob("*"):
+        if path.is_file() and path.stat().st_size > 1000:
+            path.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"checkpoints/1: this checkpoint cannot be read"):
+        train(tiny_config(steps=2), tmp_path)
+
+
+def test_results_need_a_checkpoint(tmp_path):
+    with pytest.raises(DataError, match="train first"):
+        best_state(tiny_config(), tmp_path)

@@ -1,0 +1,129 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from blindsr_jax.training.setup import degradation_of, network_of, optimizer_of, state_of
+from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
+from blindsr_jax.training.step import make_train_step
+from tests.training.conftest import tiny_config
+
+
+def _run(config, steps=1, mesh=None, spoil=None):
+    mesh = mesh or data_mesh()
+    state = jax.device_put(state_of(config, data_mesh()), replicated(mesh))
+    if spoil:
+        state = spoil(state)
+    options = {"supervise": config.model.supervise, "ema_decay": config.optimizer.ema_decay}
+    step = make_train_step(
+        network_of(config), optimizer_of(config), mesh, seed=0, degradation=degradation_of(config), **options
+    )
+    hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+    history = []
+    for _ in range(steps):
+        state, metrics = step(state, put_batch(mesh, hr))
+        history.append({name: float(value) for name, value in metrics.items()})
+    return state, history
+
+
+def test_loss_falls_on_one_batch():
+    _, history = _run(tiny_config(**{"optimizer.learning_rate": 3e-3}), steps=30)
+    first, last = (np.mean([h["loss"] for h in part]) for part in (history[:5], history[-5:]))
+    assert last < 0.8 * first
+    assert history[0]["loss"] == pytest.approx(history[0]["loss_sr"] + history[0]["loss_kernel"], rel=1e-5)
+
+
+@pytest.mark.parametrize("supervise", ["last", "all"])
+def test_one_and_four_devices_take_the_same_step(supervise):
+    config = tiny_config(**{"model.supervise": supervise, "degradation.noise": (0.0, 10.0)})
+    one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+    (alone, first), (spread, second) = _run(config, 2, one), _run(config, 2)
+    assert len(jax.tree.leaves(spread.params)[0].sharding.device_set) == 4
+    assert first[1]["loss"] == pytest.approx(second[1]["loss"], rel=1e-5)
+    for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(spread.params)):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_the_step_donates_its_state():
+    state = state_of(tiny_config(), data_mesh())
+    config, mesh = tiny_config(), data_mesh()
+    step = make_train_step(network_of(config), optimizer_of(config), mesh, seed=0, degradation=degradation_of(config))
+    step(state, put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8)))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+
+
+def _spoiled(state):
+    params = jax.tree.map(lambda x: x, state.params)
+    params["restorer"]["head"]["bias"] = params["restorer"]["head"]["bias"].at[0].set(jnp.nan)
+    return state.replace(params=params)
+
+
+def test_an_update_that_is_not_finite_is_skipped_and_counted():
+    before = _spoiled(state_of(tiny_config(**{"optimizer.ema_decay": 0.9}), data_mesh()))
+    kept = jax.tree.map(np.asarray, (before.params, before.opt_state, before.ema))
+    after, history = _run(tiny_config(**{"optimizer.ema_decay": 0.9}), 2, spoil=_spoiled)
+    for a, b in zip(jax.tree.leaves((after.params, after.opt_state, after.ema)), jax.tree.leaves(kept)):
+        np.testing.assert_array_equal(a, b)
+    assert (int(after.step), int(after.bad_steps), int(after.bad_in_a_row)) == (2, 2, 2)
+    assert history[1]["bad_in_a_row"] == 2
+
+
+def test_a_good_update_ends_the_row():
+    def recovered(state):
+        return state.replace(bad_in_a_row=state.bad_in_a_row + 3, bad_steps=state.bad_steps + 3)
+
+    after, _ = _run(tiny_config(), 1, spoil=recovered)
+    assert (int(after.bad_steps), int(after.bad_in_a_row)) == (3, 0)
+
+
+def test_average_follows_the_parameters():
+    config = tiny_config(**{"optimizer.ema_decay": 0.75})
+    start = jax.tree.map(np.asarray, state_of(config, data_mesh()).params)
+    after, _ = _run(config)
+    for begin, now, mean in zip(*map(jax.tree.leaves, (start, after.params, after.ema))):
+        np.testing.assert_allclose(mean, 0.75 * begin + 0.25 * now, atol=1e-6)
+    assert after.best_params is after.ema
+
+
+def test_each_module_has_its_own_learning_rate():
+    config = tiny_config(**{"optimizer.estimator_learning_rate": 0.0})
+    start = jax.tree.map(np.asarray, state_of(config, data_mesh()).params)
+    after, _ = _run(config)
+    moved = {
+        k: max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (start[k], after.params[k])))) for k in start
+    }
+    assert moved["estimator"] == 0
+    assert moved["restorer"] > 1e-4
+
+
+def test_schedules():
+    halve = learning_rate_schedule(2e-4, schedule="halve", steps=10, halve_every=100_000)
+    assert [float(halve(s)) for s in (0, 99_999, 100_000, 250_000)] == pytest.approx([2e-4, 2e-4, 1e-4, 5e-5])
+    cosine = learning_rate_schedule(1.0, schedule="cosine", steps=100, halve_every=1, warmup=10)
+    assert float(cosine(0)) == 0
+    assert float(cosine(5)) == pytest.approx(0.5 * np.cos(np.pi * 0.05 / 2) ** 2, rel=1e-5)
+    assert float(cosine(50)) == pytest.approx(0.5)
+    assert float(cosine(100)) == pytest.approx(0)
+
+
+def test_clipping_bounds_the_gradient():
+    params = {"restorer": jnp.ones(3), "estimator": jnp.ones(3)}
+    grads = jax.tree.map(lambda x: 100 * x, params)
+    # With both decays at zero Adam's first update is ±rate whatever the gradient, so look at its moments.
+    optimizer = make_optimizer(restorer=1.0, estimator=1.0, b1=0.0, clip_norm=1.0)
+    _, state = optimizer.update(grads, optimizer.init(params), params)
+    moments = [
+        s for s in jax.tree.leaves(state, is_leaf=lambda s: isinstance(s, optax.ScaleByAdamState)) if hasattr(s, "mu")
+    ]
+    assert moments
+    total = sum(float(jnp.square(leaf).sum()) for s in moments for leaf in jax.tree.leaves(s.mu))
+    assert total == pytest.approx(1.0, rel=1e-4)
+
+
+def test_batch_must_split_evenly():
+    with pytest.raises(ConfigError, match="4 or 8"):
+        check_batch_size(data_mesh(), 6)
+    check_batch_size(data_mesh(), 8)
