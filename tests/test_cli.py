@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.cli import main, plan_outputs
+from blindsr_jax.cli import main
 from blindsr_jax.errors import DataError
+from blindsr_jax.inference.jobs import plan_outputs
+from blindsr_jax.inference.model import load
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
 
@@ -138,6 +140,30 @@ def test_a_kernel_too_large_for_an_image_fails_that_image(place, capsys):
     arguments = ["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", "aniso:3,2,10"]
     assert main(arguments) == 1
     assert "too large" in capsys.readouterr().err
+
+
+def test_evaluate_writes_a_report_per_folder(place, capsys):
+    rng = np.random.default_rng(1)
+    for folder in ("hr1", "hr2"):
+        (place / folder).mkdir()
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 9, 3), np.uint8))
+        coarse.resize((72, 64), Image.Resampling.BICUBIC).save(place / folder / "x.png")
+    arguments = ["evaluate", "--model", str(place / "tiny.safetensors"), "--scale", "2"]
+    assert main([*arguments, "--data", str(place / "hr1"), str(place / "hr2"), "-o", str(place / "report")]) == 0
+    assert "gaussian8 ×2" in capsys.readouterr().out
+    for folder in ("hr1", "hr2"):
+        report = json.loads((place / "report" / folder / "report.json").read_text())
+        assert (report["protocol"], report["scale"], report["images"], report["rows"]) == ("gaussian8", 2, 1, 8)
+    assert main([*arguments[:-1], "4", "--data", str(place / "hr1"), "-o", str(place / "r")]) == 2
+    assert main([*arguments, "--data", str(place / "in"), "-o", str(place / "r")]) == 2
+    assert "smaller than the 32" in capsys.readouterr().err
+
+
+def test_official_checkpoints_become_bundles(reference, tmp_path):
+    source = reference / "networks" / "danv2_x2.pth"
+    assert main(["convert", str(source), "-o", str(tmp_path / "m.safetensors")]) == 0
+    image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
+    np.testing.assert_array_equal(load(source).restore(image), load(tmp_path / "m.safetensors").restore(image))
 
 
 def test_models_and_version(capsys):

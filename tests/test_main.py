@@ -130,7 +130,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip("this machine does not let tests mount a small disk")
     try:

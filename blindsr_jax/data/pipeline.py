@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 def import_tensorflow() -> typing.Any:
     """TensorFlow without its start-up chatter, and kept off the accelerators, which are JAX's."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only cuts patches here; on, it prints at every start
     try:
         import tensorflow as tf
     except ImportError:

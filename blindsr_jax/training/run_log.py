@@ -28,9 +28,8 @@ def setup_logging() -> None:
 
 
 def _worth_reading(record: logging.LogRecord) -> bool:
-    """Metrics, and warnings; not orbax's tracebacks, since the errors it meets in the background are raised to us."""
-    from_orbax = f"{os.sep}orbax{os.sep}" in record.pathname
-    if from_orbax and record.exc_info:
+    """Metrics and warnings; of orbax nothing, since what it meets in the background is raised to us as errors."""
+    if f"{os.sep}orbax{os.sep}" in record.pathname:
         return False
     return record.levelno >= logging.WARNING or f"{os.sep}clu{os.sep}" in record.pathname
 

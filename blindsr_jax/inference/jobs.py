@@ -1,0 +1,92 @@
+"""Work on many files: which output belongs to which input, and going on when one of them fails."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import typing
+
+from tqdm import tqdm
+
+from blindsr_jax.data.images import EXTENSIONS, list_images
+from blindsr_jax.errors import BlindSRError, DataError
+
+
+def plan_outputs(
+    inputs: typing.Sequence[pathlib.Path], output: pathlib.Path, suffix: str | None = None
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Which file is written for which input.
+
+    One file to one file name; anything else into a folder, where folders keep their tree.
+
+    Args:
+      inputs: files and folders.
+      output: a file name with an image extension, or a folder.
+      suffix: extension of outputs in a folder; by default the input's.
+
+    Returns:
+      (source, target) pairs.
+
+    Raises:
+      DataError: an input is missing, two inputs would become one output, or an output would replace an input.
+    """
+    to_file = output.suffix.lower() in EXTENSIONS and not output.is_dir()
+    if to_file:
+        if len(inputs) != 1 or inputs[0].is_dir():
+            raise DataError(f"{output} is one file, but there are several inputs: give a folder after -o")
+        pairs = [(list_images(inputs[0])[0], output)]
+    else:
+        pairs = []
+        for given in inputs:
+            for source in list_images(given):
+                relative = source.relative_to(given) if given.is_dir() else pathlib.Path(source.name)
+                pairs.append((source, output / (relative.with_suffix(suffix) if suffix else relative)))
+    sources = {source.resolve() for source, _ in pairs}
+    seen: dict[pathlib.Path, pathlib.Path] = {}
+    for source, target in pairs:
+        if target.resolve() in sources:
+            raise DataError(f"{target}: this output would replace an input; choose another place after -o")
+        if target in seen:
+            raise DataError(f"{source} and {seen[target]} would both be written to {target}; restore them separately")
+        seen[target] = source
+    return pairs
+
+
+def run_jobs(
+    jobs: list[tuple[pathlib.Path, pathlib.Path]],
+    action: typing.Callable[[pathlib.Path, pathlib.Path], None],
+    *,
+    overwrite: bool,
+    verb: str,
+) -> int:
+    """Runs an action on each (source, target) with a progress bar; a bad file is named and the others go on.
+
+    Args:
+      jobs: from ``plan_outputs``.
+      action: called with source and target; a BlindSRError that it raises is that file's failure.
+      overwrite: replace targets that exist, instead of skipping them.
+      verb: what the progress bar says.
+
+    Returns:
+      Exit code: 0, or 1 if a file failed.
+    """
+    failed = skipped = 0
+    with tqdm(jobs, verb, unit="image", disable=len(jobs) == 1) as bar:
+        for source, target in bar:
+            if target.exists() and not overwrite:
+                skipped += 1
+                tqdm.write(f"{target}: exists, skipped (--overwrite replaces it)", file=sys.stderr)
+                continue
+            try:
+                action(source, target)
+            except BlindSRError as error:
+                failed += 1
+                message = str(error)
+                tqdm.write(f"blindsr: {message if str(source) in message else f'{source}: {message}'}", file=sys.stderr)
+    done = len(jobs) - failed - skipped
+    print(
+        f"{done} of {len(jobs)} written"
+        + (f", {skipped} skipped" if skipped else "")
+        + (f", {failed} failed" if failed else "")
+    )
+    return 1 if failed else 0
