@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import platform
-import statistics
-import time
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
+from benchmarks.machine import describe_machine, median_seconds
 from blindsr_jax.networks import build, init_variables
 
 BATCH, SIDE, SCALE = 4, 32, 4
@@ -63,17 +61,6 @@ def _scan_all(network, lr):
     return scan(network, network._start(lr), lr)[0]
 
 
-def median_seconds(functions, repeats):
-    """Median wall time of each function, run in turn so that all see the same machine."""
-    times = {name: [] for name in functions}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            jax.block_until_ready(function())
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def measure(blocks, repeats, time_scan):
     """All figures of one network as a JSON-ready dictionary."""
     network, optimizer = build("danv1", scale=SCALE, blocks=blocks), optax.adam(2e-4)
@@ -112,26 +99,12 @@ def main():
     parser.add_argument("--time-scan", action="store_true")
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
-    machine = {
-        "device": f"{jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
-        "processor": _processor(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
-    result = machine | measure(arguments.blocks, arguments.repeats, arguments.time_scan)
+    result = describe_machine() | measure(arguments.blocks, arguments.repeats, arguments.time_scan)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(text + "\n")
-
-
-def _processor():
-    import os
-
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
   python -m blindsr_jax.main --config configs/dan_lite_x4.py --workdir runs/dan_lite_x4 \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  COST
+Time:  about 0.5 s a step on 2 CPU cores (Python 3.12), so about 70 minutes; GPU: not measured
 Score: not measured to the end yet
 """
 

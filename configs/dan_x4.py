@@ -2,7 +2,8 @@
 
   python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4
 
-Time:  COST
+Time:  0.98 s a step on 2 CPU cores at --config.data.batch_size=4 --config.data.patch=32 (Python 3.12),
+       which is 1/64 of this batch: a CPU can only try it; GPU: not measured
 Score: published, gaussian8: Set5 31.89 / 0.8864, Set14 28.42 / 0.7687, BSD100 27.51 / 0.7248
        (PSNR / SSIM on luma; ours has not been trained to the end yet)
 """

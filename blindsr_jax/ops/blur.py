@@ -16,8 +16,8 @@ def blur(x: jax.Array, kernel: jax.Array, mode: typing.Literal["reflect", "circu
     Formula: y[h, w] = Σ_ij kernel[i, j] · x[h + i − ⌊K/2⌋, w + j − ⌊K/2⌋], each colour alike.
 
     The sum runs over kernel rows in a scan and over columns unrolled: XLA fuses the shifted reads into one pass, which
-    on CPU is ten times faster than its grouped convolution and, unlike an FFT, needs no collective when the batch is
-    sharded (``benchmarks/README.md``).
+    on CPU is six to eleven times faster than its grouped convolution and, unlike an FFT, needs no collective when the
+    batch is sharded (``benchmarks/README.md``).
 
     Args:
       x: [B, H, W, C].

@@ -1,0 +1,69 @@
+"""The README's two commands, and that what it says exists."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from blindsr_jax.cli import _parser
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def _marked(name):
+    block = README.split(f"<!-- {name} command -->")[1].split("<!-- end -->")[0]
+    return block.replace("```", "").strip()
+
+
+def _commands():
+    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith(("blindsr ", "python -m"))]
+
+
+@pytest.mark.slow
+def test_quickstart_command_leaves_what_is_promised(tmp_path):
+    install, run = _marked("quickstart").split(" && ")
+    assert install == "python3 -m pip install -e '.[train]'"
+    words = shlex.split(run)
+    assert words[:3] == ["python3", "-m", "blindsr_jax.main"]
+    workdir = tmp_path / "quickstart"
+    shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
+    arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    command = [sys.executable, *arguments, *shorter]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    assert "dB against bicubic" in result.stdout
+    for name in ("report.md", "panel.png", "model.safetensors", "restored/sr.png"):
+        assert (workdir / name).is_file()
+    assert json.loads((workdir / "report.json").read_text())["images"] == 3
+
+
+def test_test_command_is_what_ci_runs():
+    assert _marked("test") == "python3 -m pip install -e '.[test]' && python3 -m pytest"
+    assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_blindsr_command_is_understood():
+    commands = [shlex.split(line) for line in _commands() if line.startswith("blindsr ")]
+    assert len(commands) >= 4
+    for words in commands:
+        _parser().parse_args(words[1:])
+
+
+def test_every_config_and_file_named_exists():
+    configs = re.findall(r"--config (\S+)", README)
+    links = re.findall(r"\]\((?!http)([^)]+)\)", README)
+    assert len(configs) >= 4
+    assert len(links) >= 3
+    for name in (*configs, *links):
+        if name.startswith("bicubic"):
+            continue
+        assert (ROOT / name).exists(), name
