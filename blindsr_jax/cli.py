@@ -93,7 +93,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     from blindsr_jax.data.sources import open_source
     from blindsr_jax.evaluation.protocols import PROTOCOLS
-    from blindsr_jax.evaluation.report import summarise, write_report
+    from blindsr_jax.evaluation.report import headline, summarise, write_report
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.inference.model import load
 
@@ -101,23 +101,34 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.scale not in (None, model.scale):
         raise DataError(f"--scale {arguments.scale}: {arguments.model} works at scale {model.scale}")
     protocol = PROTOCOLS[arguments.protocol](model.scale)
-    for folder in arguments.data:
-        source = open_source("folder", str(folder), smallest=16 * model.scale)
-        rows = run_protocol(
-            model,
-            source,
-            protocol,
-            iterations=arguments.iterations,
-            progress=lambda pairs, total, name=folder.name: tqdm(pairs, name, total, unit="image"),
-        )
-        facts = {"model": str(arguments.model), "parameters": model.parameters, "data": folder.name}
+    names = [folder.resolve().name for folder in arguments.data]
+    if len(set(names)) < len(names):
+        raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
+    failed = False
+    for name, folder in zip(names, arguments.data):
+        failures: list[str] = []
+        try:
+            source = open_source("folder", str(folder), smallest=16 * model.scale)
+            rows = run_protocol(
+                model,
+                source,
+                protocol,
+                iterations=arguments.iterations,
+                failures=failures,
+                progress=lambda pairs, total, name=name: tqdm(pairs, name, total, unit="image"),
+            )
+        except DataError as error:
+            print(f"blindsr: {error}", file=sys.stderr)
+            failed = True
+            continue
+        facts = {"model": arguments.model, "parameters": model.parameters, "data": name}
+        facts["unreadable"] = len(failures) + len(source.left_out)
+        failed |= facts["unreadable"] > 0
         summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
-        target = arguments.output / folder.name if len(arguments.data) > 1 else arguments.output
+        target = arguments.output / name if len(names) > 1 else arguments.output
         write_report(target, rows, summary)
-        gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
-        scores = f"{summary['psnr_y']:.2f} dB, SSIM {summary['ssim_y']:.4f}, {gain:+.2f} dB against bicubic"
-        print(f"{folder.name}, {protocol.name} ×{protocol.scale}: {scores}; {target / 'report.md'}")
-    return 0
+        print(f"{name}, {headline(summary)}; see {target / 'report.md'}")
+    return 1 if failed else 0
 
 
 def convert(arguments: argparse.Namespace) -> int:
@@ -217,16 +228,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _level(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 <= value <= 255:
-        raise argparse.ArgumentTypeError(f"must be 0 to 255, got {value}")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 255, got {text!r}")
     return value
 
 

@@ -1,8 +1,8 @@
 """Every setting of a run, with its default, unit and consequence; and ``validate``, which refuses what cannot work.
 
 A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked: a
-mistyped field is an error that names the nearest one. Nothing below ``main``, ``cli`` and ``training.loop`` sees a
-config object: all other code takes plain arguments.
+mistyped field is an error that names the nearest one. Config objects stop at ``training.setup``, ``loop`` and
+``results``: all other code takes plain arguments.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """The paper's recipe of a model in setting 1.
 
     Args:
-      model: ``danv1``, ``danv2`` or ``dan_lite`` (a small DANv1 for CPUs).
-      scale: 2, 3 or 4.
+      model: ``danv1``, ``danv2``, ``dssr`` or ``dan_lite`` (a small DANv1 for CPUs).
+      scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring.
 
     Returns:
       A locked ConfigDict.
@@ -55,6 +55,10 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
         }
     )
+    if model == "dssr":
+        config.steps = 480_000
+        config.data.batch_size = 8
+        config.optimizer.halve_every = 80_000
     return config.lock()
 
 
@@ -65,15 +69,15 @@ def setting2(config: ConfigDict) -> ConfigDict:
         raise ConfigError(f"setting 2 is defined for scales {', '.join(map(str, SETTING2_SIZE))}, not {scale}")
     config.degradation.kernel = "anisotropic"
     config.degradation.sigma = (0.6, 5.0)
-    config.model.kernel_size = SETTING2_SIZE[scale]
-    config.model.code_length = 15 if scale == 4 else 10
+    config.degradation.kernel_size = SETTING2_SIZE[scale]
+    if "code_length" in config.model:
+        config.model.code_length = 15 if scale == 4 else 10
     return config
 
 
 def _danv1() -> dict[str, typing.Any]:
     return {
         "name": "danv1",
-        "kernel_size": 21,  # K: side of the blur kernel in HR pixels, odd
         "code_length": 10,  # L: principal components that stand for a kernel
         "iterations": 4,  # T: unfolded steps in training; may be changed when restoring
         "features": 64,  # channels of the Restorer
@@ -89,7 +93,6 @@ def _danv1() -> dict[str, typing.Any]:
 def _danv2() -> dict[str, typing.Any]:
     return {
         "name": "danv2",
-        "kernel_size": 21,
         "code_length": 10,
         "iterations": 4,
         "features": 64,
@@ -107,12 +110,26 @@ def _dan_lite() -> dict[str, typing.Any]:
     return _danv1() | small | {"estimator_features": 16, "estimator_blocks": 3}
 
 
-_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dan_lite": _dan_lite}
+def _dssr() -> dict[str, typing.Any]:
+    return {
+        "name": "dssr",
+        "iterations": 4,
+        "features": 128,  # channels throughout
+        "blocks": 15,  # residual blocks before the detail map
+        "refine_blocks": 5,  # residual blocks before the image
+        "supervise": "all",  # every step, as published
+        "detail_weight": 1.0,  # α: weight of the detail term in the loss
+    }
+
+
+_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite}
+_TRAINING_ONLY = ("supervise", "detail_weight")  # fields of the model section that its network does not take
 
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
     return {
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
+        "kernel_size": 21,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
         "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
         "isotropic_rate": 0.0,  # anisotropic only: share of kernels that are round all the same
@@ -165,48 +182,80 @@ def validate(config: ConfigDict) -> None:
     Raises:
       ConfigError: names the field, its value, and what is allowed.
     """
-    model, degradation, data, optimizer = config.model, config.degradation, config.data, config.optimizer
-    scales = (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4)
-    _one_of("model.scale", model.scale, scales)
-    _one_of("model.supervise", model.supervise, ("last", "all"))
+    _validate_model(config.model)
+    _validate_data(config)
+    _validate_degradation(config)
+    _validate_optimizer(config.optimizer)
+    for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
+        _at_least(name, _get(config, name), 1)
+    _at_least("seed", config.seed, 0)
+
+
+def _validate_model(model: ConfigDict) -> None:
+    _one_of("model.name", model.name, ("danv1", "danv2", "dssr"))
+    expected = _MODEL_SECTIONS[model.name]().keys() | {"scale"}
+    if set(model.keys()) != expected:
+        names = ", ".join(sorted(set(model.keys()) ^ expected))
+        raise ConfigError(f"config.model.name is {model.name!r}, but the fields are another model's ({names})")
+    _one_of("model.scale", model.scale, (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4))
+    _one_of("model.supervise", model.supervise, ("all",) if model.name == "dssr" else ("last", "all"))
     if model.name == "danv1":
         _one_of("model.upsampler", model.upsampler, ("stages", "single"))
         _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
-    for name in ("iterations", "features", "blocks", "estimator_features", "estimator_blocks", "code_length"):
-        _at_least(f"model.{name}", model[name], 1)
-    _at_least("model.kernel_size", model.kernel_size, 3)
-    if model.kernel_size % 2 == 0:
-        raise ConfigError(f"config.model.kernel_size must be odd, got {model.kernel_size}")
-    if model.code_length > model.kernel_size**2:
-        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {model.code_length}")
+    for name, value in model.items():
+        if isinstance(value, int):
+            _at_least(f"model.{name}", value, 1)
+    _at_least("model.detail_weight", model.get("detail_weight", 0.0), 0)
 
+
+def _validate_degradation(config: ConfigDict) -> None:
+    degradation = config.degradation
     _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
     _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
     _range("degradation.sigma", degradation.sigma, above=0.0)
     _range("degradation.noise", degradation.noise)
     _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
+    _within("degradation.isotropic_rate", degradation.isotropic_rate, 0, 1)
+    _at_least("degradation.kernel_size", degradation.kernel_size, 3)
+    if degradation.kernel_size % 2 == 0:
+        raise ConfigError(f"config.degradation.kernel_size must be odd, got {degradation.kernel_size}")
+    if config.model.get("code_length", 1) > degradation.kernel_size**2:
+        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {config.model.code_length}")
+    if config.data.patch * config.model.scale < degradation.kernel_size:
+        raise ConfigError(
+            f"config.data.patch of {config.data.patch} is smaller than the blur kernel: take a larger one"
+        )
 
+
+def _validate_data(config: ConfigDict) -> None:
+    data, validation = config.data, config.validation
     _one_of("data.source", data.source, DATA_SOURCES)
-    _one_of("validation.source", config.validation.source, ("sample", "folder"))
+    _one_of("validation.source", validation.source, ("sample", "folder"))
     for section in ("data", "validation"):
         if config[section].source == "folder" and not config[section].root:
             raise ConfigError(f"config.{section}.source is 'folder': say which with --config.{section}.root=DIR")
     _at_least("data.batch_size", data.batch_size, 1)
     _at_least("data.patch", data.patch, 8)
     _at_least("data.cache_gib", data.cache_gib, 0)
-    if data.patch * model.scale < model.kernel_size:
-        raise ConfigError(f"config.data.patch of {data.patch} is smaller than the blur kernel: take a larger one")
+    _at_least("data.workers", data.workers, 0)
+    _at_least("validation.every", validation.every, 1)
+    _at_least("validation.images", validation.images, 0)
+    smallest = 16 * config.model.scale
+    if validation.crop and validation.crop < smallest:
+        raise ConfigError(
+            f"config.validation.crop must be 0 (whole images) or at least {smallest}, got {validation.crop}"
+        )
+    _within("validation.widths", validation.widths, 1, 8)
 
+
+def _validate_optimizer(optimizer: ConfigDict) -> None:
     _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
-    for name in ("learning_rate", "estimator_learning_rate"):
+    for name in ("learning_rate", "estimator_learning_rate", "warmup", "clip_norm"):
         _at_least(f"optimizer.{name}", optimizer[name], 0)
-    if not 0 <= optimizer.ema_decay < 1:
-        raise ConfigError(f"config.optimizer.ema_decay must be in [0, 1), got {optimizer.ema_decay}")
-    for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep", "validation.every"):
-        _at_least(name, _get(config, name), 1)
+    for name in ("b1", "b2", "ema_decay"):
+        if not 0 <= optimizer[name] < 1:
+            raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")
     _at_least("optimizer.halve_every", optimizer.halve_every, 1)
-    if not 1 <= config.validation.widths <= 8:
-        raise ConfigError(f"config.validation.widths must be 1 to 8, got {config.validation.widths}")
 
 
 def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
@@ -214,7 +263,7 @@ def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
     degradation = config.degradation
     return {
         "kind": degradation.kernel,
-        "size": config.model.kernel_size,
+        "size": degradation.kernel_size,
         "sigma": tuple(degradation.sigma),
         "multiplicative_noise": degradation.multiplicative_noise,
         "isotropic_rate": degradation.isotropic_rate,
@@ -222,8 +271,11 @@ def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
 
 
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
-    """The arguments of ``networks.build``: the model section without what only training needs."""
-    return {key: value for key, value in config.model.items() if key != "supervise"}
+    """The arguments of ``networks.build``: all that makes the network what it is."""
+    sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
+    if config.model.name != "dssr":
+        sizes["kernel_size"] = config.degradation.kernel_size
+    return sizes
 
 
 def to_json(config: ConfigDict) -> str:
@@ -231,9 +283,17 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=1, sort_keys=True)
 
 
+def recipe(config: ConfigDict) -> dict[str, typing.Any]:
+    """The config without the places of data on one machine: what another person needs to repeat a training."""
+    settings = config.to_dict()
+    for section in ("data", "validation"):
+        settings[section].pop("root")
+    return settings
+
+
 def config_hash(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits that change with any setting: which numbers came from which recipe."""
-    return hashlib.sha256(to_json(config).encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits that change with any setting of the recipe: which numbers came from which."""
+    return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _get(config: ConfigDict, path: str) -> typing.Any:
@@ -252,7 +312,12 @@ def _at_least(name: str, value: float, lowest: float) -> None:
         raise ConfigError(f"config.{name} must be at least {lowest}, got {value}")
 
 
+def _within(name: str, value: float, lowest: float, highest: float) -> None:
+    if not lowest <= value <= highest:
+        raise ConfigError(f"config.{name} must be {lowest} to {highest}, got {value}")
+
+
 def _range(name: str, value: tuple[float, float], above: float | None = None) -> None:
-    ordered = len(value) == 2 and 0 <= value[0] <= value[1]
+    ordered = len(value) == 2 and 0 <= value[0] <= value[1] < math.inf
     if not ordered or (above is not None and value[0] <= above):
         raise ConfigError(f"config.{name} must be two numbers, lowest and highest, not negative; got {tuple(value)}")

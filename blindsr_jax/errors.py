@@ -1,6 +1,7 @@
 """The exceptions that a user can cause: their message names what is wrong, what was expected and what to do.
 
-The commands print these as one line, without a traceback, and leave with the exit codes of the README.
+The commands print these without a traceback. Exit codes: 0 all done, 1 failed or some inputs failed, 2 wrong usage,
+130 interrupted.
 """
 
 
@@ -18,3 +19,11 @@ class DataError(BlindSRError):
 
 class WeightsError(BlindSRError):
     """A weight file is damaged, of an unknown kind, or does not fit the model it is for."""
+
+
+class Interrupted(BlindSRError):
+    """A run was asked to stop; it has saved."""
+
+
+class Diverged(BlindSRError):
+    """Too many updates in a row were not finite."""

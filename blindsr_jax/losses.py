@@ -17,33 +17,47 @@ def code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array,
     """DANv1: Σ over supervised steps of mean|sr − hr| + mean|code − encode(kernel)|.
 
     Args:
-      steps: what ``DAN.training_steps`` returned.
-      truth: the HR image, the true kernel and its code.
+      steps: what ``training_steps`` of a network returned.
+      truth: what ``targets`` of the network returned.
 
     Returns:
       The loss, and ``{"loss_sr", "loss_kernel"}`` of the last step.
     """
-    return _sum_of_steps(steps, truth, lambda step: _l1(step.code, truth.code))
+    return _sum_of_steps(steps, truth, loss_kernel=lambda step: _l1(step.code, truth.code))
 
 
 def kernel_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
     """DANv2: as ``code_supervision``, but the second term is mean|kernel − true kernel|, over K² pixels."""
-    return _sum_of_steps(steps, truth, lambda step: _l1(step.kernel, truth.kernel))
+    return _sum_of_steps(steps, truth, loss_kernel=lambda step: _l1(step.kernel, truth.kernel))
 
 
+def detail_supervision(
+    steps: list[Estimate], truth: Estimate, *, detail_weight: float = 1.0
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """DSSR (eq. 14): Σ over all steps of mean|sr − hr| + α·mean|detail − M|, M = hr − interpolated LR.
+
+    Args:
+      steps, truth: as above.
+      detail_weight: α.
+    """
+    return _sum_of_steps(steps, truth, loss_detail=lambda step: detail_weight * _l1(step.detail, truth.detail))
+
+
+Loss = typing.Callable[[list[Estimate], Estimate], tuple[jax.Array, dict[str, jax.Array]]]
 LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] = {
     "code": code_supervision,
     "kernel": kernel_supervision,
+    "detail": detail_supervision,
 }
 
 
 def _sum_of_steps(
-    steps: list[Estimate], truth: Estimate, kernel_term: typing.Callable[[Estimate], jax.Array]
+    steps: list[Estimate], truth: Estimate, **terms: typing.Callable[[Estimate], jax.Array]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     total = jnp.zeros(())
     for step in steps:
-        parts = {"loss_sr": _l1(step.sr, truth.sr), "loss_kernel": kernel_term(step)}
-        total += parts["loss_sr"] + parts["loss_kernel"]
+        parts = {"loss_sr": _l1(step.sr, truth.sr)} | {name: term(step) for name, term in terms.items()}
+        total += sum(parts.values())
     return total, parts
 
 

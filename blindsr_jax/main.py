@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import config as config_lib
-from blindsr_jax.errors import BlindSRError
+from blindsr_jax.errors import BlindSRError, Interrupted
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Settings: a file of configs/.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs, reports and pictures go.")
@@ -22,6 +22,10 @@ _MODE = flags.DEFINE_enum(
 
 def main(argv: list[str]) -> int:
     """Runs the command and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    if {"--help", "-h"} & set(argv):
+        print(__doc__)
+        print(flags.FLAGS.main_module_help())
+        return 0
     try:
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
@@ -37,14 +41,15 @@ def main(argv: list[str]) -> int:
         return _run(config, _WORKDIR.value, _MODE.value)
     except BlindSRError as error:
         print(f"blindsr_jax: {error}", file=sys.stderr)
-        return 130 if type(error).__name__ == "Interrupted" else 1
+        return 130 if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         print("blindsr_jax: interrupted; the newest checkpoint is intact", file=sys.stderr)
         return 130
 
 
 def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
-    from blindsr_jax.training.results import write_results
+    from blindsr_jax.evaluation.report import headline
+    from blindsr_jax.training.results import evaluated_config, write_results
     from blindsr_jax.training.run_log import setup_logging
 
     setup_logging()
@@ -52,9 +57,8 @@ def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
         from blindsr_jax.training.loop import train
 
         train(config, workdir)
-    summary = write_results(config, workdir)
-    gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
-    print(f"{summary['protocol']} ×{summary['scale']}: {summary['psnr_y']:.2f} dB, {gain:+.2f} dB against bicubic")
+    summary = write_results(evaluated_config(config, workdir), workdir)
+    print(headline(summary))
     print(f"report.md, panel.png, model.safetensors and restored/ are in {workdir}")
     return 0
 

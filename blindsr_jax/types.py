@@ -26,17 +26,19 @@ class Degraded:
 
 
 class Estimate(typing.NamedTuple):
-    """What an alternating network knows after a step.
+    """What an unfolded network knows after a step; None where it has no such thing.
 
     Attributes:
       sr: [B, s·H, s·W, 3].
       kernel: [B, K, K].
       code: [B, L].
+      detail: [B, s·H, s·W, 3], what bicubic interpolation lacks (DSSR).
     """
 
     sr: jax.Array
-    kernel: jax.Array
-    code: jax.Array
+    kernel: jax.Array | None = None
+    code: jax.Array | None = None
+    detail: jax.Array | None = None
 
 
 @flax.struct.dataclass

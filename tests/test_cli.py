@@ -54,17 +54,23 @@ def test_folders_keep_their_tree_and_formats(place):
 
 def test_the_kernel_is_saved_as_numbers_and_picture(place):
     assert _restore(place, place / "in" / "a.png", "-o", place / "out.png", "--save-kernel", "--iterations", 2) == 0
-    kernel = np.load(place / "out_kernel.npy")
+    kernel = np.load(place / "out.png.kernel.npy")
     assert kernel.shape == (11, 11)
     np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
-    assert min(_size(place / "out_kernel.png")) >= 100
+    assert min(_size(place / "out.png.kernel.png")) >= 100
+
+
+def test_kernel_pictures_are_not_taken_for_photographs(place):
+    assert _restore(place, place / "in", "-o", place / "out", "--save-kernel") == 0
+    assert _restore(place, place / "out", "-o", place / "again") == 0
+    assert len([path for path in (place / "again").rglob("*") if path.is_file()]) == 4
 
 
 def test_a_users_kernel_is_used(place):
     np.save(place / "k.npy", np.eye(5, dtype=np.float32) / 5)
     arguments = [place / "in" / "a.png", "-o", place / "out.png", "--kernel", place / "k.npy", "--save-kernel"]
     assert _restore(place, *arguments) == 0
-    np.testing.assert_allclose(np.load(place / "out_kernel.npy"), np.pad(np.eye(5) / 5, 3), atol=1e-7)
+    np.testing.assert_allclose(np.load(place / "out.png.kernel.npy"), np.pad(np.eye(5) / 5, 3), atol=1e-7)
 
 
 def test_one_bad_file_never_stops_the_rest(place, capsys):
@@ -94,12 +100,15 @@ def test_existing_outputs_are_kept_unless_told(place, capsys):
         (["in", "-o", "in"], "replace an input"),
         (["in/a.png", "-o", "out", "--kernel", "absent.npy"], "no such file"),
         (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], "not a .npy file"),
+        (["in/a.png", "-o", "out", "--kernel", "three.npy"], "a kernel [K, K] of numbers"),
+        (["in/a.png", "-o", "out.gif"], "must end in one of"),
         (["in/a.png", "-o", "out", "--model", "absent.safetensors"], "no such file"),
         (["in/a.png", "-o", "out", "--model", "dan-huge"], "expected"),
     ],
 )
 def test_wrong_usage_is_named(place, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(place)
+    np.save("three.npy", np.ones((3, 5, 5)))
     assert main(["restore", "--model", "tiny.safetensors", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -109,7 +118,7 @@ def test_argparse_mistakes_exit_with_two(capsys):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
-    assert "at least 1" in capsys.readouterr().err
+    assert "whole number of at least 1" in capsys.readouterr().err
 
 
 def test_two_inputs_for_one_output_are_refused(tmp_path):
@@ -126,11 +135,11 @@ def test_degrade_writes_lr_and_kernel_and_repeats_itself(place, capsys):
     assert main([*arguments, "-o", str(place / "one")]) == 0
     assert main([*arguments, "-o", str(place / "two")]) == 0
     assert _size(place / "one" / "a.png") == (9, 7)
-    assert np.load(place / "one" / "a_kernel.npy").shape == (21, 21)
+    assert np.load(place / "one" / "a.png.kernel.npy").shape == (21, 21)
     assert (place / "one" / "a.png").read_bytes() == (place / "two" / "a.png").read_bytes()
 
 
-@pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "absent.npy"])
+@pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "aniso:1,2,nan", "absent.npy"])
 def test_unreadable_kernels_are_named(place, capsys, kernel):
     assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", kernel]) == 2
     assert kernel in capsys.readouterr().err
@@ -155,8 +164,10 @@ def test_evaluate_writes_a_report_per_folder(place, capsys):
         report = json.loads((place / "report" / folder / "report.json").read_text())
         assert (report["protocol"], report["scale"], report["images"], report["rows"]) == ("gaussian8", 2, 1, 8)
     assert main([*arguments[:-1], "4", "--data", str(place / "hr1"), "-o", str(place / "r")]) == 2
-    assert main([*arguments, "--data", str(place / "in"), "-o", str(place / "r")]) == 2
+    assert main([*arguments, "--data", str(place / "in"), "-o", str(place / "r")]) == 1
     assert "smaller than the 32" in capsys.readouterr().err
+    assert main([*arguments, "--data", str(place / "hr1"), str(place / "hr1"), "-o", str(place / "r")]) == 2
+    assert "same name" in capsys.readouterr().err
 
 
 def test_official_checkpoints_become_bundles(reference, tmp_path):

@@ -28,7 +28,8 @@ def test_every_config_loads_validates_and_has_shapes(path):
     lr = jax.ShapeDtypeStruct((2, patch, patch, 3), np.float32)
     sr, kernel = jax.eval_shape(lambda v, x: (lambda out: (out.sr, out.kernel))(network.apply(v, x)), variables, lr)
     assert sr.shape == (2, patch * scale, patch * scale, 3)
-    assert kernel.shape[-1] == config.model.kernel_size
+    assert kernel is None or kernel.shape[-1] == config.degradation.kernel_size
+    assert (kernel is None) == (config.model.name == "dssr")
     jax.eval_shape(optimizer_of(config).init, variables["params"])
     assert degradation_of(config)["scale"] == scale
     assert f"--config configs/{path.name}" in text
@@ -47,10 +48,10 @@ def test_papers_settings():
     for scale, width in [(2, 2.0), (3, 3.0), (4, 4.0)]:
         config = config_lib.default("danv1", scale)
         assert tuple(config.degradation.sigma) == (0.2, width)
-        assert (config.model.kernel_size, config.model.code_length) == (21, 10)
+        assert (config.degradation.kernel_size, config.model.code_length) == (21, 10)
     for scale, size, length in [(2, 11, 10), (4, 31, 15)]:
         config = config_lib.setting2(config_lib.default("danv2", scale))
-        assert (config.model.kernel_size, config.model.code_length) == (size, length)
+        assert (config.degradation.kernel_size, config.model.code_length) == (size, length)
         assert tuple(config.degradation.sigma) == (0.6, 5.0)
         assert config.degradation.multiplicative_noise == 0.25
 
@@ -67,7 +68,7 @@ def test_configs_are_locked_and_typed():
     ("field", "value", "message"),
     [
         ("model.scale", 5, r"config\.model\.scale must be one of 2, 3, 4, got 5"),
-        ("model.kernel_size", 20, "odd"),
+        ("degradation.kernel_size", 20, "odd"),
         ("model.code_length", 1000, "code_length must be at most"),
         ("model.supervise", "first", "last, all"),
         ("model.blocks", 0, "at least 1"),
@@ -82,6 +83,14 @@ def test_configs_are_locked_and_typed():
         ("optimizer.schedule", "step", "halve, cosine"),
         ("optimizer.ema_decay", 1.0, r"\[0, 1\)"),
         ("validation.widths", 9, "1 to 8"),
+        ("validation.crop", 8, "at least 64"),
+        ("validation.images", -1, "at least 0"),
+        ("model.name", "danv2", "the fields are another model's"),
+        ("degradation.sigma", (1.0, float("inf")), "lowest and highest"),
+        ("degradation.isotropic_rate", 1.5, "0 to 1"),
+        ("optimizer.clip_norm", -1.0, "at least 0"),
+        ("optimizer.b2", 1.0, r"\[0, 1\)"),
+        ("seed", -1, "at least 0"),
         ("steps", 0, "at least 1"),
     ],
 )
@@ -100,7 +109,7 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dan_lite"):
+    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite"):
         config_lib.default("danv9")
     with pytest.raises(ConfigError, match="setting 2"):
         config_lib.setting2(config_lib.default("danv2", 1))

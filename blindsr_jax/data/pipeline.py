@@ -141,8 +141,20 @@ def patch_batches(
 
     Yields:
       uint8 [batch_size / process_count, size, size, 3].
+
+    Raises:
+      DataError: the sampler did.
     """
     tf = import_tensorflow()
+    errors: list[DataError] = []
+
+    def guarded(n: typing.Any) -> np.ndarray:
+        try:
+            return sampler(n)
+        except DataError as error:  # TensorFlow would turn it into one of its own
+            errors.append(error)
+            return np.zeros((size, size, 3), np.uint8)
+
     share = batch_size // process_count
     offset = process_index * share
 
@@ -151,7 +163,7 @@ def patch_batches(
         return tf.data.Dataset.range(first, first + share)
 
     def cut(n: typing.Any) -> typing.Any:
-        patch = tf.numpy_function(sampler, [n], tf.uint8, stateful=False)
+        patch = tf.numpy_function(guarded, [n], tf.uint8, stateful=False)
         return tf.ensure_shape(patch, (size, size, 3))
 
     dataset = (
@@ -161,4 +173,7 @@ def patch_batches(
         .batch(share, drop_remainder=True)
         .prefetch(2)
     )
-    return dataset.as_numpy_iterator()
+    for batch in dataset.as_numpy_iterator():
+        if errors:
+            raise errors[0]
+        yield batch

@@ -26,12 +26,14 @@ def unfolding_panel(model: Model, hr: np.ndarray, protocol: Protocol, case: Case
     hr = prepare_hr(hr, protocol.scale, crop)
     lr = make_lr(hr, protocol, case)
     trace = model(jnp.asarray(lr, jnp.float32)[None] / 255, trace=True).trace
-    steps, kernels = [], [(f"true kernel, width {case.sigma:.2f}", case.kernel)]
+    has_kernels = trace.kernel is not None
+    steps, kernels = [], [(f"true kernel, width {case.sigma:.2f}", case.kernel)] if has_kernels else []
     for t in range(trace.sr.shape[0]):
         image = from_unit(np.asarray(trace.sr[t, 0]), np.dtype(np.uint8))
-        kernel = np.asarray(trace.kernel[t, 0])
         steps.append((f"step {t + 1}: {psnr(image, hr, protocol.border):.2f} dB", image))
-        kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, case.kernel):.2f}", kernel))
+        if has_kernels:
+            kernel = np.asarray(trace.kernel[t, 0])
+            kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, case.kernel):.2f}", kernel))
     bicubic = enlarge_bicubic(lr, protocol.scale)
     caption = f"bicubic: {psnr(bicubic, hr, protocol.border):.2f} dB"
     return panel(lr, (caption, bicubic), steps, hr, kernels)

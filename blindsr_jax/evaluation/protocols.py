@@ -77,4 +77,11 @@ def gaussian8(scale: int) -> Protocol:
     return Protocol("gaussian8", scale, tuple(Case(f"σ={sigma:.2f}", float(sigma), 21) for sigma in widths))
 
 
+def validation_protocol(scale: int) -> Protocol:
+    """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling."""
+    if scale in _GAUSSIAN8_WIDTHS:
+        return gaussian8(scale)
+    return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)
+
+
 PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {"gaussian8": gaussian8}

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import pathlib
 import typing
@@ -24,6 +25,9 @@ def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
     Returns:
       A JSON-ready dictionary; ``images`` counts test images, ``rows`` images times blurs.
     """
+    infinite = sum(not math.isfinite(row.psnr_y) for row in rows)
+    if infinite:
+        facts["perfect_rows"] = infinite  # without any error, hence without a finite PSNR: not in the means
     means = {name: _mean(getattr(row, name) for row in rows) for name in _SCORES}
     return {**facts, "images": len({row.image for row in rows}), "rows": len(rows), **means}
 
@@ -43,12 +47,11 @@ def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, 
 def to_markdown(rows: list[Row], summary: dict[str, typing.Any]) -> str:
     """A page with the mean scores beside bicubic's, then a line per blur and a line per image."""
     title = f"# {summary['protocol']}, ×{summary['scale']}"
-    gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
     facts = [f"- {key}: {value}" for key, value in summary.items() if key not in _SCORES]
     lines = [
         title,
         "",
-        f"PSNR {summary['psnr_y']:.2f} dB (luma), {gain:+.2f} dB against bicubic; SSIM {summary['ssim_y']:.4f}.",
+        headline(summary) + ".",
         "",
         *facts,
         "",
@@ -59,6 +62,15 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any]) -> str:
         *_table("image", _group(rows, "image")),
     ]
     return "\n".join(lines) + "\n"
+
+
+def headline(summary: dict[str, typing.Any]) -> str:
+    """The scores of a summary in one line, the protocol named."""
+    scores = [summary["psnr_y"], summary["bicubic_psnr_y"]]
+    if None in scores:
+        return f"{summary['protocol']} ×{summary['scale']}: no finite PSNR"
+    ours = f"{scores[0]:.2f} dB, SSIM {summary['ssim_y']:.4f}, {scores[0] - scores[1]:+.2f} dB against bicubic"
+    return f"{summary['protocol']} ×{summary['scale']}: {ours}"
 
 
 def _table(heading: str, groups: dict[str, list[Row]]) -> list[str]:
@@ -80,7 +92,7 @@ def _group(rows: list[Row], field: str) -> dict[str, list[Row]]:
 
 
 def _mean(values: typing.Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     return float(np.mean(known)) if known else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import typing
 
@@ -13,11 +14,13 @@ import numpy as np
 from blindsr_jax.data.sources import Source
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.degradations.pipeline import apply_degradation
+from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import enlarge_bicubic, from_unit, restore_image
 from blindsr_jax.metrics import code_l1, kernel_l1, psnr, ssim
 
+log = logging.getLogger(__name__)
 _degrade = jax.jit(apply_degradation, static_argnames=("scale", "downsample"))
 
 
@@ -56,6 +59,7 @@ def evaluate(
     limit: int = 0,
     crop: int = 0,
     iterations: int | None = None,
+    failures: list[str] | None = None,
     progress: typing.Callable[[typing.Iterable[typing.Any], int], typing.Iterable[typing.Any]] | None = None,
 ) -> list[Row]:
     """Runs a protocol.
@@ -67,19 +71,39 @@ def evaluate(
       limit: use only the first so many images; 0 for all.
       crop: use only the central so many pixels of each; 0 for whole images.
       iterations: unfolded steps; by default the model's.
+      failures: collects a line for each image that cannot be read; without it the first one raises.
       progress: wraps the iteration over (image, case) pairs, given their number; for a progress bar.
 
     Returns:
       A row per image and case.
+
+    Raises:
+      DataError: no image can be read, or one cannot and ``failures`` was not given.
     """
     count = min(limit, len(source)) if limit else len(source)
     pairs = [(i, case) for i in range(count) for case in protocol.cases]
     rows, loaded, hr = [], None, None
     for i, case in progress(pairs, len(pairs)) if progress else pairs:
         if i != loaded:
-            loaded, hr = i, prepare_hr(source.read(i), protocol.scale, crop)
+            loaded, hr = i, _read(source, i, failures)
+            hr = hr if hr is None else prepare_hr(hr, protocol.scale, crop)
+        if hr is None:
+            continue
         rows.append(evaluate_image(model, hr, protocol, case, name=source.names[i], iterations=iterations))
+    if not rows:
+        raise DataError(f"no test image can be read; first: {failures[0]}" if failures else "there are no test images")
     return rows
+
+
+def _read(source: Source, index: int, failures: list[str] | None) -> np.ndarray | None:
+    try:
+        return source.read(index)
+    except DataError as error:
+        if failures is None:
+            raise
+        failures.append(str(error))
+        log.warning("left out %s", error)
+        return None
 
 
 def evaluate_image(
@@ -92,7 +116,7 @@ def evaluate_image(
     seconds = time.perf_counter() - start
     bicubic = enlarge_bicubic(lr, protocol.scale)
     truth = case.kernel
-    has_code = restored.code is not None and model.pca_basis.shape[0] == truth.size
+    has_code = restored.code is not None and model.module.kernel_size == truth.shape[0]
     return Row(
         image=name,
         case=case.label,

@@ -1,4 +1,4 @@
-"""Image files for restoring: read with all they carry, written in the same kind, never half."""
+"""Image files for restoring: pixels, transparency and colour profile, read and written in the same kind, never half."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from blindsr_jax.data.images import open_image
+from blindsr_jax.data.images import grey16, open_image
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
 
@@ -46,8 +46,9 @@ def read_image(path: str | os.PathLike) -> ImageFile:
     """
     image = open_image(path)
     profile = image.info.get("icc_profile")
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return ImageFile(np.asarray(image).astype(np.uint16), profile)
+    deep = grey16(image)
+    if deep is not None:
+        return ImageFile(deep, profile)
     if image.mode == "1":
         image = image.convert("L")
     transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa")
@@ -79,4 +80,7 @@ def write_image(path: str | os.PathLike, image: ImageFile) -> None:
     if image.icc_profile:
         options = options | {"icc_profile": image.icc_profile}
     with atomic_path(path) as temporary:
-        picture.save(temporary, kind, **options)
+        try:
+            picture.save(temporary, kind, **options)
+        except ValueError as error:  # beyond what the format can hold, such as WebP's 16383 pixels
+            raise DataError(f"{path}: {kind} cannot hold this image ({error}); choose another format") from None

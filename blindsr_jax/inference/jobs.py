@@ -30,6 +30,9 @@ def plan_outputs(
     Raises:
       DataError: an input is missing, two inputs would become one output, or an output would replace an input.
     """
+    to_one = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
+    if to_one and output.suffix.lower() not in EXTENSIONS:
+        raise DataError(f"{output}: an image file's name must end in one of {', '.join(EXTENSIONS)}")
     to_file = output.suffix.lower() in EXTENSIONS and not output.is_dir()
     if to_file:
         if len(inputs) != 1 or inputs[0].is_dir():

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from blindsr_jax.data.images import KERNEL_PICTURE
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
@@ -15,24 +16,38 @@ from blindsr_jax.inference.pictures import kernel_picture
 
 
 def read_kernel(path: str | os.PathLike) -> np.ndarray:
-    """A kernel from a .npy file, as it lies there; nothing is unpickled.
+    """A kernel from a .npy file; nothing is unpickled.
+
+    Returns:
+      float32 [K, K], odd K, summing to one.
 
     Raises:
-      DataError: the file is missing or no .npy file.
+      DataError: the file is missing, no .npy file, or holds no kernel.
     """
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            kernel = np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not a .npy file with a kernel ({error})") from None
+    if kernel.ndim != 2 or kernel.dtype.kind not in "fiu":
+        raise DataError(f"{path}: a kernel [K, K] of numbers was expected, got {kernel.dtype} of shape {kernel.shape}")
+    try:
+        return fit_kernel(kernel, kernel.shape[0])[0]
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
-    """Writes ``photo_kernel.npy`` and ``photo_kernel.png`` beside ``photo.png``. Raises DataError if it cannot."""
-    with atomic_path(image_path.with_name(f"{image_path.stem}_kernel.npy")) as temporary:
+    """Writes ``photo.png.kernel.npy`` and ``photo.png.kernel.png`` beside ``photo.png``.
+
+    Raises:
+      DataError: a file cannot be written.
+    """
+    with atomic_path(image_path.with_name(image_path.name + ".kernel.npy")) as temporary:
         np.save(temporary, kernel)
-    with atomic_path(image_path.with_name(f"{image_path.stem}_kernel.png")) as temporary:
+    with atomic_path(image_path.with_name(image_path.name + KERNEL_PICTURE)) as temporary:
         kernel_picture(kernel).save(temporary)
 
 
@@ -46,15 +61,15 @@ def kernel_from_text(text: str) -> np.ndarray:
       DataError: the text is none of these, or the file holds no kernel.
     """
     kind, _, numbers = text.partition(":")
+    if kind not in ("iso", "aniso"):
+        return read_kernel(text)
     try:
-        values = [float(number) for number in numbers.split(",")] if kind in ("iso", "aniso") else []
-        if kind == "iso" and len(values) == 1 and values[0] > 0:
-            return np.asarray(isotropic_gaussian(values[0], 21))
-        if kind == "aniso" and len(values) == 3 and min(values[:2]) > 0:
-            return np.asarray(anisotropic_gaussian(values[0], values[1], np.deg2rad(values[2]), 31))
+        values = [float(number) for number in numbers.split(",")]
     except ValueError:
-        values = [0.0]
-    if values:
+        values = []
+    widths = values[:2]
+    if len(values) != {"iso": 1, "aniso": 3}[kind] or not all(np.isfinite(values)) or min(widths) <= 0:
         raise DataError(f"--kernel {text}: expected iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES or a .npy file")
-    kernel = read_kernel(text)
-    return fit_kernel(kernel, kernel.shape[-1] if kernel.ndim else 1)[0]
+    if kind == "iso":
+        return np.asarray(isotropic_gaussian(values[0], 21))
+    return np.asarray(anisotropic_gaussian(*widths, np.deg2rad(values[2]), 31))

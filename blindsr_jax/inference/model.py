@@ -21,6 +21,20 @@ from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.zoo import models, packaged_path
 
 
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace"))
+def _apply(
+    module: nn.Module,
+    variables: dict[str, typing.Any],
+    lr: jax.Array,
+    kernel: jax.Array | None,
+    *,
+    iterations: int | None,
+    trace: bool,
+) -> SROutput:
+    """Compiled once for each network and shape, whatever its weights."""
+    return module.apply(variables, lr, kernel=kernel, iterations=iterations, trace=trace)
+
+
 class Model:
     """A restoration model: call it on a batch, or ``restore`` one image.
 
@@ -39,10 +53,9 @@ class Model:
     ):
         self.module, self.variables, self.metadata = module, variables, metadata or {}
         self.scale: int = module.scale
-        self._apply = jax.jit(module.apply, static_argnames=("iterations", "trace"))
 
     def __repr__(self) -> str:
-        return f"Model(×{self.scale}, {self.parameters / 1e6:.2f} M parameters, kernel {self.module.kernel_size}px)"
+        return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -50,9 +63,10 @@ class Model:
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
 
     @property
-    def pca_basis(self) -> np.ndarray:
-        """[K², L], what kernel codes are relative to."""
-        return np.asarray(self.variables["constants"]["pca_basis"])
+    def pca_basis(self) -> np.ndarray | None:
+        """[K², L], what kernel codes are relative to; None for networks without such codes."""
+        basis = self.variables["constants"].get("pca_basis")
+        return None if basis is None else np.asarray(basis)
 
     def __call__(
         self,
@@ -82,9 +96,18 @@ class Model:
         if iterations is not None and iterations < 1:
             raise DataError(f"iterations must be at least 1, got {iterations}")
         if kernel is not None:
+            if self.pca_basis is None:
+                raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
             kernel = fit_kernel(kernel, self.module.kernel_size)
+            if kernel.shape[0] not in (1, lr.shape[0]):
+                raise DataError(f"{kernel.shape[0]} kernels for {lr.shape[0]} images: give one each, or one for all")
             kernel = jnp.broadcast_to(kernel, (lr.shape[0], *kernel.shape[1:]))
-        return self._apply(self.variables, lr, kernel=kernel, iterations=iterations, trace=trace)
+        try:
+            return _apply(self.module, self.variables, lr, kernel, iterations=iterations, trace=trace)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise DataError(f"not enough memory for images of {lr.shape[2]}x{lr.shape[1]} pixels") from None
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind.

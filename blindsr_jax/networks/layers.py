@@ -99,7 +99,8 @@ class Chain(nn.Module):
     length: int
 
     @nn.compact
-    def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...]:
+    def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...] | jax.Array:
         for i in range(self.length):
-            features = self.make_block(name=str(i))(*features)
-        return features
+            result = self.make_block(name=str(i))(*features)
+            features = result if isinstance(result, tuple) else (result,)
+        return features if len(features) > 1 else features[0]

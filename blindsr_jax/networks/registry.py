@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import dan_v1, dan_v2
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.unfolded import Unfolded
 
 
 def build_dan_v1(
@@ -28,7 +30,9 @@ def build_dan_v1(
     estimator_blocks: int = 5,
 ) -> DAN:
     """DANv1; with fewer blocks, ``upsampler="single"`` and a skip, the compact family (dan_lite)."""
-    _check_scale(scale, (2, 3, 4), "danv1")
+    _one_of("danv1", "scale", scale, (2, 3, 4))
+    _one_of("danv1", "upsampler", upsampler, ("stages", "single"))
+    _one_of("danv1", "skip", skip, ("none", "nearest", "bicubic"))
     return DAN(
         restorer=dan_v1.Restorer(scale, features, blocks, upsampler, skip),
         estimator=dan_v1.Estimator(scale, code_length, estimator_features, estimator_blocks),
@@ -52,7 +56,7 @@ def build_dan_v2(
     estimator_blocks: int = 5,
 ) -> DAN:
     """DANv2."""
-    _check_scale(scale, (1, 2, 3, 4), "danv2")
+    _one_of("danv2", "scale", scale, (1, 2, 3, 4))
     return DAN(
         restorer=dan_v2.Restorer(scale, features, groups, blocks),
         estimator=dan_v2.Estimator(scale, kernel_size, estimator_features, estimator_blocks),
@@ -63,10 +67,22 @@ def build_dan_v2(
     )
 
 
-MODELS: dict[str, typing.Callable[..., DAN]] = {"danv1": build_dan_v1, "danv2": build_dan_v2}
+def build_dssr(
+    *, scale: int, features: int = 128, blocks: int = 15, refine_blocks: int = 5, iterations: int = 4
+) -> DSSR:
+    """DSSR."""
+    _one_of("dssr", "scale", scale, (2, 3, 4))
+    return DSSR(scale, features, blocks, refine_blocks, iterations)
 
 
-def build(name: str, **sizes: typing.Any) -> nn.Module:
+MODELS: dict[str, typing.Callable[..., Unfolded]] = {
+    "danv1": build_dan_v1,
+    "danv2": build_dan_v2,
+    "dssr": build_dssr,
+}
+
+
+def build(name: str, **sizes: typing.Any) -> Unfolded:
     """A model from its name and sizes.
 
     Args:
@@ -77,7 +93,7 @@ def build(name: str, **sizes: typing.Any) -> nn.Module:
       The unbound flax module.
 
     Raises:
-      ConfigError: the name, a size's name or the scale is not one the model has.
+      ConfigError: the name, a size's name or its value is not one the model has.
     """
     if name not in MODELS:
         raise ConfigError(f"there is no model {name!r}; known are {', '.join(sorted(MODELS))}")
@@ -85,17 +101,26 @@ def build(name: str, **sizes: typing.Any) -> nn.Module:
     unknown = sorted(set(sizes) - set(known))
     if unknown:
         raise ConfigError(f"model {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    for size, value in sizes.items():
+        if size not in ("upsampler", "skip") and not (type(value) is int and value >= 1):
+            raise ConfigError(f"{size} of model {name!r} must be a positive whole number, got {value!r}")
     return MODELS[name](**sizes)
 
 
 def init_variables(model: nn.Module, key: jax.Array, pca_basis: jax.Array | None = None) -> dict[str, typing.Any]:
-    """Fresh variables: ``params`` drawn from the key, and ``constants`` with the given PCA basis [K², L] or zeros."""
-    variables = model.init(key, jnp.zeros((1, 8, 8, 3)))
+    """Fresh variables: ``params`` drawn from the key, and ``constants``, which may be empty.
+
+    Args:
+      model: the network.
+      key: PRNG key.
+      pca_basis: [K², L] for networks that have one; zeros if it is not given.
+    """
+    variables = {"constants": {}} | model.init(key, jnp.zeros((1, 8, 8, 3)))
     if pca_basis is not None:
-        variables["constants"]["pca_basis"] = jnp.asarray(pca_basis)
+        variables["constants"] = {"pca_basis": jnp.asarray(pca_basis)}
     return variables
 
 
-def _check_scale(scale: int, allowed: tuple[int, ...], name: str) -> None:
-    if scale not in allowed:
-        raise ConfigError(f"{name} works at scale {', '.join(map(str, allowed))}, not {scale}")
+def _one_of(model: str, size: str, value: typing.Any, allowed: tuple[typing.Any, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{size} of model {model!r} must be {', '.join(map(str, allowed))}, not {value}")

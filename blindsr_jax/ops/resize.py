@@ -63,7 +63,7 @@ def s_fold_up(x: jax.Array, s: int) -> jax.Array:
     return jnp.zeros((batch, height * s, width * s, channels), x.dtype).at[:, ::s, ::s, :].set(x)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)  # large images have large matrices
 def resize_matrix(length: int, scale: float) -> np.ndarray:
     """One axis of ``imresize`` as a matrix.
 
@@ -94,9 +94,44 @@ def resize_matrix(length: int, scale: float) -> np.ndarray:
     return matrix
 
 
-def _cubic(t: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = −0.5 (IEEE TASSP 1981, eq. 15)."""
+def interpolate_bicubic(x: jax.Array, size: tuple[int, int], *, align_corners: bool) -> jax.Array:
+    """PyTorch's ``interpolate(mode="bicubic")``: a = −0.75, never antialiased, border pixels repeated.
+
+    Not for making or scoring data, but inside networks that were trained with it (DSSR).
+
+    Args:
+      x: [B, H, W, C].
+      size: output height and width.
+      align_corners: whether the centres of the corner pixels coincide, or their outer edges.
+
+    Returns:
+      [B, *size, C].
+    """
+    rows, columns = (
+        jnp.asarray(_interpolation_matrix(length, out, align_corners), x.dtype)
+        for length, out in zip(x.shape[1:3], size)
+    )
+    product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    return product("pw,bhwc->bhpc", columns, product("oh,bhwc->bowc", rows, x))
+
+
+@functools.lru_cache(maxsize=16)
+def _interpolation_matrix(length: int, out_length: int, align_corners: bool) -> np.ndarray:
+    """One axis of ``interpolate_bicubic``: float64 [out_length, length]."""
+    out = np.arange(out_length)
+    corners, edges = out * (length - 1) / max(out_length - 1, 1), (out + 0.5) * length / out_length - 0.5
+    centre = corners if align_corners else edges
+    index = np.floor(centre).astype(np.int64)[:, None] + np.arange(-1, 3)
+    weight = _cubic(centre[:, None] - index, a=-0.75)
+    matrix = np.zeros((out_length, length))
+    np.add.at(matrix, (out[:, None], np.clip(index, 0, length - 1)), weight)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _cubic(t: np.ndarray, a: float = -0.5) -> np.ndarray:
+    """Keys' cubic convolution kernel (IEEE TASSP 1981): third order for a = −0.5, the default."""
     t = np.abs(t)
-    near = 1.5 * t**3 - 2.5 * t**2 + 1
-    far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+    far = a * (t**3 - 5 * t**2 + 8 * t - 4)
     return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

@@ -28,9 +28,10 @@ class Checkpoints:
     Args:
       workdir: of the run.
       keep: how many of the newest stay, besides the best by validation PSNR.
+      read_only: change nothing, for looking into a run that may be going on.
     """
 
-    def __init__(self, workdir: str | os.PathLike, keep: int = 2):
+    def __init__(self, workdir: str | os.PathLike, keep: int = 2, *, read_only: bool = False):
         self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
@@ -43,8 +44,12 @@ class Checkpoints:
             preservation_policy=policy,
             enable_async_checkpointing=True,
         )
+        if read_only:
+            options = ocp.CheckpointManagerOptions(
+                best_fn=_score, read_only=True, create=False, save_interval_steps=0, enable_async_checkpointing=False
+            )
         with _readable_errors(self._directory):
-            if jax.process_index() == 0:
+            if jax.process_index() == 0 and not read_only:
                 _remove_unfinished(self._directory)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -101,7 +106,7 @@ class Checkpoints:
 
         Args:
           step: its step.
-          like: a state of the same structure, whose shardings the result takes.
+          like: a state of the same structure, whose shardings the result takes; it may be abstract.
 
         Raises:
           DataError: the checkpoint is damaged or of another model.
@@ -112,7 +117,7 @@ class Checkpoints:
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             raise DataError(
                 f"{self._directory / str(step)}: this checkpoint cannot be read ({_first_line(error)}); "
-                "delete that folder to go on from the one before"
+                "if it is damaged, delete that folder to go on from the one before"
             ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import typing
 
 
@@ -32,3 +33,4 @@ class StopRequest:
         if self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+        print(f"\n{self.received}: finishing this step, then saving; once more to stop at once", file=sys.stderr)

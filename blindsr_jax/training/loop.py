@@ -15,38 +15,34 @@ from PIL import Image
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.data.sources import Source
-from blindsr_jax.errors import BlindSRError
+from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.report import summarise
+from blindsr_jax.evaluation.report import headline, summarise
 from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.files import atomic_path
+from blindsr_jax.inference.model import Model
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.interrupt import StopRequest
-from blindsr_jax.training.results import model_of_state
+from blindsr_jax.training.results import first_readable
 from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
+    abstract_state,
     batches_of,
     claim_workdir,
     degradation_of,
+    loss_of,
     network_of,
     optimizer_of,
     state_of,
+    training_source,
     validation_of,
 )
-from blindsr_jax.training.sharding import data_mesh, put_batch
+from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch
 from blindsr_jax.training.state import TrainState
 from blindsr_jax.training.step import make_train_step
 
 log = logging.getLogger(__name__)
-
-
-class Interrupted(BlindSRError):
-    """The run was asked to stop; it has saved."""
-
-
-class Diverged(BlindSRError):
-    """Too many updates in a row were not finite."""
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
@@ -64,17 +60,20 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
       Diverged: more non-finite updates in a row than the config allows.
       DataError: images, or room on the disk, are missing.
     """
-    claim_workdir(config, workdir)
     mesh = data_mesh()
+    check_batch_size(mesh, config.data.batch_size)
     validation = Validation(config, workdir, *validation_of(config))
+    source = training_source(config)
+    claim_workdir(config, workdir)  # last, so that a mistake above leaves no trace
     with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
-        state = state_of(config, mesh)
-        if checkpoints.latest_step is not None:
-            state = checkpoints.restore(checkpoints.latest_step, state)
+        if checkpoints.latest_step is None:
+            state = state_of(config, mesh)
+        else:
+            state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
             log.info("going on from step %d of %d in %s", int(state.step), config.steps, workdir)
         if int(state.step) >= config.steps:
             return state
-        batches = batches_of(config, mesh, int(state.step))
+        batches = batches_of(config, source, int(state.step))
         with RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log:
             return _run(config, mesh, state, batches, validation, checkpoints, run_log, stop)
 
@@ -90,21 +89,20 @@ class Validation:
     """
 
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike, source: Source, protocol: Protocol):
-        self._config, self._source = config, source
+        self._options, self._source, self._network = config.validation, source, network_of(config)
         self._panels = pathlib.Path(workdir) / "panels"
         self._protocol = protocol.subset(config.validation.widths)
 
     def __call__(self, state: TrainState, run_log: RunLog) -> float:
         """Writes scores and a panel of this state, and returns its mean PSNR on luma."""
-        step, options = int(state.step), self._config.validation
-        model = model_of_state(self._config, state)
-        rows = evaluate(model, self._source, self._protocol, limit=options.images, crop=options.crop)
-        summary = summarise(rows)
+        step, options = int(state.step), self._options
+        model = Model(self._network, {"params": state.best_params, "constants": state.constants})
+        rows = evaluate(model, self._source, self._protocol, limit=options.images, crop=options.crop, failures=[])
+        summary = summarise(rows, protocol=self._protocol.name, scale=self._protocol.scale)
         run_log.scalars(step, {f"validation/{k}": v for k, v in summary.items() if isinstance(v, float)})
-        gain = summary["psnr_y"] - summary["bicubic_psnr_y"]
-        log.info("step %d: %.2f dB (%s), %+.2f against bicubic", step, summary["psnr_y"], self._protocol.name, gain)
+        log.info("step %d, %s", step, headline(summary))
         case = self._protocol.cases[len(self._protocol.cases) // 2]
-        picture = unfolding_panel(model, self._source.read(0), self._protocol, case)
+        picture = unfolding_panel(model, first_readable(self._source), self._protocol, case)
         self._save(picture, step)
         run_log.image(step, "panel", np.asarray(picture))
         return summary["psnr_y"]
@@ -131,6 +129,7 @@ def _run(
         mesh,
         seed=config.seed,
         degradation=degradation_of(config),
+        loss=loss_of(config),
         supervise=config.model.supervise,
         ema_decay=config.optimizer.ema_decay,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import logging
 import os
 import pathlib
@@ -13,7 +13,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+import blindsr_jax
 from blindsr_jax import config as config_lib
+from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.report import summarise, write_report
@@ -23,7 +25,7 @@ from blindsr_jax.inference.image_io import ImageFile, write_image
 from blindsr_jax.inference.model import Model, from_bundle
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.training.checkpoints import Checkpoints
-from blindsr_jax.training.setup import network_of, state_of, validation_of
+from blindsr_jax.training.setup import abstract_state, check_same_run, recorded_config, validation_of
 from blindsr_jax.training.sharding import data_mesh
 from blindsr_jax.training.state import TrainState
 from blindsr_jax.weights.bundle import Bundle, save_bundle
@@ -31,23 +33,25 @@ from blindsr_jax.weights.bundle import Bundle, save_bundle
 log = logging.getLogger(__name__)
 
 
-def bundle_of(config: ConfigDict, state: TrainState, **metadata: typing.Any) -> Bundle:
+def bundle_of(config: ConfigDict, state: TrainState, scores: dict[str, float] | None = None) -> Bundle:
     """The shippable part of a state: parameters (averaged, if so configured), constants and where they come from."""
     variables = {"params": state.best_params, "constants": state.constants}
-    source = {"config": config.to_dict(), "config_hash": config_lib.config_hash(config), "steps": int(state.step)}
-    return Bundle(
-        jax.tree.map(np.asarray, variables),
-        config_lib.model_sizes(config),
-        {
-            "protocol": f"{config.degradation.kernel} kernels, {config.degradation.downsample}",
-            "source": source,
-            **metadata,
-        },
-    )
+    source = {
+        "config": config_lib.recipe(config),
+        "config_hash": config_lib.config_hash(config),
+        "steps": int(state.step),
+        "blindsr_jax": blindsr_jax.__version__,
+    }
+    metadata = {
+        "protocol": f"{config.degradation.kernel} kernels, {config.degradation.downsample}",
+        "source": source,
+        "scores": scores or {},
+    }
+    return Bundle(jax.tree.map(np.asarray, variables), config_lib.model_sizes(config), metadata)
 
 
 def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
-    """The best validated checkpoint of a run, or its newest if none was validated.
+    """The best validated checkpoint of a run, or its newest if none was validated. Changes nothing in the workdir.
 
     Raises:
       DataError: there is no checkpoint.
@@ -55,18 +59,31 @@ def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     missing = DataError(f"{workdir}: no checkpoint here yet; train first")
     if not (pathlib.Path(workdir) / "checkpoints").is_dir():
         raise missing
-    with Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
+    with Checkpoints(workdir, read_only=True) as checkpoints:
         step = checkpoints.best_step
         if step is None:
             raise missing
-        return checkpoints.restore(step, state_of(config, data_mesh()))
+        return checkpoints.restore(step, abstract_state(config, data_mesh()))
+
+
+def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
+    """The config that a run was trained with, validated on the images that the given config names.
+
+    Raises:
+      ConfigError: the given config is of another network.
+      DataError: there is no run.
+    """
+    check_same_run(config, workdir)
+    recorded = ConfigDict(recorded_config(workdir))
+    recorded.validation = config.validation
+    return recorded
 
 
 def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, typing.Any]:
     """Evaluates the best checkpoint in full and writes everything that a run leaves.
 
     In the workdir: ``model.safetensors``; ``report.md``, ``.csv`` and ``.json``; ``panel.png``; and below ``restored``
-    one validation photograph as LR, bicubic and restored.
+    one validation photograph as LR and restored.
 
     Args:
       config: of the run.
@@ -80,13 +97,15 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
     """
     workdir = pathlib.Path(workdir)
     state = best_state(config, workdir)
-    bundle = bundle_of(config, state)
-    model = from_bundle(bundle)
+    model = from_bundle(bundle_of(config, state))
     source, protocol = validation_of(config)
     log.info("evaluating step %d: %s, ×%d, %d images", int(state.step), protocol.name, protocol.scale, len(source))
+    failures: list[str] = []
+    progress = functools.partial(tqdm, desc="evaluating", unit="image")
     rows = evaluate(
-        model, source, protocol, progress=lambda pairs, total: tqdm(pairs, "evaluating", total, unit="image")
+        model, source, protocol, failures=failures, progress=lambda pairs, total: progress(pairs, total=total)
     )
+    data = pathlib.Path(config.validation.root).name if config.validation.source == "folder" else "sample"
     summary = summarise(
         rows,
         protocol=protocol.name,
@@ -96,15 +115,25 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
         steps=int(state.step),
         bad_steps=int(state.bad_steps),
         config_hash=config_lib.config_hash(config),
-        data=f"{config.validation.source} {config.validation.root}".strip(),
+        data=data,
+        unreadable=len(failures),
     )
     write_report(workdir, rows, summary)
-    scores = {"validation": summary["psnr_y"]}
     save_bundle(
-        workdir / "model.safetensors", dataclasses.replace(bundle, metadata=bundle.metadata | {"scores": scores})
+        workdir / "model.safetensors", bundle_of(config, state, {f"{protocol.name}, {data}": summary["psnr_y"]})
     )
-    write_pictures(model, source.read(0), protocol, workdir)
+    write_pictures(model, first_readable(source), protocol, workdir)
     return summary
+
+
+def first_readable(source: Source) -> np.ndarray:
+    """The first image of a source that can be decoded. Raises DataError if none can."""
+    for index in range(len(source)):
+        try:
+            return source.read(index)
+        except DataError as error:
+            last = error
+    raise last
 
 
 def write_pictures(model: Model, hr: np.ndarray, protocol: typing.Any, workdir: pathlib.Path) -> None:
@@ -115,8 +144,3 @@ def write_pictures(model: Model, hr: np.ndarray, protocol: typing.Any, workdir: 
     lr = make_lr(prepare_hr(hr, protocol.scale), protocol, case)
     write_image(workdir / "restored" / "lr.png", ImageFile(lr))
     write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, lr).image))
-
-
-def model_of_state(config: ConfigDict, state: TrainState) -> Model:
-    """A callable model of a state in training, for validation."""
-    return Model(network_of(config), {"params": state.best_params, "constants": state.constants})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -11,7 +12,6 @@ import typing
 import jax
 import numpy as np
 import optax
-from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -20,17 +20,20 @@ from blindsr_jax.data.pipeline import PatchSampler, patch_batches
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.errors import ConfigError, DataError
-from blindsr_jax.evaluation.protocols import Protocol, gaussian8
+from blindsr_jax.evaluation.protocols import Protocol, validation_protocol
 from blindsr_jax.files import write_text
+from blindsr_jax.losses import LOSSES, Loss
+from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.registry import build
+from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from blindsr_jax.training.sharding import check_batch_size, replicated
-from blindsr_jax.training.state import TrainState, create_state
+from blindsr_jax.training.sharding import replicated
+from blindsr_jax.training.state import TrainState, create_state, initial_state
 
 log = logging.getLogger(__name__)
 
 
-def network_of(config: ConfigDict) -> nn.Module:
+def network_of(config: ConfigDict) -> Unfolded:
     """The network of a config."""
     return build(**config_lib.model_sizes(config))
 
@@ -53,15 +56,43 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
     """The fresh state of a run, on its devices."""
+    network = network_of(config)
+    basis = None
+    if isinstance(network, DAN):
+        basis = basis_for(network.code_length, **config_lib.kernel_distribution(config))
     return create_state(
-        network_of(config),
+        network,
         optimizer_of(config),
-        # Hundreds of small draws: threefry, XLA's default generator, would take most of a minute to compile here.
-        jax.random.key(config.seed, impl="rbg"),
-        basis_for(config.model.code_length, **config_lib.kernel_distribution(config)),
+        _parameter_key(config),
+        basis,
         with_ema=config.optimizer.ema_decay > 0,
         sharding=replicated(mesh),
     )
+
+
+def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
+    """Shapes, types and placement of the state of a run: what a checkpoint is restored into."""
+    shapes = jax.eval_shape(
+        functools.partial(
+            initial_state, network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
+        ),
+        _parameter_key(config),
+    )
+    sharding = replicated(mesh)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def _parameter_key(config: ConfigDict) -> jax.Array:
+    # Hundreds of small draws: threefry, JAX's default generator, would take most of a minute to compile here.
+    return jax.random.key(config.seed, impl="rbg")
+
+
+def loss_of(config: ConfigDict) -> Loss:
+    """The loss of a config's network, with its weights."""
+    loss = LOSSES[network_of(config).supervision]
+    if "detail_weight" in config.model:
+        return functools.partial(loss, detail_weight=config.model.detail_weight)
+    return loss
 
 
 def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
@@ -79,12 +110,16 @@ def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
     }
 
 
-def batches_of(config: ConfigDict, mesh: Mesh, start_step: int) -> typing.Iterator[np.ndarray]:
-    """The stream of this process's HR patches from a step on: uint8 [B / processes, sP, sP, 3]."""
-    check_batch_size(mesh, config.data.batch_size)
-    size = config.data.patch * config.model.scale
-    source = open_source(config.data.source, config.data.root, smallest=size)
+def training_source(config: ConfigDict) -> Source:
+    """The HR images to train on; those smaller than a patch are left out."""
+    source = open_source(config.data.source, config.data.root, smallest=config.data.patch * config.model.scale)
     log.info("training on %d images of '%s'", len(source), config.data.root or config.data.source)
+    return source
+
+
+def batches_of(config: ConfigDict, source: Source, start_step: int) -> typing.Iterator[np.ndarray]:
+    """The stream of this process's HR patches from a step on: uint8 [B / processes, sP, sP, 3]."""
+    size = config.data.patch * config.model.scale
     sampler = PatchSampler(
         source,
         size,
@@ -107,27 +142,38 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     """The held-out images, and the protocol that scores them."""
     smallest = 16 * config.model.scale  # SSIM's window inside the shaved border, and the blur's reflection
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
-    return source, gaussian8(config.model.scale)
+    return source, validation_protocol(config.model.scale)
 
 
 def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
-    """Makes the workdir and records the config in it, or checks that a resumed run is of the same model.
+    """Makes the workdir and records the config in it, or checks that its checkpoints can be gone on from.
 
     Raises:
-      ConfigError: the workdir belongs to a run of another model; nothing is changed there.
+      ConfigError: the workdir has checkpoints of another network or optimiser; nothing is changed there.
       DataError: it cannot be written.
     """
-    path = pathlib.Path(workdir) / "config.json"
-    if path.exists():
-        before, now = recorded_config(workdir).get("model", {}), config.model.to_dict()
-        names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-        if names:
-            changes = ", ".join(f"model.{name}={before.get(name)!r}, now {now.get(name)!r}" for name in names)
-            raise ConfigError(
-                f"{workdir} holds a run of another model ({changes}): "
-                "give another --workdir, or the config it was started with"
-            )
-    write_text(path, config_lib.to_json(config) + "\n")
+    workdir = pathlib.Path(workdir)
+    if any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
+        check_same_run(config, workdir)
+    write_text(workdir / "config.json", config_lib.to_json(config) + "\n")
+
+
+def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
+    """Raises ConfigError if a config and the one recorded in a workdir do not describe the same arrays and network."""
+    before, now = _identity(ConfigDict(recorded_config(workdir))), _identity(config)
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if names:
+        changes = ", ".join(f"{name}={before.get(name)!r}, now {now.get(name)!r}" for name in names)
+        raise ConfigError(
+            f"{workdir} holds a run of another model ({changes}): "
+            "give another --workdir, or the config it was started with"
+        )
+
+
+def _identity(config: ConfigDict) -> dict[str, typing.Any]:
+    """What must stay when a run goes on: the network, and what its optimiser remembers."""
+    sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
+    return sizes | {"optimizer.ema_decay > 0": config.optimizer.ema_decay > 0}
 
 
 def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
@@ -140,6 +186,6 @@ def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{workdir}: no training run here (there is no config.json)") from None
+        raise DataError(f"{workdir}: no training run here (there is no config.json); train first") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None

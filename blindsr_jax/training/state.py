@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
@@ -43,37 +44,45 @@ class TrainState:
         return self.params if self.ema is None else self.ema
 
 
-def create_state(
+def initial_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
-    pca_basis: jax.Array,
+    pca_basis: jax.Array | None = None,
     *,
     with_ema: bool,
-    sharding: jax.sharding.Sharding,
 ) -> TrainState:
-    """A fresh state, created on its devices by one jitted function.
+    """The state before the first step.
 
     Args:
       module: the network.
       optimizer: optax's.
       key: PRNG key of the parameters.
-      pca_basis: [K², L].
+      pca_basis: [K², L], for networks that have one.
       with_ema: keep a moving average of the parameters.
-      sharding: of every array of the state.
     """
+    variables = init_variables(module, key, pca_basis)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        constants=variables["constants"],
+        opt_state=optimizer.init(params),
+        ema=jax.tree.map(jnp.copy, params) if with_ema else None,
+        bad_steps=jnp.zeros((), jnp.int32),
+        bad_in_a_row=jnp.zeros((), jnp.int32),
+    )
 
-    def create(key: jax.Array, pca_basis: jax.Array) -> TrainState:
-        variables = init_variables(module, key, pca_basis)
-        params = variables["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            constants=variables["constants"],
-            opt_state=optimizer.init(params),
-            ema=jax.tree.map(jnp.copy, params) if with_ema else None,
-            bad_steps=jnp.zeros((), jnp.int32),
-            bad_in_a_row=jnp.zeros((), jnp.int32),
-        )
 
+def create_state(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    pca_basis: jax.Array | None,
+    *,
+    with_ema: bool,
+    sharding: jax.sharding.Sharding,
+) -> TrainState:
+    """``initial_state``, created on its devices by one jitted function, every array placed by ``sharding``."""
+    create = functools.partial(initial_state, module, optimizer, with_ema=with_ema)
     return jax.jit(create, out_shardings=sharding)(key, pca_basis)

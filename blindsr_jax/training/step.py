@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from blindsr_jax.degradations.pca import encode
 from blindsr_jax.degradations.pipeline import degrade
-from blindsr_jax.losses import LOSSES
+from blindsr_jax.losses import Loss
 from blindsr_jax.training.sharding import replicated, split
 from blindsr_jax.training.state import TrainState
-from blindsr_jax.types import Degraded, Estimate
+from blindsr_jax.types import Degraded
 
 Metrics = dict[str, jax.Array]
 
@@ -27,6 +26,7 @@ def make_train_step(
     *,
     seed: int,
     degradation: dict[str, typing.Any],
+    loss: Loss,
     supervise: typing.Literal["last", "all"] = "last",
     ema_decay: float = 0.0,
 ) -> typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
@@ -42,7 +42,8 @@ def make_train_step(
       mesh: from ``sharding.data_mesh``.
       seed: of kernels and noise.
       degradation: keyword arguments of ``degradations.degrade``.
-      supervise: see ``DAN.training_steps``.
+      loss: one of ``losses``.
+      supervise: see ``Unfolded.training_steps``.
       ema_decay: of the moving average of the parameters, if the state keeps one.
 
     Returns:
@@ -54,11 +55,12 @@ def make_train_step(
         degraded = degrade(jax.random.fold_in(jax.random.key(seed), state.step), hr, **degradation)
 
         def loss_of(params: typing.Any) -> tuple[jax.Array, Metrics]:
-            return supervised_loss(module, {"params": params, "constants": state.constants}, hr, degraded, supervise)
+            variables = {"params": params, "constants": state.constants}
+            return supervised_loss(module, variables, hr, degraded, loss=loss, supervise=supervise)
 
-        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        (value, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         grad_norm = optax.global_norm(grads)
-        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+        finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
@@ -78,7 +80,7 @@ def make_train_step(
             bad_in_a_row=jnp.where(finite, 0, state.bad_in_a_row + 1),
         )
         counters = {"bad_steps": state.bad_steps, "bad_in_a_row": state.bad_in_a_row}
-        return state, {"loss": loss, **parts, "grad_norm": grad_norm, **counters}
+        return state, {"loss": value, **parts, "grad_norm": grad_norm, **counters}
 
     whole, batch = replicated(mesh), split(mesh)
     return jax.jit(train_step, in_shardings=(whole, batch), out_shardings=(whole, whole), donate_argnums=0)
@@ -89,20 +91,22 @@ def supervised_loss(
     variables: dict[str, typing.Any],
     hr: jax.Array,
     degraded: Degraded,
+    *,
+    loss: Loss,
     supervise: typing.Literal["last", "all"],
 ) -> tuple[jax.Array, Metrics]:
-    """Loss of a network on a degraded batch, by the scheme that its Estimator calls for.
+    """Loss of a network on a degraded batch.
 
     Args:
       module, variables: the network.
       hr: [B, sH, sW, 3] in [0, 1].
       degraded: its LR images and true kernels.
+      loss: one of ``losses``.
       supervise: ``last`` step or ``all``.
 
     Returns:
-      The loss and its parts, see ``losses``.
+      The loss and its parts, of the last step.
     """
     steps = module.apply(variables, degraded.lr, gradient=supervise, method="training_steps")
-    code = encode(degraded.kernel, variables["constants"]["pca_basis"])
-    truth = Estimate(sr=hr, kernel=degraded.kernel, code=code)
-    return LOSSES[module.estimator.predicts](steps, truth)
+    targets = module.apply(variables, hr, degraded.lr, degraded.kernel, method="targets")
+    return loss(steps, targets)

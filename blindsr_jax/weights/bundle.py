@@ -112,7 +112,7 @@ def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: 
         shapes = jax.eval_shape(lambda: init_variables(module, jax.random.key(0)))
     except BlindSRError as error:
         raise WeightsError(f"{path}: {error}") from None
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: describes a model that cannot be built ({error})") from None
     expected = _flatten(shapes)
     for name in sorted(expected.keys() - arrays.keys()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pathlib
 import typing
 
 import numpy as np
@@ -18,21 +20,23 @@ State = dict[str, np.ndarray]
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Reads a checkpoint of DANv1 or DANv2 (×2, ×3, ×4; any width, depth, kernel and code size).
+    """Reads a checkpoint of DANv1, DANv2 or DSSR, of any scale, width, depth, kernel and code size.
 
     Raises:
       WeightsError: the file cannot be read safely, is of an unknown model, or holds tensors that do not fit.
     """
     state = read_torch_checkpoint(path)
     name = _recognise(path, state)
-    constants = {"pca_basis": _take_basis(path, state)}
+    constants = {} if name == "dssr" else {"pca_basis": _take_basis(path, state)}
     sizes, stages = _SIZES[name](path, state)
-    sizes = {"name": name, **_kernel_sizes(constants["pca_basis"]), **sizes}
+    sizes = {"name": name, **_kernel_sizes(constants), **sizes}
     params, unknown = to_paths(name, stages, state)
     if unknown:
         raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")
     check_arrays(path, params | {f"constants/{key}": x for key, x in constants.items()}, sizes)
-    return Bundle({"params": unflatten_dict(params, sep="/"), "constants": constants}, sizes)
+    digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    source = {"file": pathlib.Path(path).name, "sha256": digest}
+    return Bundle({"params": unflatten_dict(params, sep="/"), "constants": constants}, sizes, {"source": source})
 
 
 def _recognise(path: str | os.PathLike, state: State) -> str:
@@ -40,6 +44,8 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv2"
     if "Restorer.head.weight" in state and "Estimator.out.weight" in state:
         return "danv1"
+    if "compress_in.weight" in state:
+        return "dssr"
     raise WeightsError(f"{path}: these tensors ({', '.join(list(state)[:3])}, …) are of no model known here")
 
 
@@ -49,63 +55,87 @@ def _take_basis(path: str | os.PathLike, state: State) -> np.ndarray:
         basis, kernel, code = (state.pop(key)[0] for key in ("encoder", "init_kernel", "init_ker_map"))
     except KeyError as error:
         raise WeightsError(f"{path}: the tensor {error.args[0]} is missing") from None
-    size = round(basis.shape[0] ** 0.5)
-    same = kernel.shape == (size, size) and np.array_equal(kernel, np.asarray(dirac(size)))
-    if basis.ndim != 2 or not same or not np.allclose(kernel.reshape(-1) @ basis, code, atol=1e-5):
-        raise WeightsError(f"{path}: its initial kernel is not the Dirac kernel in the code of its PCA basis")
+    except IndexError:
+        raise WeightsError(f"{path}: its PCA basis, initial kernel or initial code is empty") from None
+    size = round(basis.shape[0] ** 0.5) if basis.ndim == 2 else 0
+    sound = size % 2 == 1 and basis.shape[0] == size**2 and code.shape == basis.shape[1:]
+    if not sound or kernel.shape != (size, size) or not np.array_equal(kernel, np.asarray(dirac(size))):
+        raise WeightsError(f"{path}: its PCA basis and initial kernel do not have the shapes of a DAN")
+    if not np.allclose(kernel.reshape(-1) @ basis, code, atol=1e-5):
+        raise WeightsError(f"{path}: its initial code is not that of the Dirac kernel in its PCA basis")
     return np.ascontiguousarray(basis)
 
 
-def _kernel_sizes(basis: np.ndarray) -> dict[str, int]:
+def _kernel_sizes(constants: State) -> dict[str, int]:
+    if not constants:
+        return {}
+    basis = constants["pca_basis"]
     return {"kernel_size": round(basis.shape[0] ** 0.5), "code_length": basis.shape[1]}
 
 
 def _danv1_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = state["Restorer.head.weight"].shape[0]
-    scale, stages = _scale(path, state, features)
+    features = _width(path, state, "Restorer.head.weight")
+    scale, stages = _scale(path, state, "Restorer.upscale", features)
     return {
         "scale": scale,
         "features": features,
         "blocks": _count(state, "Restorer.body."),
-        "estimator_features": _shape(path, state, "Estimator.head_LR.weight")[0],
+        "estimator_features": _width(path, state, "Estimator.head_LR.weight"),
         "estimator_blocks": _count(state, "Estimator.body."),
     }, stages
 
 
 def _danv2_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = _shape(path, state, "Restorer.head1.weight")[0]
-    scale, stages = _scale(path, state, features)
+    features = _width(path, state, "Restorer.head1.weight")
+    scale, stages = _scale(path, state, "Restorer.upscale", features)
     return {
         "scale": scale,
         "features": features,
         "groups": _count(state, "Restorer.body."),
         "blocks": _count(state, "Restorer.body.0.body."),
-        "estimator_features": _shape(path, state, "Estimator.head_LR.0.weight")[0],
+        "estimator_features": _width(path, state, "Estimator.head_LR.0.weight"),
         "estimator_blocks": _count(state, "Estimator.body.body."),
+    }, stages
+
+
+def _dssr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = _width(path, state, "conv1.weight")
+    scale, stages = _scale(path, state, "UPNet", features)
+    return {
+        "scale": scale,
+        "features": features,
+        "blocks": _count(state, "feat_ext.crb.crb."),
+        "refine_blocks": _count(state, "feat_refine.crb.crb."),
     }, stages
 
 
 _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv1": _danv1_sizes,
     "danv2": _danv2_sizes,
+    "dssr": _dssr_sizes,
 }
 
 
-def _scale(path: str | os.PathLike, state: State, features: int) -> tuple[int, int]:
-    """Scale and number of sub-pixel stages: ×4 has two stages of 2, ×2 and ×3 one with s² times the features."""
-    if "Restorer.upscale.4.weight" in state:
+def _scale(path: str | os.PathLike, state: State, upsampler: str, features: int) -> tuple[int, int]:
+    """Scale and number of sub-pixel stages: ×4 has two of 2, ×2 and ×3 one with s² times the features, ×1 none."""
+    if f"{upsampler}.weight" in state:
+        return 1, 0
+    if f"{upsampler}.4.weight" in state:
         return 4, 2
-    widened = _shape(path, state, "Restorer.upscale.0.weight")[0]
+    widened = _width(path, state, f"{upsampler}.0.weight")
     for scale in (2, 3):
         if widened == features * scale**2:
             return scale, 1
     raise WeightsError(f"{path}: its upsampler widens {features} features to {widened}, which fits no scale known here")
 
 
-def _shape(path: str | os.PathLike, state: State, name: str) -> tuple[int, ...]:
+def _width(path: str | os.PathLike, state: State, name: str) -> int:
+    """Output channels of a convolution."""
     if name not in state:
         raise WeightsError(f"{path}: the tensor {name} is missing")
-    return state[name].shape
+    if state[name].ndim != 4:
+        raise WeightsError(f"{path}: the tensor {name} of shape {state[name].shape} is no convolution")
+    return state[name].shape[0]
 
 
 def _count(state: State, prefix: str) -> int:

@@ -31,6 +31,8 @@ def _under(torch: str, path: str, rows: list[tuple[str, str]]) -> list[tuple[str
 
 def _upscale(stages: int) -> list[tuple[str, str]]:
     """The upsampler is a Sequential: convolutions at even places, pixel shuffles between, the last one to the image."""
+    if stages == 0:
+        return [("upscale", "upscale/out")]
     return [(f"upscale.{2 * i}", f"upscale/up{i}") for i in range(stages)] + [(f"upscale.{2 * stages}", "upscale/out")]
 
 
@@ -58,7 +60,26 @@ def _danv2(stages: int) -> list[tuple[str, str]]:
     return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
 
 
-TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {"danv1": _danv1, "danv2": _danv2}
+def _dssr(stages: int) -> list[tuple[str, str]]:
+    affine = [(f"conv{i}", f"conv{i}") for i in range(1, 5)] + [("conv_gama", "gamma"), ("conv_beta", "beta")]
+    block = [("conv1", "conv1"), ("conv2", "conv2")]
+    return [
+        ("conv1", "head"),
+        ("compress_in", "compress"),
+        ("up", "up"),
+        ("down", "down"),
+        ("conv_recon", "detail_out"),
+        ("conv2", "detail_in"),
+        *_under("spatial_trans1", "modulate_hr", affine),
+        *_under("spatial_trans2", "modulate_lr", affine),
+        *_under("feat_ext.crb.crb.{n}", "body/{n}", block),
+        *_under("feat_refine.crb.crb.{n}", "refine/{n}", block),
+        *[(name.replace("upscale", "UPNet"), where) for name, where in _upscale(stages)],
+    ]
+
+
+TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr}
+_TRANSPOSED = {("dssr", "up")}  # transposed convolutions: [in, out, h, w] in PyTorch, and turned by 180 degrees here
 
 
 def to_paths(model: str, stages: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -79,7 +100,7 @@ def to_paths(model: str, stages: int, state: dict[str, np.ndarray]) -> tuple[dic
             match = pattern.fullmatch(name)
             if match:
                 leaf = "bias" if match["leaf"] == "bias" else "kernel"
-                found[f"{path.format(**match.groupdict())}/{leaf}"] = _relay(array)
+                found[f"{path.format(**match.groupdict())}/{leaf}"] = _relay(array, (model, path) in _TRANSPOSED)
                 break
         else:
             unknown.append(name)
@@ -91,5 +112,9 @@ def _compile(torch: str) -> re.Pattern[str]:
     return re.compile(pattern + r"\.(?P<leaf>weight|bias)")
 
 
-def _relay(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if array.ndim == 4 else array
+def _relay(array: np.ndarray, transposed: bool) -> np.ndarray:
+    if array.ndim != 4:
+        return array
+    return np.ascontiguousarray(
+        array[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if transposed else array.transpose(2, 3, 1, 0)
+    )

@@ -57,6 +57,19 @@ def test_palettes_and_bilevel_images_open_up(tmp_path):
     assert read_image(tmp_path / "b.png").pixels.shape == (6, 7)
 
 
+def test_what_a_format_cannot_hold_is_named(tmp_path):
+    with pytest.raises(DataError, match="choose another format"):
+        write_image(tmp_path / "x.webp", ImageFile(np.zeros((4, 16500, 3), np.uint8)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("pixels", "message"), [(np.float32(0.5), "floating point"), (np.int32(70000), "16 bits")])
+def test_deeper_images_are_refused(tmp_path, pixels, message):
+    Image.fromarray(np.full((4, 4), pixels)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match=message):
+        read_image(tmp_path / "x.tif")
+
+
 def test_unknown_formats_and_failed_writes_leave_nothing(tmp_path):
     with pytest.raises(DataError, match="format must be one of"):
         write_image(tmp_path / "x.xyz", ImageFile(_pixels(4, 4, 3)))

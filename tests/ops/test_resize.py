@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import ops
-from blindsr_jax.ops.resize import resize_matrix
+from blindsr_jax.ops.resize import interpolate_bicubic, resize_matrix
 
 
 def _random(*shape, seed=0):
@@ -62,3 +62,21 @@ def test_s_fold_keeps_the_upper_left_and_is_adjoint(s):
 def test_scale_must_be_positive(scale):
     with pytest.raises(ValueError, match="positive"):
         ops.imresize(jnp.zeros((1, 4, 4, 1)), scale)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(5, 9), (20, 33), (7, 11)])
+def test_interpolation_equals_pytorchs(size, align_corners):
+    torch = pytest.importorskip("torch")
+    x = _random(2, 10, 11, 3)
+    nchw = torch.from_numpy(np.asarray(x).transpose(0, 3, 1, 2).copy())
+    want = torch.nn.functional.interpolate(nchw, size, mode="bicubic", align_corners=align_corners)
+    got = interpolate_bicubic(x, size, align_corners=align_corners)
+    np.testing.assert_allclose(got, want.numpy().transpose(0, 2, 3, 1), atol=2e-6)
+
+
+def test_interpolation_keeps_corners_or_edges():
+    ramp = jnp.broadcast_to(jnp.arange(8.0)[None, :, None, None], (1, 8, 4, 1))
+    aligned = interpolate_bicubic(ramp, (15, 4), align_corners=True)
+    np.testing.assert_allclose(aligned[0, ::2, 0, 0], np.arange(8), atol=1e-5)
+    np.testing.assert_allclose(interpolate_bicubic(ramp, (8, 4), align_corners=False), ramp, atol=1e-6)

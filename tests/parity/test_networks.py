@@ -7,6 +7,7 @@ import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
+from blindsr_jax import losses
 from blindsr_jax.inference.model import load
 from blindsr_jax.training.step import supervised_loss
 from blindsr_jax.types import Degraded
@@ -33,6 +34,16 @@ def test_every_unfolded_step(reference, version, scale):
         _assert_close(trace.kernel, golden["kernel"], "kernel")
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_every_step_of_dssr(reference, scale):
+    folder = reference / "networks"
+    golden = np.load(folder / f"dssr_x{scale}_io.npz")
+    out = load(folder / f"dssr_x{scale}.pth")(golden["lr"], trace=True)
+    _assert_close(out.trace.sr, golden["sr"], "sr")
+    _assert_close(out.trace.detail, golden["detail"], "detail")
+    _assert_close(out.sr, golden["sr_mean"], "mean")
+
+
 def test_loss_gradients_and_their_norm(reference):
     golden = np.load(reference / "networks" / "danv1_x4_train.npz")
     model = load(reference / "networks" / "danv1_x4.pth")
@@ -43,7 +54,8 @@ def test_loss_gradients_and_their_norm(reference):
     def loss(params):
         degraded = Degraded(lr=jnp.asarray(golden["lr"]), kernel=kernel)
         variables = {"params": params, "constants": constants}
-        return supervised_loss(model.module, variables, jnp.asarray(golden["hr"]), degraded, "last")
+        hr = jnp.asarray(golden["hr"])
+        return supervised_loss(model.module, variables, hr, degraded, loss=losses.code_supervision, supervise="last")
 
     (_, parts), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(model.variables["params"])
     np.testing.assert_allclose(parts["loss_sr"], golden["loss_sr"], rtol=1e-5)

@@ -6,12 +6,13 @@ import pytest
 import safetensors
 from PIL import Image
 
-from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax import config as config_lib
+from blindsr_jax.errors import ConfigError, DataError, Diverged, Interrupted
 from blindsr_jax.inference.model import load
 from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
-from blindsr_jax.training.loop import Diverged, Interrupted, train
-from blindsr_jax.training.results import best_state, write_results
+from blindsr_jax.training.loop import train
+from blindsr_jax.training.results import best_state, evaluated_config, write_results
 from blindsr_jax.training.setup import state_of
 from blindsr_jax.training.sharding import data_mesh
 from tests.training.conftest import tiny_config
@@ -39,7 +40,7 @@ def test_two_halves_equal_one_whole_bit_for_bit(tmp_path):
 
 
 def test_an_interrupt_saves_and_the_rest_follows(tmp_path, monkeypatch):
-    config = tiny_config()
+    config = tiny_config(**{"optimizer.schedule": "cosine", "optimizer.ema_decay": 0.9})
     whole = train(config, tmp_path / "whole")
 
     class StopAtTwo(loop.StopRequest):
@@ -53,7 +54,7 @@ def test_an_interrupt_saves_and_the_rest_follows(tmp_path, monkeypatch):
         @property
         def received(self):
             self.polls += 1
-            return "SIGINT" if self.polls > 3 else None
+            return "SIGINT" if self.polls > 1 else None
 
         @received.setter
         def received(self, value):
@@ -140,6 +141,66 @@ def test_another_models_workdir_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"another model \(model\.features=4, now 8\)"):
         train(tiny_config(**{"model.features": 8}), tmp_path)
     assert (tmp_path / "config.json").read_text() == before
+
+
+def test_clipping_may_change_between_two_parts_of_a_run(tmp_path):
+    train(tiny_config(steps=1), tmp_path)
+    assert int(train(tiny_config(**{"steps": 2, "optimizer.clip_norm": 0.0}), tmp_path).step) == 2
+    with pytest.raises(ConfigError, match="ema_decay"):
+        train(tiny_config(**{"steps": 3, "optimizer.ema_decay": 0.9}), tmp_path)
+
+
+def test_a_run_is_evaluated_as_the_network_it_was_trained_as(tmp_path):
+    train(tiny_config(steps=1), tmp_path)
+    for field, value in [("model.skip", "bicubic"), ("model.iterations", 1)]:
+        with pytest.raises(ConfigError, match=field.replace(".", r"\.")):
+            evaluated_config(tiny_config(**{field: value}), tmp_path)
+    other = tiny_config(**{"optimizer.learning_rate": 0.5, "validation.images": 2})
+    assert evaluated_config(other, tmp_path).optimizer.learning_rate == 1e-3
+    assert evaluated_config(other, tmp_path).validation.images == 2
+
+
+def test_a_mistake_before_the_first_step_leaves_no_trace(tmp_path):
+    with pytest.raises(ConfigError, match="split evenly"):
+        train(tiny_config(**{"data.batch_size": 6}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_looking_into_a_run_changes_nothing_there(tmp_path):
+    train(tiny_config(steps=1), tmp_path)
+    half = tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp-1"
+    half.mkdir()
+    assert int(best_state(tiny_config(), tmp_path).step) == 1
+    assert half.exists()
+
+
+def test_an_unreadable_validation_image_is_left_out(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / name)
+    data = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(data[: len(data) // 2])
+    images = {"validation.source": "folder", "validation.root": str(folder), "validation.images": 0}
+    config = tiny_config(steps=1, **images)
+    train(config, tmp_path / "run")
+    summary = write_results(config, tmp_path / "run")
+    assert (summary["images"], summary["unreadable"]) == (1, 1)
+    assert str(tmp_path) not in (tmp_path / "run" / "report.json").read_text()
+    assert str(tmp_path).encode() not in (tmp_path / "run" / "model.safetensors").read_bytes()
+
+
+def test_the_deblurring_network_trains_too(tmp_path):
+    config = config_lib.default("danv2", 1)
+    config.model.update(features=4, groups=1, blocks=1, estimator_features=4, estimator_blocks=1, iterations=2)
+    config.degradation.kernel_size, config.model.code_length = 11, 4
+    config.data.update(batch_size=4, patch=16)
+    config.validation.update(images=1, crop=32, widths=1)
+    config.steps = 1
+    config_lib.validate(config)
+    train(config, tmp_path)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.best_step == 1
 
 
 def test_damaged_checkpoints_are_named(tmp_path):

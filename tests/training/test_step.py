@@ -6,7 +6,7 @@ import pytest
 
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from blindsr_jax.training.setup import degradation_of, network_of, optimizer_of, state_of
+from blindsr_jax.training.setup import degradation_of, loss_of, network_of, optimizer_of, state_of
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
 from tests.training.conftest import tiny_config
@@ -19,7 +19,13 @@ def _run(config, steps=1, mesh=None, spoil=None):
         state = spoil(state)
     options = {"supervise": config.model.supervise, "ema_decay": config.optimizer.ema_decay}
     step = make_train_step(
-        network_of(config), optimizer_of(config), mesh, seed=0, degradation=degradation_of(config), **options
+        network_of(config),
+        optimizer_of(config),
+        mesh,
+        seed=0,
+        degradation=degradation_of(config),
+        loss=loss_of(config),
+        **options,
     )
     hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     history = []
@@ -50,7 +56,8 @@ def test_one_and_four_devices_take_the_same_step(supervise):
 def test_the_step_donates_its_state():
     state = state_of(tiny_config(), data_mesh())
     config, mesh = tiny_config(), data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, seed=0, degradation=degradation_of(config))
+    options = {"degradation": degradation_of(config), "loss": loss_of(config)}
+    step = make_train_step(network_of(config), optimizer_of(config), mesh, seed=0, **options)
     step(state, put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8)))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
 

@@ -1,0 +1,133 @@
+"""DSSR: detail-structure alternating optimisation (Li et al., IEEE TMM 2022). It estimates no kernel.
+
+Each step estimates the detail map, which is what bicubic interpolation lacks of the HR image, and lets it modulate the
+structure features; a hidden state goes from step to step.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.networks.layers import Chain, Upsampler, conv, lrelu, torch_uniform
+from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.ops.resize import interpolate_bicubic
+from blindsr_jax.types import Estimate
+
+# Size, padding and stride of the convolutions between LR and HR size, by scale.
+_RESAMPLING = {2: (4, 1, 2), 3: (5, 1, 3), 4: (4, 0, 4)}
+
+
+class ResBlock(nn.Module):
+    """x + 0.2·conv(lrelu(conv(x)))."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = lrelu(conv(x.shape[-1], 3, name="conv1")(x))
+        return x + 0.2 * conv(x.shape[-1], 3, name="conv2")(y)
+
+
+class AffineTransform(nn.Module):
+    """Scale γ in (0, 1) and shift β for features, from features of the detail map (AT in the paper's figure 5)."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        features = x.shape[-1]
+        for i in range(1, 5):
+            x = lrelu(conv(features, 3, name=f"conv{i}")(x))
+        return nn.sigmoid(conv(features, 1, name="gamma")(x)), conv(features, 1, name="beta")(x)
+
+
+class State(typing.NamedTuple):
+    """What goes from step to step.
+
+    Attributes:
+      x: compressed input features, [B, H, W, C].
+      hidden: structure features of the last step, [B, H, W, C].
+      base: LR image enlarged by bicubic interpolation, [B, sH, sW, 3].
+      total: sum of the images of all steps so far.
+      estimate: image and detail of the last step.
+    """
+
+    x: jax.Array
+    hidden: jax.Array
+    base: jax.Array
+    total: jax.Array
+    estimate: Estimate
+
+
+class DSSR(Unfolded):
+    """Alternates detail and structure, T times, parameters shared; the mean of the T images is the result.
+
+    Attributes:
+      scale: 2, 3 or 4.
+      features: C, channels throughout.
+      blocks, refine_blocks: residual blocks before the detail map, and before the image.
+      iterations: T when a call does not say.
+    """
+
+    scale: int
+    features: int = 128
+    blocks: int = 15
+    refine_blocks: int = 5
+    iterations: int = 4
+    supervision: typing.ClassVar[str] = "detail"
+
+    def setup(self) -> None:
+        size, padding, stride = _RESAMPLING[self.scale]
+        self.head = conv(self.features, 3)
+        self.compress = conv(self.features, 1)
+        self.body = Chain(ResBlock, self.blocks)
+        self.up = nn.ConvTranspose(
+            self.features,
+            (size, size),
+            strides=(stride, stride),
+            padding=[(size - 1 - padding,) * 2] * 2,
+            kernel_init=torch_uniform,
+        )
+        self.down = conv(self.features, size, stride=stride, padding=padding)
+        self.detail_out = conv(3, 3)
+        self.detail_in = conv(self.features, 3)
+        self.modulate_hr, self.modulate_lr = AffineTransform(), AffineTransform()
+        self.refine = Chain(ResBlock, self.refine_blocks)
+        self.upscale = Upsampler(self.scale)
+
+    def start(self, lr: jax.Array) -> State:
+        """Shallow features, twice, and the interpolated image."""
+        x, base = self.head(lr), self._base(lr)
+        return State(x, x, base, jnp.zeros_like(base), Estimate(sr=base, detail=jnp.zeros_like(base)))
+
+    def step(self, state: State, lr: jax.Array) -> State:
+        """Detail from features, features modulated by detail, image from features."""
+        x = self.compress(jnp.concatenate([state.x, state.hidden], axis=-1))
+        features = self.body(x) + x
+        enlarged = self.up(features)
+        detail = self.detail_out(enlarged) - state.base
+        detail_features = self.detail_in(detail)
+        gamma, beta = self.modulate_hr(detail_features)
+        structure = enlarged * gamma + beta + enlarged
+        reduced = interpolate_bicubic(detail_features, lr.shape[1:3], align_corners=True)
+        gamma, beta = self.modulate_lr(reduced)
+        # The paper adds the features of the LR input here (eq. 13); the authors' code adds these, so this does too.
+        hidden = self.down(structure) * gamma + beta + features
+        sr = self.upscale(self.refine(hidden) + hidden) + state.base
+        return State(x, hidden, state.base, state.total + sr, Estimate(sr=sr, detail=detail))
+
+    def estimate_of(self, state: State) -> Estimate:
+        """Image and detail of the last step."""
+        return state.estimate
+
+    def final_image(self, state: State, steps: int) -> jax.Array:
+        """The mean over all steps, as the authors' test code reports it."""
+        return state.total / steps
+
+    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+        """True image, and the detail M = hr − base."""
+        return Estimate(sr=hr, detail=hr - self._base(lr))
+
+    def _base(self, lr: jax.Array) -> jax.Array:
+        height, width = lr.shape[1:3]
+        return interpolate_bicubic(lr, (height * self.scale, width * self.scale), align_corners=False)

@@ -1,0 +1,132 @@
+"""What the unfolded networks share: T steps with the same parameters, in one loop, and how they are supervised."""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+
+from blindsr_jax.types import Estimate, SROutput, Trace
+
+Gradient = typing.Literal["last", "all"]
+State = typing.Any
+
+
+class Unfolded(nn.Module):
+    """Base of networks that repeat one step.
+
+    A network says how it starts (``start``), what a step does (``step``), what of its state is the estimate
+    (``estimate_of``), and what it aims at in training (``targets``); its fields ``scale`` and ``iterations`` are s and
+    T. The loop and its gradient stand here.
+    """
+
+    def start(self, lr: jax.Array) -> State:
+        """The state before the first step, from LR images [B, H, W, 3]."""
+        raise NotImplementedError
+
+    def step(self, state: State, lr: jax.Array) -> State:
+        """One unfolded step."""
+        raise NotImplementedError
+
+    def estimate_of(self, state: State) -> Estimate:
+        """What a state knows of image, kernel, code and detail."""
+        return state
+
+    def final_image(self, state: State, steps: int) -> jax.Array:
+        """The image that is reported after so many steps: the last step's, unless a network says otherwise."""
+        return self.estimate_of(state).sr
+
+    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+        """What the estimates of a step are compared with, from the true image and kernel."""
+        raise NotImplementedError
+
+    def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
+        """The estimate with a known kernel [B, K, K], for networks that can use one."""
+        raise TypeError(f"{type(self).__name__} does not use a kernel")
+
+    def __call__(
+        self,
+        lr: jax.Array,
+        *,
+        kernel: jax.Array | None = None,
+        iterations: int | None = None,
+        trace: bool = False,
+    ) -> SROutput:
+        """Restores a batch; no gradient is needed, so all T steps run in one compiled loop.
+
+        Args:
+          lr: [B, H, W, 3] in [0, 1].
+          kernel: [B, K, K]; if given, it is used once and nothing is estimated (DAN's table 3).
+          iterations: T.
+          trace: also return every step.
+
+        Returns:
+          SROutput.
+        """
+        if self.is_initializing():
+            return self._output(self.step(self.start(lr), lr), 1)
+        if kernel is not None:
+            estimate = self.with_kernel(lr, kernel)
+            steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
+            return _as_output(estimate.sr, estimate, steps)
+        count = iterations or self.iterations
+        state, steps = self._unfold(self.start(lr), lr, count, keep=trace)
+        return self._output(state, count, steps)
+
+    def training_steps(self, lr: jax.Array, *, gradient: Gradient) -> list[Estimate]:
+        """The steps that a loss supervises, differentiable with respect to the parameters.
+
+        With ``gradient="last"`` only the last step is differentiated; the T − 1 before it run in the same compiled
+        loop as at test time, on stopped parameters, and store nothing for the backward pass. For a network whose steps
+        see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
+        every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
+        convolution inside a loop is over twenty times slower (jax-ml/jax#12868).
+
+        Args:
+          lr: [B, H, W, 3].
+          gradient: ``last`` or ``all``.
+
+        Returns:
+          The last step, or all T.
+        """
+        if gradient == "all":
+            state, steps = self.start(lr), []
+            for _ in range(self.iterations):
+                state = self.step(state, lr)
+                steps.append(self.estimate_of(state))
+            return steps
+
+        def all_but_the_last(network: Unfolded, lr: jax.Array) -> State:
+            start = network.start(lr)
+            return start if network.iterations == 1 else network._unfold(start, lr, network.iterations - 1)[0]
+
+        without_gradient = nn.map_variables(all_but_the_last, "params", trans_in_fn=jax.lax.stop_gradient)
+        state = jax.lax.stop_gradient(without_gradient(self, lr))
+        return [self.estimate_of(self.step(state, lr))]
+
+    def _unfold(self, start: State, lr: jax.Array, steps: int, keep: bool = False) -> tuple[State, Estimate | None]:
+        """So many steps in one scan: the last state, and the estimates of all stacked if ``keep``."""
+
+        def body(network: Unfolded, state: State, lr: jax.Array) -> tuple[State, Estimate | None]:
+            state = network.step(state, lr)
+            return state, network.estimate_of(state) if keep else None
+
+        scan = nn.scan(
+            body,
+            variable_broadcast=["params", "constants"],
+            split_rngs={"params": False},
+            in_axes=nn.broadcast,
+            length=steps,
+        )
+        return scan(self, start, lr)
+
+    def _output(self, state: State, count: int, steps: Estimate | None = None) -> SROutput:
+        return _as_output(self.final_image(state, count), self.estimate_of(state), steps)
+
+
+def _as_output(sr: jax.Array, last: Estimate, steps: Estimate | None) -> SROutput:
+    trace = None
+    if steps is not None:
+        trace = Trace(sr=steps.sr, kernel=steps.kernel, kernel_code=steps.code, detail=steps.detail)
+    return SROutput(sr=sr, kernel=last.kernel, kernel_code=last.code, trace=trace)
