@@ -75,7 +75,8 @@ def _folder(tmp_path, size):
     folder = tmp_path / "photos"
     folder.mkdir()
     if size:
-        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(folder / "one.png")
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "one.png")
     return folder
 
 

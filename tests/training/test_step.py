@@ -9,7 +9,12 @@ from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimize
 from blindsr_jax.training.setup import degradation_of, loss_of, network_of, optimizer_of, state_of
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
-from tests.training.conftest import tiny_config
+from tests.training.conftest import tiny_config as warming_up
+
+
+def tiny_config(**overrides):
+    """Without warm-up, so that the first step moves the parameters."""
+    return warming_up(**{"optimizer.warmup": 0} | overrides)
 
 
 def _run(config, steps=1, mesh=None, spoil=None):
