@@ -93,7 +93,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     from blindsr_jax.data.sources import open_source
     from blindsr_jax.evaluation.protocols import PROTOCOLS
-    from blindsr_jax.evaluation.report import headline, summarise, write_report
+    from blindsr_jax.evaluation.report import beside_published, headline, summarise, write_report
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.inference.model import load
 
@@ -121,13 +121,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
             print(f"blindsr: {error}", file=sys.stderr)
             failed = True
             continue
-        facts = {"model": arguments.model, "parameters": model.parameters, "data": name}
+        facts = {"model": pathlib.Path(arguments.model).name, "parameters": model.parameters, "data": name}
         facts["unreadable"] = len(failures) + len(source.left_out)
         failed |= facts["unreadable"] > 0
         summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
         target = arguments.output / name if len(names) > 1 else arguments.output
         write_report(target, rows, summary)
         print(f"{name}, {headline(summary)}; see {target / 'report.md'}")
+        print("\n".join(beside_published(rows, summary)), end="")
     return 1 if failed else 0
 
 
@@ -208,7 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     text = "Score a model on folders of high-resolution images."
     command = commands.add_parser("evaluate", help=text, description=text)
     command.add_argument("--model", required=True, help="packaged name, .safetensors bundle or official .pth file")
-    command.add_argument("--protocol", choices=["gaussian8"], default="gaussian8", help="how LR images are made")
+    command.add_argument(
+        "--protocol", choices=["gaussian8", "gaussian_width"], default="gaussian8", help="how LR images are made"
+    )
     command.add_argument("--scale", type=_positive, help="to check against the model's")
     command.add_argument("--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images")
     command.add_argument("--iterations", type=_positive, help="unfolded steps; default: as in training")

@@ -26,6 +26,24 @@ def reference() -> pathlib.Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def benchmarks() -> pathlib.Path:
+    """The folder of test images (Set5 and others), never trained on."""
+    folder = SHARED / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip(f"test images are not part of the project; expected in {folder.parent.name}/benchmarks beside it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published() -> pathlib.Path:
+    """The folder of the papers' tables."""
+    folder = SHARED / "published"
+    if not folder.is_dir():
+        pytest.skip(f"the original tables are not part of the project; expected in {folder.parent.name}/published")
+    return folder
+
+
 @pytest.fixture
 def photo() -> np.ndarray:
     """A packaged photograph, central 96×128 pixels: uint8."""

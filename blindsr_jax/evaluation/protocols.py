@@ -14,6 +14,8 @@ from blindsr_jax.errors import ConfigError
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
 
+_SINGLE_WIDTHS = {2: (0.0, 0.6, 1.2, 1.8), 3: (0.0, 0.8, 1.6, 2.4), 4: (0.0, 1.2, 2.4, 3.6)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -77,6 +79,18 @@ def gaussian8(scale: int) -> Protocol:
     return Protocol("gaussian8", scale, tuple(Case(f"σ={sigma:.2f}", float(sigma), 21) for sigma in widths))
 
 
+def gaussian_width(scale: int) -> Protocol:
+    """DSSR table VI: four round 21×21 Gaussians, none (width 0) to wide, each reported by itself; else as gaussian8.
+
+    Raises:
+      ConfigError: it is defined for scales 2, 3 and 4 only.
+    """
+    if scale not in _SINGLE_WIDTHS:
+        raise ConfigError(f"protocol gaussian_width is defined for scales 2, 3 and 4, not {scale}")
+    widths = _SINGLE_WIDTHS[scale]
+    return Protocol("gaussian_width", scale, tuple(Case(f"σ={sigma:.2f}", sigma, 21) for sigma in widths))
+
+
 def validation_protocol(scale: int) -> Protocol:
     """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling."""
     if scale in _GAUSSIAN8_WIDTHS:
@@ -84,4 +98,7 @@ def validation_protocol(scale: int) -> Protocol:
     return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)
 
 
-PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {"gaussian8": gaussian8}
+PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
+    "gaussian8": gaussian8,
+    "gaussian_width": gaussian_width,
+}

@@ -13,6 +13,7 @@ import typing
 
 import numpy as np
 
+from blindsr_jax.evaluation.published import SET_SIZES, published_rows
 from blindsr_jax.evaluation.run import Row
 from blindsr_jax.files import write_text
 
@@ -57,11 +58,37 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any]) -> str:
         "",
         *_table("mean", {"all": rows}),
         "",
+        *beside_published(rows, summary),
         *_table("blur", _group(rows, "case")),
         "",
         *_table("image", _group(rows, "image")),
     ]
     return "\n".join(lines) + "\n"
+
+
+def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
+    """A Markdown table of the papers' figures with ours among them, as lines; empty where nothing is published.
+
+    A test set of which only a part was scored is marked: its mean does not compare with a whole set's.
+    """
+    data = str(summary.get("data", ""))
+    published = published_rows(summary["protocol"], summary["scale"], data)
+    if not published:
+        return []
+    whole = SET_SIZES[data.lower()]
+    part = "" if summary["images"] == whole else f"; ONLY {summary['images']} of {whole} images, not comparable"
+    measured = {"all": rows} if published[0].case == "all" else _group(rows, "case")
+    lines = ["| method | blur | PSNR | SSIM | source |", "|---|---|---:|---:|---|"]
+    for case, members in measured.items():
+        for name, kind in ((summary.get("model", "this model"), ""), ("bicubic", "bicubic_")):
+            psnr, ssim = (_mean(getattr(row, f"{kind}{score}") for row in members) for score in ("psnr_y", "ssim_y"))
+            if psnr is not None:
+                lines.append(f"| **{name}** | {case} | **{psnr:.2f}** | **{ssim:.4f}** | measured here{part} |")
+        for row in published:
+            if row.case == case:
+                ssim_text = "" if row.ssim_y is None else f"{row.ssim_y:.4f}"
+                lines.append(f"| {row.method} | {case} | {row.psnr_y:.2f} | {ssim_text} | {row.source} |")
+    return [*lines, ""]
 
 
 def headline(summary: dict[str, typing.Any]) -> str:

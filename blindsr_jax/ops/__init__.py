@@ -3,6 +3,15 @@
 from blindsr_jax.ops.blur import blur
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.pixel import pixel_shuffle, round_to_8bit
-from blindsr_jax.ops.resize import imresize, s_fold_down, s_fold_up
+from blindsr_jax.ops.resize import imresize, imresize_8bit, s_fold_down, s_fold_up
 
-__all__ = ["blur", "imresize", "pixel_shuffle", "rgb_to_y", "round_to_8bit", "s_fold_down", "s_fold_up"]
+__all__ = [
+    "blur",
+    "imresize",
+    "imresize_8bit",
+    "pixel_shuffle",
+    "rgb_to_y",
+    "round_to_8bit",
+    "s_fold_down",
+    "s_fold_up",
+]

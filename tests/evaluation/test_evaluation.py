@@ -1,5 +1,6 @@
 import csv
 import json
+import pathlib
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from blindsr_jax import metrics, ops
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.evaluation import published as published_module
 from blindsr_jax.evaluation.panel import unfolding_panel
-from blindsr_jax.evaluation.protocols import gaussian8
-from blindsr_jax.evaluation.report import summarise, write_report
+from blindsr_jax.evaluation.protocols import gaussian8, gaussian_width
+from blindsr_jax.evaluation.published import published_rows
+from blindsr_jax.evaluation.report import beside_published, summarise, write_report
 from blindsr_jax.evaluation.run import evaluate, evaluate_image, make_lr, prepare_hr
 from blindsr_jax.inference.model import from_bundle
 from blindsr_jax.inference.restore import restore_image
@@ -43,6 +46,43 @@ def test_gaussian8_is_the_published_protocol():
         gaussian8(1)
 
 
+def test_gaussian_width_begins_without_any_blur():
+    for scale, widest in [(2, 1.8), (3, 2.4), (4, 3.6)]:
+        cases = gaussian_width(scale).cases
+        assert [case.sigma for case in cases] == pytest.approx([0, widest / 3, 2 * widest / 3, widest])
+        assert cases[0].kernel[10, 10] == 1
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        gaussian_width(1)
+
+
+def test_published_rows_are_the_papers():
+    rows = {row.method: row for row in published_rows("gaussian8", 4, "Set5")}
+    assert {"IKC", "DANv1", "DANv2", "DSSR"} <= rows.keys()
+    assert (rows["DANv1"].psnr_y, rows["DANv1"].ssim_y) == (31.89, 0.8864)
+    widths = published_rows("gaussian_width", 2, "BSD100")
+    assert {row.case for row in widths} == {"σ=0.00", "σ=0.60", "σ=1.20", "σ=1.80"}
+    assert published_rows("gaussian8", 4, "my photos") == []
+    assert published_rows("gaussian8, 2 of 8 widths", 4, "Set5") == []
+
+
+def test_published_figures_are_the_given_ones(published):
+    for name in ("gaussian8.csv", "gaussian_width.csv"):
+        packaged = pathlib.Path(published_module.__file__).parent / "published" / name
+        assert packaged.read_text() == (published / name).read_text()
+
+
+@pytest.mark.parametrize("protocol", [gaussian8, gaussian_width])
+def test_reports_stand_beside_the_papers(model, photo, protocol):
+    rows = evaluate(model, _Images(photo), protocol(4))
+    summary = summarise(rows, protocol=protocol(4).name, scale=4, data="Set5", model="ours")
+    table = beside_published(rows, summary)
+    cases = {"gaussian8": 1, "gaussian_width": 4}[protocol(4).name]
+    assert sum("**ours**" in line for line in table) == cases
+    assert sum("ONLY 1 of 5 images" in line for line in table) == 2 * cases
+    assert any(line.startswith("| DSSR |") for line in table)
+    assert beside_published(rows, summary | {"data": "elsewhere"}) == []
+
+
 def test_a_subset_says_that_it_is_one():
     part = gaussian8(4).subset(2)
     assert part.name == "gaussian8, 2 of 8 widths"
@@ -51,8 +91,8 @@ def test_a_subset_says_that_it_is_one():
     assert len(gaussian8(4).subset(1).cases) == 1
 
 
-def test_lr_equals_the_golden_degradation(reference):
-    """Blur, bicubic and rounding of the protocol are those of the authors' code."""
+def test_lr_is_blurred_sampled_and_rounded(reference):
+    """By the operators that equal the authors' code (see tests of ops and degradations)."""
     golden = np.load(reference / "degradation.npz")
     protocol = gaussian8(4)
     blurred = ops.blur(jnp.float32(golden["hr"][:1]) / 255, jnp.asarray(protocol.cases[3].kernel)[None])

@@ -114,7 +114,8 @@ def test_the_gradient_stands_outside_any_loop():
     gradient = jax.make_jaxpr(jax.grad(loss))(variables["params"])
     one_step = jax.make_jaxpr(lambda v, x: network.apply(v, x, iterations=1))(variables, _lr())
     in_loops, outside = _convolutions(gradient.jaxpr)
-    assert in_loops == sum(_convolutions(one_step.jaxpr))
+    # The loop holds a forward step and nothing else; some versions of jax hoist what does not change out of it.
+    assert in_loops == _convolutions(one_step.jaxpr)[0]
     assert outside > 2 * in_loops
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import ops
+from blindsr_jax.data.images import read_rgb
 from blindsr_jax.ops.resize import interpolate_bicubic, resize_matrix
 
 
@@ -47,6 +48,21 @@ def test_gradient_is_the_transpose():
     x, y = _random(1, 12, 9, 1), _random(1, 4, 3, 1, seed=1)
     down, pullback = jax.vjp(lambda x: ops.imresize(x, 1 / 3), x)
     np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, pullback(y)[0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("s", [2, 3, 4])
+def test_eight_bit_form_equals_matlab_on_every_pixel(benchmarks, s):
+    folder = benchmarks / "Set5_matlab_bicubic" / f"x{s}"
+    files = sorted((folder / "HR").iterdir())
+    assert len(files) == 5
+    for path in files:
+        lr = read_rgb(folder / "LR" / path.name)
+        np.testing.assert_array_equal(ops.imresize_8bit(read_rgb(path), 1 / s), lr, err_msg=path.name)
+
+
+def test_eight_bit_form_wants_eight_bits():
+    with pytest.raises(ValueError, match="uint8"):
+        ops.imresize_8bit(np.zeros((4, 4)), 0.5)
 
 
 @pytest.mark.parametrize("s", [1, 2, 3, 4])

@@ -58,6 +58,14 @@ def test_one_and_four_devices_take_the_same_step(supervise):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+def test_kernels_and_noise_follow_the_step_and_the_seed():
+    """Without learning, one batch has another loss at every step, and the same ones in every run."""
+    frozen = {"optimizer.learning_rate": 0.0, "optimizer.estimator_learning_rate": 0.0}
+    losses = [history["loss"] for history in _run(tiny_config(**frozen), steps=4)[1]]
+    assert len(set(losses)) == 4
+    assert losses == [history["loss"] for history in _run(tiny_config(**frozen), steps=4)[1]]
+
+
 def test_the_step_donates_its_state():
     state = state_of(tiny_config(), data_mesh())
     config, mesh = tiny_config(), data_mesh()

@@ -1,0 +1,58 @@
+"""The papers' own figures, to stand beside ours where protocol, scale and test set are the same."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import pathlib
+import typing
+
+_FOLDER = pathlib.Path(__file__).parent / "published"
+# Number of images in the test sets that the tables name.
+SET_SIZES = {"set5": 5, "set14": 14, "bsd100": 100, "urban100": 100, "manga109": 109}
+
+
+class Published(typing.NamedTuple):
+    """One figure of a table: PSNR in dB and SSIM on luma (None where the table has none), and which table it is."""
+
+    method: str
+    case: str
+    psnr_y: float
+    ssim_y: float | None
+    source: str
+
+
+def published_rows(protocol: str, scale: int, data: str) -> list[Published]:
+    """The published figures of a protocol, scale and test set, in the order of their tables.
+
+    Args:
+      protocol: name of a protocol, such as ``gaussian8``.
+      scale: s.
+      data: name of the test set, in any spelling of case.
+
+    Returns:
+      Empty where nothing is published.
+    """
+    data = data.lower()
+    if data not in SET_SIZES:
+        return []
+    rows = []
+    for row in _read(protocol):
+        if int(row["scale"]) != scale:
+            continue
+        if protocol == "gaussian8":
+            psnr, ssim = float(row[f"{data}_psnr"]), float(row[f"{data}_ssim"])
+            rows.append(Published(row["method"], "all", psnr, ssim, row["source"]))
+        elif row["dataset"] == data:
+            case = f"σ={float(row['width']):.2f}"
+            rows.append(Published(row["method"], case, float(row["psnr_y"]), None, row["source"]))
+    return rows
+
+
+@functools.cache
+def _read(protocol: str) -> list[dict[str, str]]:
+    path = _FOLDER / f"{protocol}.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
