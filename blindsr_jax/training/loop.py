@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from blindsr_jax import config as config_lib
+from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.evaluation.panel import unfolding_panel
@@ -60,11 +61,12 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
       Diverged: more non-finite updates in a row than the config allows.
       DataError: images, or room on the disk, are missing.
     """
+    import_tensorflow()
     mesh = data_mesh()
     check_batch_size(mesh, config.data.batch_size)
     validation = Validation(config, workdir, *validation_of(config))
     source = training_source(config)
-    claim_workdir(config, workdir)  # last, so that a mistake above leaves no trace
+    claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
     with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
         if checkpoints.latest_step is None:
             state = state_of(config, mesh)
