@@ -64,6 +64,4 @@ def test_every_config_and_file_named_exists():
     assert len(configs) >= 4
     assert len(links) >= 3
     for name in (*configs, *links):
-        if name.startswith("bicubic"):
-            continue
         assert (ROOT / name).exists(), name

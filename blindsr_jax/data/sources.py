@@ -125,10 +125,11 @@ def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
         builder = tfds.builder(f"div2k/{variant}", data_dir=data_dir)
         if builder.is_prepared():
             return builder
-    where = f" --data_dir {data_dir}" if data_dir else ""
+    where = f", data_dir={data_dir!r}" if data_dir else ""
+    build = f"tfds.builder('div2k/{_DIV2K_VARIANTS[0]}'{where}).download_and_prepare()"
     raise DataError(
         f"DIV2K is not prepared in {data_dir or 'the default TFDS folder'}. Download and prepare it (about 4 GB) with\n"
-        f"  tfds build div2k --config {_DIV2K_VARIANTS[0]}{where}\n"
+        f'  python -c "import tensorflow_datasets as tfds; {build}"\n'
         "or train on any folder of images with --config.data.source=folder --config.data.root=DIR,\n"
         "or on the packaged photographs with --config.data.source=sample"
     )

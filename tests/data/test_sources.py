@@ -111,7 +111,7 @@ def test_a_file_is_a_list_of_itself(tmp_path):
 def test_div2k_not_prepared_gives_the_command(tmp_path):
     with pytest.raises(DataError) as error:
         open_source("div2k", str(tmp_path))
-    assert f"tfds build div2k --config bicubic_x8 --data_dir {tmp_path}" in str(error.value)
+    assert f"tfds.builder('div2k/bicubic_x8', data_dir='{tmp_path}').download_and_prepare()" in str(error.value)
     assert "--config.data.source=folder" in str(error.value)
 
 
