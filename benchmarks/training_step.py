@@ -52,13 +52,13 @@ def training_step(network, optimizer, how):
 def _scan_all(network, lr):
     """All T steps in one loop that the gradient goes through."""
     scan = nn.scan(
-        lambda dan, estimate, lr: (dan._step(estimate, lr), None),
+        lambda dan, estimate, lr: (dan.step(estimate, lr), None),
         variable_broadcast=["params", "constants"],
         split_rngs={"params": False},
         in_axes=nn.broadcast,
         length=network.iterations,
     )
-    return scan(network, network._start(lr), lr)[0]
+    return scan(network, network.start(lr), lr)[0]
 
 
 def measure(blocks, repeats, time_scan):

@@ -64,7 +64,9 @@ def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
 
 
 def _usage_message(error: Exception) -> str:
-    text = str(error).replace("\\n", "\n").replace("\\'", "'").strip("'")  # ml_collections passes on a quoted KeyError
+    text = (
+        str(error).replace("\\n", "\n").replace("\\'", "'").removeprefix("''").removesuffix("'")
+    )  # ml_collections passes on a quoted KeyError
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
 

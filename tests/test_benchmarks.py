@@ -1,0 +1,32 @@
+"""The benchmarks still fit the package they measure."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from benchmarks import blur, training_step
+from blindsr_jax import ops
+from blindsr_jax.networks import build, init_variables
+
+
+def test_the_plain_scan_computes_the_same_gradient():
+    """What is compared in memory and time is the same update, written in two ways."""
+    network = build("danv1", scale=2, blocks=1, features=4, estimator_features=4, estimator_blocks=1, iterations=2)
+    variables = init_variables(network, jax.random.key(0, impl="rbg"))
+    optimizer = optax.sgd(1.0)
+    params, constants = variables["params"], variables["constants"]
+    lr, hr = jnp.full((1, 8, 8, 3), 0.4), jnp.full((1, 16, 16, 3), 0.6)
+    results = {}
+    for how in ("last", "scan"):
+        step = jax.jit(training_step.training_step(network, optimizer, how))
+        results[how] = step(params, optimizer.init(params), constants, lr, hr)
+    for a, b in zip(jax.tree.leaves(results["last"][0]), jax.tree.leaves(results["scan"][0])):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [blur.grouped_convolution, blur.mapped_convolution, blur.fourier])
+def test_every_blur_that_is_timed_is_the_same_blur(way):
+    x, kernel = jax.random.uniform(jax.random.key(0), (2, 12, 14, 3)), jax.random.uniform(jax.random.key(1), (2, 5, 5))
+    np.testing.assert_allclose(way(x, kernel), ops.blur(x, kernel), atol=1e-5)
