@@ -64,9 +64,9 @@ def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
 
 
 def _usage_message(error: Exception) -> str:
-    text = (
-        str(error).replace("\\n", "\n").replace("\\'", "'").removeprefix("''").removesuffix("'")
-    )  # ml_collections passes on a quoted KeyError
+    text = str(error)
+    if text.startswith("'") and text.endswith("'"):  # ml_collections passes on a KeyError, which quotes its text
+        text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
 

@@ -42,7 +42,7 @@ def _run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config.data.batch_sise=4"], "Did you mean"),
+        (["--config.data.batch_sise=4"], "'batch_sise' Did you mean \"batch_size\""),
         (["--config.data.batch_size=many"], "batch_size"),
         (["--config.model.scale=5"], "config.model.scale must be one of 2, 3, 4, got 5"),
         (["--config.data.source=folder"], "--config.data.root=DIR"),
