@@ -6,6 +6,8 @@ Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others w
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import logging
 import pathlib
 import sys
 import typing
@@ -13,7 +15,13 @@ import typing
 from blindsr_jax.errors import BlindSRError, DataError
 
 if typing.TYPE_CHECKING:
+    from blindsr_jax.evaluation.protocols import Protocol
+    from blindsr_jax.evaluation.run import Methods
+    from blindsr_jax.inference.model import Model
     from blindsr_jax.weights.bundle import Bundle
+
+
+_SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,24 +33,33 @@ def main(argv: list[str] | None = None) -> int:
         print(f"blindsr: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("blindsr: interrupted; finished files are complete", file=sys.stderr)
+        print("blindsr: interrupted; what is finished is complete, the same command goes on", file=sys.stderr)
         return 130
 
 
 def restore(arguments: argparse.Namespace) -> int:
     """``blindsr restore``: each image s times larger, the kernel beside it if asked."""
+    from blindsr_jax.data.kernel_arrays import read_kernel
     from blindsr_jax.inference import image_io, kernel_files
     from blindsr_jax.inference.jobs import plan_outputs, run_jobs
     from blindsr_jax.inference.model import load
     from blindsr_jax.inference.restore import restore_image
 
     jobs = plan_outputs(arguments.inputs, arguments.output)
-    kernel = kernel_files.read_kernel(arguments.kernel) if arguments.kernel else None
+    kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = load(arguments.model)
+    if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
+        raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
         file = image_io.read_image(source)
-        restored = restore_image(model, file.pixels, kernel=kernel, iterations=arguments.iterations)
+        restored = restore_image(
+            model,
+            file.pixels,
+            kernel=kernel,
+            iterations=arguments.iterations,
+            self_ensemble=arguments.self_ensemble,
+        )
         image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
         if arguments.save_kernel and restored.kernel is not None:
             kernel_files.write_kernel(target, restored.kernel)
@@ -88,48 +105,89 @@ def degrade(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """``blindsr evaluate``: a protocol on folders of HR images; a report for each, with bicubic beside it."""
-    from tqdm import tqdm
-
-    from blindsr_jax.data.sources import open_source
-    from blindsr_jax.evaluation.protocols import PROTOCOLS
-    from blindsr_jax.evaluation.report import beside_published, headline, summarise, write_report
-    from blindsr_jax.evaluation.run import evaluate as run_protocol
+    """``blindsr evaluate``: a protocol on test sets; a report for each, beside bicubic and the papers."""
+    from blindsr_jax.evaluation.run import Methods
     from blindsr_jax.inference.model import load
 
+    logging.basicConfig(format="blindsr: %(message)s")
     model = load(arguments.model)
     if arguments.scale not in (None, model.scale):
         raise DataError(f"--scale {arguments.scale}: {arguments.model} works at scale {model.scale}")
-    protocol = PROTOCOLS[arguments.protocol](model.scale)
+    methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
+    methods.check(model)
+    protocol = _protocol_of(arguments, model.scale)
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
         raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
-    failed = False
+    complete = True
     for name, folder in zip(names, arguments.data):
-        failures: list[str] = []
-        try:
-            source = open_source("folder", str(folder), smallest=16 * model.scale)
-            rows = run_protocol(
-                model,
-                source,
-                protocol,
-                iterations=arguments.iterations,
-                failures=failures,
-                progress=lambda pairs, total, name=name: tqdm(pairs, name, total, unit="image"),
-            )
-        except DataError as error:
-            print(f"blindsr: {error}", file=sys.stderr)
-            failed = True
-            continue
-        facts = {"model": pathlib.Path(arguments.model).name, "parameters": model.parameters, "data": name}
-        facts["unreadable"] = len(failures) + len(source.left_out)
-        failed |= facts["unreadable"] > 0
-        summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
         target = arguments.output / name if len(names) > 1 else arguments.output
-        write_report(target, rows, summary)
-        print(f"{name}, {headline(summary)}; see {target / 'report.md'}")
-        print("\n".join(beside_published(rows, summary)), end="")
-    return 1 if failed else 0
+        try:
+            complete &= _evaluate_folder(arguments, model, protocol, methods, folder, target)
+        except DataError as error:
+            if len(names) == 1:
+                raise
+            print(f"blindsr: {error}", file=sys.stderr)
+            complete = False
+    return 0 if complete else 1
+
+
+def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
+    from blindsr_jax.data.kernel_arrays import read_kernels
+    from blindsr_jax.evaluation.protocols import PROTOCOLS, s_fold_circular
+
+    if arguments.protocol != "s_fold_circular":
+        if arguments.kernels or arguments.flip_kernels:
+            raise DataError(f"--kernels: protocol {arguments.protocol} has its own; s_fold_circular takes them")
+        return PROTOCOLS[arguments.protocol](scale)
+    if not arguments.kernels:
+        raise DataError("protocol s_fold_circular wants kernels: --kernels FILE.npy or FILE.mat")
+    kernels = {}
+    for path in arguments.kernels:
+        members = read_kernels(path)
+        for i, kernel in enumerate(members, 1):
+            label = f"{path.stem} {i}" if len(members) > 1 else path.stem
+            kernels[label] = kernel[::-1, ::-1] if arguments.flip_kernels else kernel
+    return s_fold_circular(scale, kernels)
+
+
+def _evaluate_folder(
+    arguments: argparse.Namespace,
+    model: Model,
+    protocol: Protocol,
+    methods: Methods,
+    folder: pathlib.Path,
+    target: pathlib.Path,
+) -> bool:
+    """One report; whether all files could be used."""
+    from blindsr_jax.evaluation.journal import Journal
+    from blindsr_jax.evaluation.report import beside_published, headline, method_table, summarise, write_report
+    from blindsr_jax.evaluation.run import evaluate as run_protocol
+    from blindsr_jax.evaluation.trials import open_tests
+
+    name = folder.resolve().name
+    tests = open_tests(protocol, folder)
+    question = {
+        "weights": model.fingerprint,
+        "protocol": dataclasses.asdict(protocol),
+        "methods": dataclasses.asdict(methods),
+        "data": name,
+    }
+    journal = Journal(target, question, overwrite=arguments.overwrite)
+    if len(journal):
+        print(f"{target}: going on after {len(journal)} of {len(tests.names)} images (--overwrite starts anew)")
+    failures: list[str] = []
+    rows = run_protocol(model, tests, methods, failures=failures, journal=journal, bar=name)
+    unusable = len(failures) + len(tests.left_out)
+    label = pathlib.Path(arguments.model).name + ("+ (self-ensemble)" if methods.self_ensemble else "")
+    facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}
+    summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
+    write_report(target, rows, summary)
+    print(f"{name}, {headline(summary)}; see {target / 'report.md'}")
+    tables = [method_table(rows) if "methods" in summary else [], beside_published(rows, summary)]
+    for table in filter(None, tables):
+        print("\n" + "\n".join(table).strip())
+    return unusable == 0
 
 
 def convert(arguments: argparse.Namespace) -> int:
@@ -195,8 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--model", required=True, help="packaged name (see 'blindsr models'), .safetensors bundle or official .pth file"
     )
-    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy, [K, K], sum 1")
+    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
     command.add_argument("--iterations", type=_positive, help="unfolded steps; default: as in training")
+    command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
     command = files("degrade", degrade, "Make low-resolution files with a known blur, for experiments.")
@@ -210,12 +269,33 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("evaluate", help=text, description=text)
     command.add_argument("--model", required=True, help="packaged name, .safetensors bundle or official .pth file")
     command.add_argument(
-        "--protocol", choices=["gaussian8", "gaussian_width"], default="gaussian8", help="how LR images are made"
+        "--protocol",
+        choices=["gaussian8", "gaussian_width", "div2krk", "s_fold_circular"],
+        default="gaussian8",
+        help="where LR images come from; default: gaussian8",
     )
     command.add_argument("--scale", type=_positive, help="to check against the model's")
-    command.add_argument("--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images")
+    command.add_argument(
+        "--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images; of DIV2KRK for div2krk"
+    )
+    command.add_argument(
+        "--kernel",
+        nargs="+",
+        choices=["estimated", "true", "none"],
+        default=["estimated"],
+        help="what the image is restored with: the model's estimate, the true kernel, none (Dirac); several to compare",
+    )
     command.add_argument("--iterations", type=_positive, help="unfolded steps; default: as in training")
+    command.add_argument("--sweep", type=_positive, default=0, metavar="T", help="also score 1, 2 ... T unfolded steps")
+    command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
+    command.add_argument(
+        "--kernels", nargs="+", type=pathlib.Path, default=[], help="s_fold_circular: its blurs, .npy or .mat files"
+    )
+    command.add_argument(
+        "--flip-kernels", action="store_true", help="these are convolution kernels, as USRNet's are: flip both axes"
+    )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="folder for the reports")
+    command.add_argument("--overwrite", action="store_true", help="start anew instead of going on, or replace a report")
     command.set_defaults(run=evaluate)
 
     text = "Turn a training run, or an official .pth file, into one .safetensors file."

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
 
 
 def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
@@ -126,6 +128,24 @@ def normalize_kernel(kernel: jax.Array) -> jax.Array:
     """
     kernel = jnp.maximum(kernel, 0.0)
     return kernel / jnp.maximum(kernel.sum(axis=(-2, -1), keepdims=True), 1e-12)
+
+
+def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
+    """Puts a kernel's centre of mass ``offset`` pixels below and right of the central pixel, by a cubic spline.
+
+    This is how KernelGAN's data set DIV2KRK moves its kernels before it samples the upper-left pixel of each block:
+    with an offset of (s − 1)/2 that samples the blurred image in the blocks' centres.
+
+    Args:
+      kernel: [K, K], odd K.
+      offset: pixels, downwards and to the right alike.
+
+    Returns:
+      float64 [K, K]; not normalised again: what is moved over the edge is lost.
+    """
+    kernel = np.asarray(kernel, np.float64)
+    target = kernel.shape[0] // 2 + offset
+    return scipy.ndimage.shift(kernel, target - np.array(scipy.ndimage.center_of_mass(kernel)))
 
 
 def _grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from blindsr_jax.degradations import kernels as kernel_samplers
 from blindsr_jax.degradations.noise import add_awgn
 from blindsr_jax.degradations.pca import pca_basis
-from blindsr_jax.ops.blur import blur
+from blindsr_jax.ops.blur import BorderMode, blur
 from blindsr_jax.ops.pixel import round_to_8bit
 from blindsr_jax.ops.resize import imresize, s_fold_down
 from blindsr_jax.types import Degraded
@@ -31,7 +31,7 @@ def degrade(
     multiplicative_noise: float = 0.25,
     isotropic_rate: float = 0.0,
     downsample: Downsample = "bicubic",
-    blur_mode: typing.Literal["reflect", "circular"] = "reflect",
+    blur_mode: BorderMode = "reflect",
     noise: tuple[float, float] = (0.0, 0.0),
     round_8bit: bool = True,
 ) -> Degraded:
@@ -50,7 +50,7 @@ def degrade(
       multiplicative_noise: anisotropic kernels only; largest relative increase of a kernel's pixel.
       isotropic_rate: anisotropic kernels only; the share that is round all the same.
       downsample: ``bicubic`` (MATLAB imresize; DAN's and DSSR's tables) or ``s_fold`` (upper-left pixel).
-      blur_mode: border of the blur.
+      blur_mode: border of the blur; see ``ops.blur``.
       noise: lowest and highest standard deviation of the white noise on the 0–255 scale, drawn per image.
       round_8bit: clip and round the result to 8 bits, as a stored LR file is.
 
@@ -87,7 +87,7 @@ def apply_degradation(
     *,
     scale: int,
     downsample: Downsample = "bicubic",
-    blur_mode: typing.Literal["reflect", "circular"] = "reflect",
+    blur_mode: BorderMode = "reflect",
 ) -> jax.Array:
     """The part without chance: (x ⊗ k)↓s, not rounded.
 
@@ -96,7 +96,7 @@ def apply_degradation(
       kernel: [B, K, K] or [1, K, K].
       scale: s.
       downsample: ``bicubic`` or ``s_fold``.
-      blur_mode: border of the blur.
+      blur_mode: border of the blur; see ``ops.blur``.
 
     Returns:
       [B, H, W, C].

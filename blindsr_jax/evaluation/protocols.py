@@ -10,6 +10,7 @@ import numpy as np
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.ops.blur import BorderMode
 
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
@@ -18,18 +19,18 @@ _SINGLE_WIDTHS = {2: (0.0, 0.6, 1.2, 1.8), 3: (0.0, 0.8, 1.6, 2.4), 4: (0.0, 1.2
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
-    """One blur of a protocol.
+class GaussianCase:
+    """A blur by a round Gaussian.
 
     Attributes:
       label: what tells it apart in a table, such as ``σ=1.80``.
-      sigma: kernel width in HR pixels.
+      sigma: its width in HR pixels.
       size: K.
     """
 
     label: str
     sigma: float
-    size: int
+    size: int = 21
 
     @property
     def kernel(self) -> np.ndarray:
@@ -38,20 +39,49 @@ class Case:
 
 
 @dataclasses.dataclass(frozen=True)
+class GivenCase:
+    """A blur by a kernel that someone gave.
+
+    Attributes:
+      label: what tells it apart in a table.
+      weights: the kernel's rows; plain numbers, so that a protocol is a value that can be compared and written down.
+    """
+
+    label: str
+    weights: tuple[tuple[float, ...], ...]
+    sigma: typing.ClassVar[None] = None
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """float32 [K, K]."""
+        return np.asarray(self.weights, np.float32)
+
+
+Case = GaussianCase | GivenCase
+
+
+@dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How LR test images are made and scored.
+    """How LR test images are made, or where they come from, and how results are scored.
 
     Attributes:
       name: as printed with every number.
       scale: s; also the border that is shaved before scoring.
-      cases: its blurs; a score is the mean over images and cases.
-      downsample: see ``degradations.degrade``.
+      cases: the blurs of synthetic LR images; a score is the mean over images and cases. Empty for stored ones.
+      downsample, blur_mode: see ``degradations.degrade``.
+      block_centres: the kernel is first moved to sample the centres of s×s blocks: see ``degradations.move_kernel``.
+      rounding: to 8 bits: ``nearest``, or ``down`` as a plain cast does.
+      rgb: also score all three channels.
     """
 
     name: str
     scale: int
-    cases: tuple[Case, ...]
+    cases: tuple[Case, ...] = ()
     downsample: Downsample = "bicubic"
+    blur_mode: BorderMode = "reflect"
+    block_centres: bool = False
+    rounding: typing.Literal["nearest", "down"] = "nearest"
+    rgb: bool = False
 
     @property
     def border(self) -> int:
@@ -76,7 +106,7 @@ def gaussian8(scale: int) -> Protocol:
     if scale not in _GAUSSIAN8_WIDTHS:
         raise ConfigError(f"protocol gaussian8 is defined for scales 2, 3 and 4, not {scale}")
     widths = np.linspace(*_GAUSSIAN8_WIDTHS[scale], 8)
-    return Protocol("gaussian8", scale, tuple(Case(f"σ={sigma:.2f}", float(sigma), 21) for sigma in widths))
+    return Protocol("gaussian8", scale, tuple(_gaussian(float(sigma)) for sigma in widths))
 
 
 def gaussian_width(scale: int) -> Protocol:
@@ -88,7 +118,37 @@ def gaussian_width(scale: int) -> Protocol:
     if scale not in _SINGLE_WIDTHS:
         raise ConfigError(f"protocol gaussian_width is defined for scales 2, 3 and 4, not {scale}")
     widths = _SINGLE_WIDTHS[scale]
-    return Protocol("gaussian_width", scale, tuple(Case(f"σ={sigma:.2f}", sigma, 21) for sigma in widths))
+    return Protocol("gaussian_width", scale, tuple(_gaussian(sigma) for sigma in widths))
+
+
+def div2krk(scale: int) -> Protocol:
+    """DIV2KRK (Bell-Kligler et al., NeurIPS 2019; DAN table 2): the set's own LR files and kernels.
+
+    How its LR files follow from HR files and kernels was found by rebuilding them (``docs/protocols.md``): the kernel's
+    centre of mass moved to the blocks' centres, a correlation with repeated border pixels, the upper-left pixel of
+    each block, cut to 8 bits. Here it serves to judge estimated kernels.
+
+    Raises:
+      ConfigError: the set has LR files for scales 2 and 4 only.
+    """
+    if scale not in (2, 4):
+        raise ConfigError(f"protocol div2krk is defined for scales 2 and 4, not {scale}")
+    return Protocol("div2krk", scale, downsample="s_fold", blur_mode="symmetric", block_centres=True, rounding="down")
+
+
+def s_fold_circular(scale: int, kernels: typing.Mapping[str, np.ndarray]) -> Protocol:
+    """The non-blind solvers' protocol (USRNet, CVPR 2020): given kernels, circular blur, the upper-left pixel kept.
+
+    Args:
+      scale: s.
+      kernels: [K, K] by label, correlation kernels summing to one.
+    """
+    cases = tuple(GivenCase(label, tuple(map(tuple, np.float64(k).tolist()))) for label, k in kernels.items())
+    return Protocol("s_fold_circular", scale, cases, downsample="s_fold", blur_mode="circular", rgb=True)
+
+
+def _gaussian(sigma: float) -> GaussianCase:
+    return GaussianCase(f"σ={sigma:.2f}", sigma)
 
 
 def validation_protocol(scale: int) -> Protocol:
@@ -98,7 +158,9 @@ def validation_protocol(scale: int) -> Protocol:
     return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)
 
 
+# Those that a scale alone defines; s_fold_circular wants kernels besides.
 PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
     "gaussian_width": gaussian_width,
+    "div2krk": div2krk,
 }

@@ -1,4 +1,4 @@
-"""Rows to reports: a CSV line per image, a JSON summary, and a Markdown page to read."""
+"""Rows to reports: a CSV line per row, a JSON summary, a Markdown page to read, and plots to look at."""
 
 from __future__ import annotations
 
@@ -11,59 +11,105 @@ import os
 import pathlib
 import typing
 
-import numpy as np
-
-from blindsr_jax.evaluation.published import SET_SIZES, published_rows
-from blindsr_jax.evaluation.run import Row
+from blindsr_jax.evaluation.plots import draw_plots
+from blindsr_jax.evaluation.published import SET_SIZES, published_rows, set_name
+from blindsr_jax.evaluation.rows import Row, group, mean_scores
 from blindsr_jax.files import write_text
 
-_SCORES = ("psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y", "kernel_l1", "code_l1", "seconds")
+# Score, heading of its column, digits.
+_COLUMNS = (
+    ("psnr_y", "PSNR", 2),
+    ("ssim_y", "SSIM", 4),
+    ("psnr_rgb", "PSNR RGB", 2),
+    ("ssim_rgb", "SSIM RGB", 4),
+    ("bicubic_psnr_y", "bicubic PSNR", 2),
+    ("bicubic_ssim_y", "bicubic SSIM", 4),
+    ("kernel_l1", "kernel ℓ1", 3),
+    ("kernel_psnr", "kernel PSNR", 2),
+    ("code_l1", "code ℓ1", 3),
+    ("lr_psnr", "PSNR of LR remade", 2),
+    ("seconds", "seconds", 2),
+)
 
 
 def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
-    """Means over all rows, with the facts that give them meaning (protocol, scale, …) first.
+    """Means of the first method over all images and blurs, with the facts that give them meaning first.
+
+    Args:
+      rows: of an evaluation.
+      **facts: protocol, scale, model and what else is known.
 
     Returns:
-      A JSON-ready dictionary; ``images`` counts test images, ``rows`` images times blurs.
+      A JSON-ready dictionary; ``images`` counts test images, ``rows`` images times blurs; ``methods`` has the means of
+      each method where there are several.
     """
-    infinite = sum(not math.isfinite(row.psnr_y) for row in rows)
+    methods = group(rows, "method")
+    main = next(iter(methods.values()))
+    infinite = sum(not math.isfinite(row.psnr_y) for row in main)
     if infinite:
         facts["perfect_rows"] = infinite  # without any error, hence without a finite PSNR: not in the means
-    means = {name: _mean(getattr(row, name) for row in rows) for name in _SCORES}
-    return {**facts, "images": len({row.image for row in rows}), "rows": len(rows), **means}
+    summary = {**facts, "images": len(group(main, "image")), "rows": len(main), **mean_scores(main)}
+    if len(methods) > 1:
+        summary["methods"] = {name: mean_scores(members) for name, members in methods.items()}
+    return summary
 
 
 def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, typing.Any]) -> None:
-    """Writes ``report.csv``, ``report.json`` and ``report.md`` into a folder, each atomically.
+    """Writes ``report.csv``, ``report.json``, ``report.md`` and its plots into a folder, each atomically.
 
     Raises:
       DataError: a file cannot be written.
     """
     folder = pathlib.Path(folder)
     write_text(folder / "report.csv", _to_csv(rows))
-    write_text(folder / "report.md", to_markdown(rows, summary))
+    plots = draw_plots(folder, rows, f"{summary['protocol']} ×{summary['scale']}, {summary.get('data', '')}")
+    write_text(folder / "report.md", to_markdown(rows, summary, plots))
     write_text(folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
-def to_markdown(rows: list[Row], summary: dict[str, typing.Any]) -> str:
-    """A page with the mean scores beside bicubic's, then a line per blur and a line per image."""
-    title = f"# {summary['protocol']}, ×{summary['scale']}"
-    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in _SCORES]
+def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.Sequence[str] = ()) -> str:
+    """A page: the headline, the methods beside bicubic and the papers, then a line per blur and a line per image."""
+    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in mean_scores(rows) and key != "methods"]
+    methods = group(rows, "method")
+    main = next(iter(methods.values()))
     lines = [
-        title,
+        f"# {summary['protocol']}, ×{summary['scale']}",
         "",
         headline(summary) + ".",
         "",
         *facts,
         "",
-        *_table("mean", {"all": rows}),
+        *method_table(rows),
         "",
         *beside_published(rows, summary),
-        *_table("blur", _group(rows, "case")),
+        *(f"![{name}]({name})\n" for name in plots),
+        *_table("blur", group(main, "case")),
         "",
-        *_table("image", _group(rows, "image")),
+        *_table("image", group(main, "image")),
     ]
     return "\n".join(lines) + "\n"
+
+
+def method_table(rows: list[Row]) -> list[str]:
+    """A Markdown table of the mean scores of each method and of bicubic interpolation, as lines.
+
+    The rows ``true kernel`` and ``no kernel`` show what knowing the kernel is worth to this network.
+    """
+    groups = group(rows, "method")
+    main = next(iter(groups.values()))
+    as_bicubic = [
+        Row(
+            *(row.image, row.case, row.sigma, "bicubic"),
+            psnr_y=row.bicubic_psnr_y,
+            ssim_y=row.bicubic_ssim_y,
+            psnr_rgb=row.bicubic_psnr_rgb,
+            ssim_rgb=row.bicubic_ssim_rgb,
+            bicubic_psnr_y=math.nan,
+            bicubic_ssim_y=math.nan,
+        )
+        for row in main
+    ]
+    return _table("method", groups | {"bicubic": as_bicubic}, leave_out="bicubic_")
 
 
 def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
@@ -71,17 +117,18 @@ def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[st
 
     A test set of which only a part was scored is marked: its mean does not compare with a whole set's.
     """
-    data = str(summary.get("data", ""))
-    published = published_rows(summary["protocol"], summary["scale"], data)
+    published = published_rows(summary["protocol"], summary["scale"], str(summary.get("data", "")))
     if not published:
         return []
-    whole = SET_SIZES[data.lower()]
+    whole = SET_SIZES[set_name(summary["protocol"], str(summary.get("data", "")))]
     part = "" if summary["images"] == whole else f"; ONLY {summary['images']} of {whole} images, not comparable"
-    measured = {"all": rows} if published[0].case == "all" else _group(rows, "case")
+    main = next(iter(group(rows, "method").values()))
+    measured = {"all": main} if published[0].case == "all" else group(main, "case")
     lines = ["| method | blur | PSNR | SSIM | source |", "|---|---|---:|---:|---|"]
     for case, members in measured.items():
+        means = mean_scores(members)
         for name, kind in ((summary.get("model", "this model"), ""), ("bicubic", "bicubic_")):
-            psnr, ssim = (_mean(getattr(row, f"{kind}{score}") for row in members) for score in ("psnr_y", "ssim_y"))
+            psnr, ssim = means[f"{kind}psnr_y"], means[f"{kind}ssim_y"]
             if psnr is not None:
                 lines.append(f"| **{name}** | {case} | **{psnr:.2f}** | **{ssim:.4f}** | measured here{part} |")
         for row in published:
@@ -100,27 +147,19 @@ def headline(summary: dict[str, typing.Any]) -> str:
     return f"{summary['protocol']} ×{summary['scale']}: {ours}"
 
 
-def _table(heading: str, groups: dict[str, list[Row]]) -> list[str]:
-    head = ["PSNR", "SSIM", "bicubic PSNR", "bicubic SSIM", "kernel ℓ1", "code ℓ1", "seconds"]
-    digits = [2, 4, 2, 4, 3, 3, 2]
-    lines = [f"| {heading} | " + " | ".join(head) + " |", "|---|" + "---:|" * len(head)]
-    for name, rows in groups.items():
-        values = [_mean(getattr(row, score) for row in rows) for score in _SCORES]
-        cells = ["" if v is None else f"{v:.{d}f}" for v, d in zip(values, digits)]
+def _table(heading: str, groups: dict[str, list[Row]], leave_out: str = "\0") -> list[str]:
+    """A line of means for each group; columns that no group has are left out."""
+    means = {name: mean_scores(rows) for name, rows in groups.items()}
+    columns = [
+        column
+        for column in _COLUMNS
+        if not column[0].startswith(leave_out) and any(scores[column[0]] is not None for scores in means.values())
+    ]
+    lines = [f"| {heading} | " + " | ".join(text for _, text, _ in columns) + " |", "|---|" + "---:|" * len(columns)]
+    for name, scores in means.items():
+        cells = ["" if scores[score] is None else f"{scores[score]:.{digits}f}" for score, _, digits in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
-
-
-def _group(rows: list[Row], field: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(getattr(row, field), []).append(row)
-    return groups
-
-
-def _mean(values: typing.Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return float(np.mean(known)) if known else None
 
 
 def _to_csv(rows: list[Row]) -> str:

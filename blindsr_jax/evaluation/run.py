@@ -1,4 +1,4 @@
-"""One test image and one blur → one row of scores; a protocol over a set of images → all rows."""
+"""Trials through a model: rows of scores."""
 
 from __future__ import annotations
 
@@ -7,141 +7,203 @@ import logging
 import time
 import typing
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from blindsr_jax.data.sources import Source
+from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.pca import encode
-from blindsr_jax.degradations.pipeline import apply_degradation
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.protocols import Case, Protocol
-from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.restore import enlarge_bicubic, from_unit, restore_image
-from blindsr_jax.metrics import code_l1, kernel_l1, psnr, ssim
+from blindsr_jax.evaluation.journal import Journal
+from blindsr_jax.evaluation.protocols import Protocol
+from blindsr_jax.evaluation.rows import Row
+from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
+from blindsr_jax.inference.model import Model, fit_kernel
+from blindsr_jax.inference.restore import Restored, enlarge_bicubic, restore_image, restore_steps
+from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim
 
 log = logging.getLogger(__name__)
-_degrade = jax.jit(apply_degradation, static_argnames=("scale", "downsample"))
+
+KernelChoice = typing.Literal["estimated", "true", "none"]
+BLIND = "blind"
+_METHOD_NAMES: dict[KernelChoice, str] = {"estimated": BLIND, "true": "true kernel", "none": "no kernel"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """Scores of one restored test image; PSNR in dB and SSIM on luma, measured on the 8-bit result.
+class Methods:
+    """The ways in which a model restores each test image.
 
     Attributes:
-      image: its name.
-      case: label of the blur.
-      sigma: its width in HR pixels.
-      psnr_y, ssim_y: the model's.
-      bicubic_psnr_y, bicubic_ssim_y: bicubic interpolation's, of the same LR image.
-      kernel_l1: ‖k̂ − k‖₁, or None for models that estimate no kernel.
-      code_l1: the same in the space of the model's PCA code, or None.
-      seconds: of the restoration; the first of a shape includes compiling.
+      kernels: with the model's own estimate, with the true kernel (DAN's table 3), or with the Dirac kernel: what it
+        would do if it knew of no blur. The first is the method that the headline is about.
+      iterations: unfolded steps of the estimate; by default as in training.
+      sweep: also score 1, 2 … so many steps (DAN's figure 6); 0 for no sweep.
+      self_ensemble: average over the eight flips and turns of the image.
+
+    Raises:
+      DataError: the choices contradict each other.
     """
 
-    image: str
-    case: str
-    sigma: float
-    psnr_y: float
-    ssim_y: float
-    bicubic_psnr_y: float
-    bicubic_ssim_y: float
-    kernel_l1: float | None
-    code_l1: float | None
-    seconds: float
+    kernels: tuple[KernelChoice, ...] = ("estimated",)
+    iterations: int | None = None
+    sweep: int = 0
+    self_ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sweep and self.self_ensemble:
+            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
+        if self.sweep and "estimated" not in self.kernels:
+            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
+
+    def check(self, model: Model) -> None:
+        """Raises DataError if a model cannot do what is asked."""
+        if not model.takes_kernel and self.kernels != ("estimated",):
+            raise DataError(f"{type(model.module).__name__} uses no kernel: it can only be scored as it is")
 
 
 def evaluate(
     model: Model,
-    source: Source,
-    protocol: Protocol,
+    tests: EvaluationSet,
+    methods: Methods = Methods(),
     *,
-    limit: int = 0,
-    crop: int = 0,
-    iterations: int | None = None,
     failures: list[str] | None = None,
-    progress: typing.Callable[[typing.Iterable[typing.Any], int], typing.Iterable[typing.Any]] | None = None,
+    journal: Journal | None = None,
+    bar: str = "",
 ) -> list[Row]:
-    """Runs a protocol.
+    """Scores a model on a test set.
 
     Args:
       model: to score.
-      source: HR test images, used at their own sizes.
-      protocol: blurs and downsampling.
-      limit: use only the first so many images; 0 for all.
-      crop: use only the central so many pixels of each; 0 for whole images.
-      iterations: unfolded steps; by default the model's.
-      failures: collects a line for each image that cannot be read; without it the first one raises.
-      progress: wraps the iteration over (image, case) pairs, given their number; for a progress bar.
+      tests: the test set.
+      methods: how it restores.
+      failures: collects a line for each image that cannot be used; without it the first one raises.
+      journal: remembers the images that are done; those are not restored again.
+      bar: name on a progress bar; none if it is empty.
 
     Returns:
-      A row per image and case.
+      A row for each image, blur and method.
 
     Raises:
-      DataError: no image can be read, or one cannot and ``failures`` was not given.
+      DataError: no image can be used, or one cannot and ``failures`` was not given; or the model cannot do what is
+        asked.
     """
-    count = min(limit, len(source)) if limit else len(source)
-    pairs = [(i, case) for i in range(count) for case in protocol.cases]
-    rows, loaded, hr = [], None, None
-    for i, case in progress(pairs, len(pairs)) if progress else pairs:
-        if i != loaded:
-            loaded, hr = i, _read(source, i, failures)
-            hr = hr if hr is None else prepare_hr(hr, protocol.scale, crop)
-        if hr is None:
-            continue
-        rows.append(evaluate_image(model, hr, protocol, case, name=source.names[i], iterations=iterations))
+    methods.check(model)
+    rows: list[Row] = []
+    total = len(tests.names) * tests.trials_per_image
+    with logging_redirect_tqdm(), tqdm(total=total, desc=bar, unit="image", disable=not bar) as progress:
+        for index in range(len(tests.names)):
+            try:
+                rows += _evaluate_image(model, tests, index, methods, journal, progress)
+            except DataError as error:
+                if failures is None:
+                    raise
+                failures.append(str(error))
+                log.warning("left out %s", error)
     if not rows:
-        raise DataError(f"no test image can be read; first: {failures[0]}" if failures else "there are no test images")
+        raise DataError(f"no test image can be used; first: {failures[0]}" if failures else "there are no test images")
     return rows
 
 
-def _read(source: Source, index: int, failures: list[str] | None) -> np.ndarray | None:
-    try:
-        return source.read(index)
-    except DataError as error:
-        if failures is None:
-            raise
-        failures.append(str(error))
-        log.warning("left out %s", error)
+def _evaluate_image(
+    model: Model, tests: EvaluationSet, index: int, methods: Methods, journal: Journal | None, progress: tqdm
+) -> list[Row]:
+    image = tests.open(index)
+    rows = journal.rows_of(image) if journal is not None else None
+    if rows is not None:
+        progress.update(tests.trials_per_image)
+        return rows
+    rows = []
+    for trial in image.trials:
+        rows += score(model, trial, tests.protocol, methods)
+        progress.update()
+    if journal is not None:
+        journal.add(image, rows)
+    return rows
+
+
+def score(model: Model, trial: Trial, protocol: Protocol, methods: Methods = Methods()) -> list[Row]:
+    """A row for each method, of one trial; scores are measured on 8-bit images.
+
+    Raises:
+      DataError: the true kernel is asked for and not known, or too wide for the model.
+    """
+    bicubic = {
+        f"bicubic_{name}": value
+        for name, value in _image_scores(enlarge_bicubic(trial.lr, protocol.scale), trial.hr, protocol).items()
+    }
+    rows = []
+    for name, restored, seconds in _restorations(model, trial, methods):
+        rows.append(
+            Row(
+                image=trial.image,
+                case=trial.case,
+                sigma=trial.sigma,
+                method=name,
+                **_image_scores(restored.image, trial.hr, protocol),
+                **bicubic,
+                **_kernel_scores(restored, trial, protocol, model.pca_basis),
+                seconds=seconds,
+            )
+        )
+    return rows
+
+
+def _restorations(model: Model, trial: Trial, methods: Methods) -> typing.Iterator[tuple[str, Restored, float | None]]:
+    """Name, result and seconds of each method; a sweep is run at once, so that its parts have no time of their own."""
+    steps: list[Restored] = []
+    if methods.sweep:
+        own = methods.iterations or model.module.iterations
+        steps = restore_steps(model, trial.lr, max(methods.sweep, own))
+    for choice in methods.kernels:
+        if choice == "estimated" and steps:
+            yield BLIND, steps[own - 1], None
+            continue
+        start = time.perf_counter()
+        restored = restore_image(
+            model,
+            trial.lr,
+            kernel=_kernel_for(choice, trial),
+            iterations=methods.iterations,
+            self_ensemble=methods.self_ensemble,
+        )
+        yield _METHOD_NAMES[choice], restored, time.perf_counter() - start
+    for t, restored in enumerate(steps[: methods.sweep], 1):
+        yield f"T = {t}", restored, None
+
+
+def _kernel_for(choice: KernelChoice, trial: Trial) -> np.ndarray | None:
+    if choice == "estimated":
         return None
+    if choice == "none":
+        return np.asarray(dirac(3))
+    if trial.kernel is None:
+        raise DataError(f"{trial.image}: its true kernel is not known")
+    return trial.kernel
 
 
-def evaluate_image(
-    model: Model, hr: np.ndarray, protocol: Protocol, case: Case, *, name: str, iterations: int | None = None
-) -> Row:
-    """Degrades one HR image (uint8, sides multiples of the scale), restores it and scores the result."""
-    lr = make_lr(hr, protocol, case)
-    start = time.perf_counter()
-    restored = restore_image(model, lr, iterations=iterations)
-    seconds = time.perf_counter() - start
-    bicubic = enlarge_bicubic(lr, protocol.scale)
-    truth = case.kernel
-    has_code = restored.code is not None and model.module.kernel_size == truth.shape[0]
-    return Row(
-        image=name,
-        case=case.label,
-        sigma=case.sigma,
-        psnr_y=psnr(restored.image, hr, protocol.border),
-        ssim_y=ssim(restored.image, hr, protocol.border),
-        bicubic_psnr_y=psnr(bicubic, hr, protocol.border),
-        bicubic_ssim_y=ssim(bicubic, hr, protocol.border),
-        kernel_l1=None if restored.kernel is None else kernel_l1(restored.kernel, truth),
-        code_l1=code_l1(restored.code, encode(jnp.asarray(truth), model.pca_basis)) if has_code else None,
-        seconds=seconds,
-    )
+def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
+    channels = ("y", "rgb") if protocol.rgb else ("y",)
+    try:
+        scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
+        return scores | {f"ssim_{channel}": ssim(image, hr, protocol.border, channel) for channel in channels}
+    except ValueError as error:  # too small
+        raise DataError(str(error)) from None
 
 
-def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
-    """Crops an HR image to its centre if asked, and to sides that are multiples of the scale (lower right cut off)."""
-    if crop:
-        height, width = (min(crop, side) for side in hr.shape[:2])
-        top, left = (hr.shape[0] - height) // 2, (hr.shape[1] - width) // 2
-        hr = hr[top : top + height, left : left + width]
-    return hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
-
-
-def make_lr(hr: np.ndarray, protocol: Protocol, case: Case) -> np.ndarray:
-    """The LR image of a protocol as its file would hold it: uint8 [H, W, 3] from uint8 [sH, sW, 3]."""
-    unit = jnp.asarray(hr, jnp.float32)[None] / 255
-    lr = _degrade(unit, jnp.asarray(case.kernel)[None], scale=protocol.scale, downsample=protocol.downsample)
-    return from_unit(np.asarray(lr[0]), np.dtype(np.uint8))
+def _kernel_scores(
+    restored: Restored, trial: Trial, protocol: Protocol, basis: np.ndarray | None
+) -> dict[str, float | None]:
+    """Distance of the kernel from the truth, as far as both are known."""
+    if restored.kernel is None or trial.kernel is None:
+        return {}
+    scores = {
+        "kernel_l1": kernel_l1(restored.kernel, trial.kernel),
+        "kernel_psnr": kernel_psnr(restored.kernel, trial.kernel),
+        "lr_psnr": psnr(make_lr(trial.hr, protocol, restored.kernel), trial.lr, border=0),
+    }
+    size = 0 if basis is None else round(basis.shape[0] ** 0.5)
+    if restored.code is not None and size >= trial.kernel.shape[0]:
+        truth = encode(jnp.asarray(fit_kernel(trial.kernel, size)[0]), jnp.asarray(basis))
+        scores["code_l1"] = code_l1(restored.code, truth)
+    return scores

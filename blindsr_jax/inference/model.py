@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import pathlib
 import typing
@@ -62,6 +63,21 @@ class Model:
         """Number of trained numbers."""
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over names, shapes and values of all its arrays: equal for equal weights, wherever they come from."""
+        digest = hashlib.sha256()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def takes_kernel(self) -> bool:
+        """Whether a known kernel can be given."""
+        return self.pca_basis is not None
+
     @property
     def pca_basis(self) -> np.ndarray | None:
         """[K², L], what kernel codes are relative to; None for networks without such codes."""
@@ -96,7 +112,7 @@ class Model:
         if iterations is not None and iterations < 1:
             raise DataError(f"iterations must be at least 1, got {iterations}")
         if kernel is not None:
-            if self.pca_basis is None:
+            if not self.takes_kernel:
                 raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
             kernel = fit_kernel(kernel, self.module.kernel_size)
             if kernel.shape[0] not in (1, lr.shape[0]):
@@ -114,13 +130,14 @@ class Model:
 
         Args:
           image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
-          **options: ``kernel`` and ``iterations`` as when called.
+          **options: ``kernel`` and ``iterations`` as when called; ``self_ensemble=True`` for the mean over the image's
+            eight flips and turns, which takes eight times as long.
 
         Returns:
           [s·H, s·W] with the same channels and type.
 
         Raises:
-          DataError: another shape or type, or values that are not finite.
+          DataError: another shape or type, or values that are not finite or not in [0, 1].
         """
         return restore.restore_image(self, image, **options).image
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.errors import DataError
+from blindsr_jax.inference.self_ensemble import average_of_eight
 from blindsr_jax.ops.resize import imresize
 
 if typing.TYPE_CHECKING:
@@ -24,30 +26,42 @@ class Restored(typing.NamedTuple):
 
 
 def restore_image(
-    model: Model, image: np.ndarray, *, kernel: np.ndarray | None = None, iterations: int | None = None
+    model: Model,
+    image: np.ndarray,
+    *,
+    kernel: np.ndarray | None = None,
+    iterations: int | None = None,
+    self_ensemble: bool = False,
 ) -> Restored:
     """Restores one image. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
 
     Args, raises: see ``Model.restore``.
     """
-    levels = _levels(image)
-    channels = image.shape[2] if image.ndim == 3 else 1
-    if image.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or 0 in image.shape:
-        raise DataError(f"an image must be [H, W] or [H, W, 1 to 4], got shape {image.shape}")
-    unit = np.asarray(image, np.float32).reshape(*image.shape[:2], channels) / levels
-    if not np.isfinite(unit).all():
-        raise DataError("the image holds values that are not finite")
-    colours = 3 if channels >= 3 else 1
-    rgb = np.broadcast_to(unit[..., :colours], (*image.shape[:2], 3))
-    output: SROutput = model(rgb[None], kernel=kernel, iterations=iterations)
-    sr = np.asarray(output.sr[0])
-    parts = [sr if colours == 3 else sr.mean(axis=-1, keepdims=True)]
-    if channels in (2, 4):
-        parts.append(np.asarray(imresize(jnp.asarray(unit[None, ..., colours:]), model.scale))[0])
-    result = from_unit(np.concatenate(parts, axis=-1), image.dtype)
-    result = result[..., 0] if image.ndim == 2 else result
+    pixels = _Pixels(image)
+    run = functools.partial(average_of_eight, model) if self_ensemble else model
+    output: SROutput = run(pixels.rgb[None], kernel=kernel, iterations=iterations)
     first = [None if x is None else np.asarray(x[0]) for x in (output.kernel, output.kernel_code)]
-    return Restored(result, *first)
+    return Restored(pixels.finish(np.asarray(output.sr[0]), model.scale), *first)
+
+
+def restore_steps(model: Model, image: np.ndarray, steps: int) -> list[Restored]:
+    """What ``restore_image`` gives after 1, 2 … unfolded steps, for the price of the longest.
+
+    Args:
+      model: an unfolded model.
+      image: as for ``Model.restore``.
+      steps: the largest number of steps.
+
+    Raises:
+      DataError: as ``Model.restore``.
+    """
+    pixels = _Pixels(image)
+    trace = model(pixels.rgb[None], iterations=steps, trace=True).trace
+    results = []
+    for t, sr in enumerate(np.asarray(model.module.reported(trace.sr))):
+        first = [None if x is None else np.asarray(x[t, 0]) for x in (trace.kernel, trace.kernel_code)]
+        results.append(Restored(pixels.finish(sr[0], model.scale), *first))
+    return results
 
 
 def enlarge_bicubic(image: np.ndarray, scale: int) -> np.ndarray:
@@ -61,6 +75,34 @@ def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if np.issubdtype(dtype, np.floating):
         return x.astype(dtype)
     return np.round(x * np.iinfo(dtype).max).astype(dtype)
+
+
+class _Pixels:
+    """An image of any accepted kind as RGB, and the way back."""
+
+    def __init__(self, image: np.ndarray):
+        image = np.asarray(image)
+        levels = _levels(image)
+        channels = image.shape[2] if image.ndim == 3 else 1
+        if image.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or 0 in image.shape:
+            raise DataError(f"an image must be [H, W] or [H, W, 1 to 4], got shape {image.shape}")
+        unit = np.asarray(image, np.float32).reshape(*image.shape[:2], channels) / levels
+        if not np.isfinite(unit).all():
+            raise DataError("the image holds values that are not finite")
+        if np.abs(unit).max() > 2:
+            raise DataError(f"floating-point images are in [0, 1], this one reaches {unit.max():.4g}: divide it by 255")
+        colours = 3 if channels >= 3 else 1
+        self.rgb = np.broadcast_to(unit[..., :colours], (*image.shape[:2], 3))
+        self._alpha = unit[..., colours:]
+        self._grey, self._flat, self._dtype = colours == 1, image.ndim == 2, image.dtype
+
+    def finish(self, sr: np.ndarray, scale: int) -> np.ndarray:
+        """A restored [sH, sW, 3] in the kind that came in."""
+        parts = [sr.mean(axis=-1, keepdims=True) if self._grey else sr]
+        if self._alpha.shape[-1]:
+            parts.append(np.asarray(imresize(jnp.asarray(self._alpha[None]), scale))[0])
+        result = from_unit(np.concatenate(parts, axis=-1), self._dtype)
+        return result[..., 0] if self._flat else result
 
 
 def _levels(image: np.ndarray) -> float:

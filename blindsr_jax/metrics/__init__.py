@@ -1,6 +1,6 @@
 """How good a result is: images against images, kernels against kernels. NumPy, float64."""
 
 from blindsr_jax.metrics.image import psnr, ssim
-from blindsr_jax.metrics.kernel import code_l1, kernel_l1
+from blindsr_jax.metrics.kernel import code_l1, kernel_l1, kernel_psnr
 
-__all__ = ["code_l1", "kernel_l1", "psnr", "ssim"]
+__all__ = ["code_l1", "kernel_l1", "kernel_psnr", "psnr", "ssim"]

@@ -19,6 +19,21 @@ def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return float(np.abs(_pad_to(estimate, size) - _pad_to(truth, size)).sum())
 
 
+def kernel_psnr(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Peak signal-to-noise ratio of a kernel taken as an image; the peak is the true kernel's largest weight.
+
+    Args:
+      estimate, truth: [K, K]; different odd sizes as in ``kernel_l1``.
+
+    Returns:
+      Decibels; infinity for equal kernels.
+    """
+    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+    size = max(estimate.shape[0], truth.shape[0])
+    mean_square = np.mean(np.square(_pad_to(estimate, size) - _pad_to(truth, size)))
+    return float("inf") if mean_square == 0 else float(10 * np.log10(truth.max() ** 2 / mean_square))
+
+
 def code_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """‖ĉ − c‖₁ between PCA codes [L]: the error in the reduced space of DAN's figure 5."""
     return float(np.abs(np.asarray(estimate, np.float64) - np.asarray(truth, np.float64)).sum())

@@ -124,6 +124,11 @@ class DSSR(Unfolded):
         """The mean over all steps, as the authors' test code reports it."""
         return state.total / steps
 
+    def reported(self, images: jax.Array) -> jax.Array:
+        """Means over the first 1, 2 … T steps."""
+        counts = jnp.arange(1, images.shape[0] + 1).reshape(-1, *[1] * (images.ndim - 1))
+        return jnp.cumsum(images, axis=0) / counts
+
     def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
         """True image, and the detail M = hr − base."""
         return Estimate(sr=hr, detail=hr - self._base(lr))

@@ -37,6 +37,10 @@ class Unfolded(nn.Module):
         """The image that is reported after so many steps: the last step's, unless a network says otherwise."""
         return self.estimate_of(state).sr
 
+    def reported(self, images: jax.Array) -> jax.Array:
+        """What ``final_image`` is after 1, 2 … T steps, from the images [T, ...] of a trace."""
+        return images
+
     def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
         """What the estimates of a step are compared with, from the true image and kernel."""
         raise NotImplementedError

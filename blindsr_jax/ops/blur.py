@@ -7,10 +7,11 @@ import typing
 import jax
 import jax.numpy as jnp
 
-_PAD_MODES = {"reflect": "reflect", "circular": "wrap"}
+BorderMode = typing.Literal["reflect", "symmetric", "circular"]
+_PAD_MODES = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 
 
-def blur(x: jax.Array, kernel: jax.Array, mode: typing.Literal["reflect", "circular"] = "reflect") -> jax.Array:
+def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.Array:
     """Correlates each image with its own kernel (DAN eq. 1, without the downsampling).
 
     Formula: y[h, w] = Σ_ij kernel[i, j] · x[h + i − ⌊K/2⌋, w + j − ⌊K/2⌋], each colour alike.
@@ -22,7 +23,8 @@ def blur(x: jax.Array, kernel: jax.Array, mode: typing.Literal["reflect", "circu
     Args:
       x: [B, H, W, C].
       kernel: [B, K, K], or [1, K, K] for all images; K odd.
-      mode: ``reflect`` mirrors about the border pixel without repeating it (PyTorch's ``reflect``); ``circular`` wraps.
+      mode: ``reflect`` mirrors about the border pixel without repeating it (PyTorch's ``reflect``); ``symmetric``
+        repeats it (MATLAB's ``symmetric``, SciPy's ``reflect``); ``circular`` wraps.
 
     Returns:
       [B, H, W, C], of x's type.

@@ -21,6 +21,7 @@ from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import headline, summarise
 from blindsr_jax.evaluation.run import evaluate
+from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.model import Model
 from blindsr_jax.training.checkpoints import Checkpoints
@@ -99,12 +100,13 @@ class Validation:
         """Writes scores and a panel of this state, and returns its mean PSNR on luma."""
         step, options = int(state.step), self._options
         model = Model(self._network, {"params": state.best_params, "constants": state.constants})
-        rows = evaluate(model, self._source, self._protocol, limit=options.images, crop=options.crop, failures=[])
+        tests = SyntheticTests(self._source, self._protocol, limit=options.images, crop=options.crop)
+        rows = evaluate(model, tests, failures=[])
         summary = summarise(rows, protocol=self._protocol.name, scale=self._protocol.scale)
         run_log.scalars(step, {f"validation/{k}": v for k, v in summary.items() if isinstance(v, float)})
         log.info("step %d, %s", step, headline(summary))
         case = self._protocol.cases[len(self._protocol.cases) // 2]
-        picture = unfolding_panel(model, first_readable(self._source), self._protocol, case)
+        picture = unfolding_panel(model, synthetic_trial("", first_readable(self._source), self._protocol, case, 256))
         self._save(picture, step)
         run_log.image(step, "panel", np.asarray(picture))
         return summary["psnr_y"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import pathlib
@@ -11,15 +10,16 @@ import typing
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 import blindsr_jax
 from blindsr_jax import config as config_lib
 from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.panel import unfolding_panel
+from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import summarise, write_report
-from blindsr_jax.evaluation.run import evaluate, make_lr, prepare_hr
+from blindsr_jax.evaluation.run import evaluate
+from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.image_io import ImageFile, write_image
 from blindsr_jax.inference.model import Model, from_bundle
@@ -101,10 +101,7 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
     source, protocol = validation_of(config)
     log.info("evaluating step %d: %s, ×%d, %d images", int(state.step), protocol.name, protocol.scale, len(source))
     failures: list[str] = []
-    progress = functools.partial(tqdm, desc="evaluating", unit="image")
-    rows = evaluate(
-        model, source, protocol, failures=failures, progress=lambda pairs, total: progress(pairs, total=total)
-    )
+    rows = evaluate(model, SyntheticTests(source, protocol), failures=failures, bar="evaluating")
     data = pathlib.Path(config.validation.root).name if config.validation.source == "folder" else "sample"
     summary = summarise(
         rows,
@@ -136,11 +133,11 @@ def first_readable(source: Source) -> np.ndarray:
     raise last
 
 
-def write_pictures(model: Model, hr: np.ndarray, protocol: typing.Any, workdir: pathlib.Path) -> None:
+def write_pictures(model: Model, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
     """``panel.png`` and the folder ``restored``, for one HR image at the middle width of the protocol."""
     case = protocol.cases[len(protocol.cases) // 2]
     with atomic_path(workdir / "panel.png") as temporary:
-        unfolding_panel(model, hr, protocol, case).save(temporary)
-    lr = make_lr(prepare_hr(hr, protocol.scale), protocol, case)
-    write_image(workdir / "restored" / "lr.png", ImageFile(lr))
-    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, lr).image))
+        unfolding_panel(model, synthetic_trial("panel", hr, protocol, case, crop=256)).save(temporary)
+    trial = synthetic_trial("restored", hr, protocol, case)
+    write_image(workdir / "restored" / "lr.png", ImageFile(trial.lr))
+    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, trial.lr).image))

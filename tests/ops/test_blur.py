@@ -11,7 +11,9 @@ def _random(*shape, seed=0):
     return jax.random.uniform(jax.random.key(seed), shape)
 
 
-@pytest.mark.parametrize(("mode", "scipy_mode"), [("reflect", "mirror"), ("circular", "wrap")])
+@pytest.mark.parametrize(
+    ("mode", "scipy_mode"), [("reflect", "mirror"), ("symmetric", "reflect"), ("circular", "wrap")]
+)
 def test_equals_a_direct_correlation_per_sample(mode, scipy_mode):
     x, kernel = _random(3, 13, 17, 2), _random(3, 5, 5, seed=1)
     got = ops.blur(x, kernel, mode)

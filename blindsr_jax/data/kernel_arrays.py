@@ -1,0 +1,87 @@
+"""Blur kernels in files: NumPy's .npy and MATLAB's .mat, one kernel or many. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+import scipy.io
+
+from blindsr_jax.errors import DataError
+
+
+def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
+    """The kernels of a file, which may differ in size.
+
+    A .npy file holds one array; a .mat file (MATLAB 5 to 7.2) one variable, or one whose name begins with "kernel".
+    The array is [K, K], [N, K, K], [K, K, N] or a cell of [K, K].
+
+    Returns:
+      float64 [K, K] each, odd K, summing to one.
+
+    Raises:
+      DataError: the file is missing, of another kind, or something in it is no kernel.
+    """
+    path = pathlib.Path(path)
+    try:
+        array = _from_mat(path) if path.suffix == ".mat" else _from_npy(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except DataError:
+        raise
+    except Exception as error:  # scipy's reader raises many kinds for damaged files
+        kind = "a .mat file of MATLAB 5 to 7.2" if path.suffix == ".mat" else "a .npy file with a kernel"
+        raise DataError(f"{path}: not {kind} ({error})") from None
+    members = list(array.ravel()) if array.dtype == object else _split(path, array)
+    if not members:
+        raise DataError(f"{path}: there is no kernel in it")
+    return [_checked(path, member) for member in members]
+
+
+def read_kernel(path: str | os.PathLike) -> np.ndarray:
+    """The one kernel of a file: float64 [K, K], odd K, summing to one.
+
+    Raises:
+      DataError: as ``read_kernels``, or the file holds several.
+    """
+    kernels = read_kernels(path)
+    if len(kernels) != 1:
+        raise DataError(f"{path}: one kernel [K, K] was expected, it holds {len(kernels)}")
+    return kernels[0]
+
+
+def _from_npy(path: pathlib.Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _from_mat(path: pathlib.Path) -> np.ndarray:
+    variables = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
+    named = [name for name in variables if name.lower().startswith("kernel")] or list(variables)
+    if len(named) != 1:
+        raise DataError(f"{path}: one variable with kernels was expected, it holds {', '.join(variables) or 'none'}")
+    return np.asarray(variables[named[0]])
+
+
+def _split(path: pathlib.Path, array: np.ndarray) -> list[np.ndarray]:
+    if array.ndim == 2:
+        return [array]
+    if array.ndim == 3 and array.shape[1] == array.shape[2]:
+        return list(array)
+    if array.ndim == 3 and array.shape[0] == array.shape[1]:
+        return list(np.moveaxis(array, -1, 0))
+    raise DataError(f"{path}: kernels [K, K] or [N, K, K] were expected, got shape {array.shape}")
+
+
+def _checked(path: pathlib.Path, kernel: np.ndarray) -> np.ndarray:
+    kernel = np.asarray(kernel)
+    if kernel.dtype.kind not in "fiu" or kernel.ndim != 2:
+        raise DataError(f"{path}: a kernel [K, K] of numbers was expected, got {kernel.dtype} of shape {kernel.shape}")
+    if kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
+        raise DataError(f"{path}: a kernel must be square with an odd side, got shape {kernel.shape}")
+    kernel = kernel.astype(np.float64)
+    total = kernel.sum()
+    if not np.isfinite(kernel).all() or total <= 0:
+        raise DataError(f"{path}: a kernel must hold finite numbers with a positive sum")
+    return kernel / total

@@ -1,0 +1,52 @@
+"""Self-ensemble: the mean of what a model makes of an image's eight flips and turns (EDSR, CVPRW 2017, section 3.4)."""
+
+from __future__ import annotations
+
+import typing
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.degradations.pca import encode
+from blindsr_jax.types import SROutput
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.inference.model import Model
+
+
+def average_of_eight(
+    model: Model, lr: jax.Array, *, kernel: jax.Array | None = None, iterations: int | None = None
+) -> SROutput:
+    """Restores a batch in its eight orientations, one after the other, and averages what is turned back.
+
+    A given kernel is turned with the image; estimated ones are turned back and averaged, and their code is that of the
+    average.
+
+    Args, raises: see ``Model.__call__``.
+    """
+    images, kernels = [], []
+    for orientation in range(8):
+        turned_kernel = None if kernel is None else _turn(jnp.asarray(kernel), orientation, rows=-2)
+        output = model(_turn(jnp.asarray(lr), orientation, rows=-3), kernel=turned_kernel, iterations=iterations)
+        images.append(_turn_back(output.sr, orientation, rows=-3))
+        if output.kernel is not None:
+            kernels.append(_turn_back(output.kernel, orientation, rows=-2))
+    if not kernels:
+        return SROutput(sr=sum(images) / 8)
+    mean = sum(kernels) / 8
+    code = None if model.pca_basis is None else encode(mean, jnp.asarray(model.pca_basis))
+    return SROutput(sr=sum(images) / 8, kernel=mean, kernel_code=code)
+
+
+def _turn(x: jax.Array, orientation: int, rows: int) -> jax.Array:
+    """One of eight orientations of arrays whose rows are axis ``rows``, and columns the next."""
+    for bit, axis in ((1, rows), (2, rows + 1)):
+        x = jnp.flip(x, axis) if orientation & bit else x
+    return jnp.swapaxes(x, rows, rows + 1) if orientation & 4 else x
+
+
+def _turn_back(x: jax.Array, orientation: int, rows: int) -> jax.Array:
+    x = jnp.swapaxes(x, rows, rows + 1) if orientation & 4 else x
+    for bit, axis in ((1, rows), (2, rows + 1)):
+        x = jnp.flip(x, axis) if orientation & bit else x
+    return x

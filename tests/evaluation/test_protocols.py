@@ -1,0 +1,113 @@
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from blindsr_jax import metrics, ops
+from blindsr_jax.data.div2krk import Div2krkSource
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.evaluation.protocols import div2krk, gaussian8, gaussian_width, s_fold_circular
+from blindsr_jax.evaluation.trials import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_trial
+from tests.evaluation.conftest import Images
+
+
+def test_gaussian8_is_the_published_protocol():
+    for scale, low, high in [(2, 0.8, 1.6), (3, 1.35, 2.4), (4, 1.8, 3.2)]:
+        protocol = gaussian8(scale)
+        assert (protocol.name, protocol.border, protocol.downsample) == ("gaussian8", scale, "bicubic")
+        np.testing.assert_allclose([case.sigma for case in protocol.cases], np.linspace(low, high, 8))
+        assert all(case.kernel.shape == (21, 21) for case in protocol.cases)
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        gaussian8(1)
+
+
+def test_gaussian_width_begins_without_any_blur():
+    for scale, widest in [(2, 1.8), (3, 2.4), (4, 3.6)]:
+        cases = gaussian_width(scale).cases
+        assert [case.sigma for case in cases] == pytest.approx([0, widest / 3, 2 * widest / 3, widest])
+        assert cases[0].kernel[10, 10] == 1
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        gaussian_width(1)
+
+
+def test_a_subset_says_that_it_is_one():
+    part = gaussian8(4).subset(2)
+    assert part.name == "gaussian8, 2 of 8 widths"
+    assert [case.sigma for case in part.cases] == pytest.approx([1.8, 3.2])
+    assert gaussian8(4).subset(8) == gaussian8(4)
+    assert len(gaussian8(4).subset(1).cases) == 1
+
+
+def test_protocols_are_values_that_can_be_written_down():
+    kernels = {"k": np.random.default_rng(0).uniform(size=(5, 5))}
+    for make in (lambda: gaussian8(2), lambda: div2krk(4), lambda: s_fold_circular(3, kernels)):
+        assert make() == make()
+        assert hash(make()) == hash(make())
+        json.dumps(dataclasses.asdict(make()))
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            make().scale = 4
+
+
+def test_lr_is_blurred_sampled_and_rounded(reference):
+    """By the operators that equal the authors' code (see tests of ops and degradations)."""
+    golden = np.load(reference / "degradation.npz")
+    protocol = gaussian8(4)
+    kernel = protocol.cases[3].kernel
+    blurred = ops.blur(jnp.float32(golden["hr"][:1]) / 255, jnp.asarray(kernel)[None])
+    want = np.round(np.clip(ops.imresize(blurred, 1 / 4), 0, 1) * 255)
+    np.testing.assert_array_equal(make_lr(golden["hr"][0], protocol, kernel), want[0])
+
+
+def test_s_fold_circular_keeps_the_upper_left_pixel_of_a_wrapped_blur(photo):
+    kernel = np.random.default_rng(1).uniform(size=(7, 7))
+    kernel /= kernel.sum()
+    protocol = s_fold_circular(3, {"mine": kernel})
+    assert protocol.rgb
+    trial = next(iter(SyntheticTests(Images(photo), protocol).open(0).trials))
+    assert (trial.case, trial.sigma, trial.hr.shape) == ("mine", None, (96, 126, 3))
+    np.testing.assert_allclose(trial.kernel, kernel, rtol=1e-6)
+    blurred = [scipy.ndimage.correlate(np.float64(trial.hr[..., c]), kernel, mode="wrap") for c in range(3)]
+    want = np.round(np.stack(blurred, axis=-1)[::3, ::3])
+    assert np.mean(trial.lr != want) < 1e-3  # ties of rounding
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_div2krk_is_rebuilt_from_its_kernels(benchmarks, scale):
+    """How the set's authors made it is nowhere stated in the set: this shows that the protocol has found it."""
+    source, protocol = Div2krkSource(benchmarks / "DIV2KRK_dev", scale), div2krk(scale)
+    assert len(source) == 6
+    for index in range(len(source)):
+        hr, lr, kernel = source.read(index)
+        top, left = (lr.shape[0] - 160) // 2, (lr.shape[1] - 160) // 2
+        part = hr[top * scale :, left * scale :][: 160 * scale, : 160 * scale]
+        inside = slice(16, -16)  # beyond the reach of the cut
+        stored = lr[top : top + 160, left : left + 160][inside, inside]
+        rebuilt = make_lr(part, protocol, kernel)[inside, inside]
+        unmoved = make_lr(part, dataclasses.replace(protocol, block_centres=False), kernel)[inside, inside]
+        assert metrics.psnr(rebuilt, stored, 0, "rgb") > 65
+        assert np.mean(rebuilt == stored) > 0.98
+        assert metrics.psnr(unmoved, stored, 0, "rgb") < 50
+
+
+def test_div2krk_trials_have_centred_kernels(benchmarks):
+    tests = StoredTests(Div2krkSource(benchmarks / "DIV2KRK_dev", 2), div2krk(2))
+    (trial,) = tests.open(0).trials
+    assert (trial.hr.shape[0], trial.hr.shape[1]) == (2 * trial.lr.shape[0], 2 * trial.lr.shape[1])
+    np.testing.assert_allclose(scipy.ndimage.center_of_mass(trial.kernel), 5, atol=0.02)
+    with pytest.raises(ConfigError, match="2 and 4, not 3"):
+        div2krk(3)
+
+
+def test_hr_is_cropped_to_the_scale():
+    hr = np.zeros((103, 90, 3), np.uint8)
+    assert prepare_hr(hr, 4).shape == (100, 88, 3)
+    assert prepare_hr(hr, 3, crop=50).shape == (48, 48, 3)
+
+
+def test_a_kernel_larger_than_the_image_is_named():
+    protocol = s_fold_circular(2, {"wide": np.full((41, 41), 1 / 1681)})
+    with pytest.raises(DataError, match="too large"):
+        synthetic_trial("x", np.zeros((16, 16, 3), np.uint8), protocol, protocol.cases[0])
