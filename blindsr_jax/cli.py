@@ -196,6 +196,8 @@ def convert(arguments: argparse.Namespace) -> int:
 
     if arguments.output.suffix != ".safetensors":
         raise DataError(f"{arguments.output}: a bundle's name ends in .safetensors")
+    if arguments.output.exists() and not arguments.overwrite:
+        raise DataError(f"{arguments.output}: exists (--overwrite replaces it)")
     save_bundle(arguments.output, _bundle_from(arguments.source))
     print(f"wrote {arguments.output}")
     return 0
@@ -302,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("convert", help=text, description=text)
     command.add_argument("source", type=pathlib.Path, metavar="RUN", help="workdir of a run, or a .pth file")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="bundle to write (.safetensors)")
+    command.add_argument("--overwrite", action="store_true", help="replace a bundle that exists")
     command.set_defaults(run=convert)
 
     text = "List the packaged models."

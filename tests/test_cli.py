@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -99,8 +100,8 @@ def test_existing_outputs_are_kept_unless_told(place, capsys):
         (["in/a.png", "in/b.jpg", "-o", "out.png"], "several inputs"),
         (["in", "-o", "in"], "replace an input"),
         (["in/a.png", "-o", "out", "--kernel", "absent.npy"], "no such file"),
-        (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], "not a .npy file"),
-        (["in/a.png", "-o", "out", "--kernel", "three.npy"], "a kernel [K, K] of numbers"),
+        (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], "not a .npy file with a kernel"),
+        (["in/a.png", "-o", "out", "--kernel", "three.npy"], "holds 3"),
         (["in/a.png", "-o", "out.gif"], "must end in one of"),
         (["in/a.png", "-o", "out", "--model", "absent.safetensors"], "no such file"),
         (["in/a.png", "-o", "out", "--model", "dan-huge"], "expected"),
@@ -151,30 +152,148 @@ def test_a_kernel_too_large_for_an_image_fails_that_image(place, capsys):
     assert "too large" in capsys.readouterr().err
 
 
-def test_evaluate_writes_a_report_per_folder(place, capsys):
-    rng = np.random.default_rng(1)
-    for folder in ("hr1", "hr2"):
-        (place / folder).mkdir()
-        coarse = Image.fromarray(rng.integers(0, 256, (8, 9, 3), np.uint8))
-        coarse.resize((72, 64), Image.Resampling.BICUBIC).save(place / folder / "x.png")
-    arguments = ["evaluate", "--model", str(place / "tiny.safetensors"), "--scale", "2"]
-    assert main([*arguments, "--data", str(place / "hr1"), str(place / "hr2"), "-o", str(place / "report")]) == 0
+@pytest.fixture
+def scene(place):
+    """A folder ``hr`` with one smooth picture of 72x64 pixels."""
+    (place / "hr").mkdir()
+    coarse = Image.fromarray(np.random.default_rng(1).integers(0, 256, (8, 9, 3), np.uint8))
+    coarse.resize((72, 64), Image.Resampling.BICUBIC).save(place / "hr" / "x.png")
+    return place
+
+
+def _evaluate(place, *arguments, output="report", model="tiny.safetensors"):
+    options = ["--model", place / model, "-o", place / output]
+    return main(["evaluate", *map(str, [*options, *arguments])])
+
+
+def test_evaluate_writes_a_report_per_folder(scene, capsys):
+    shutil.copytree(scene / "hr", scene / "hr2")
+    assert _evaluate(scene, "--scale", 2, "--data", scene / "hr", scene / "hr2") == 0
     assert "gaussian8 ×2" in capsys.readouterr().out
-    for folder in ("hr1", "hr2"):
-        report = json.loads((place / "report" / folder / "report.json").read_text())
+    for folder in ("hr", "hr2"):
+        report = json.loads((scene / "report" / folder / "report.json").read_text())
         assert (report["protocol"], report["scale"], report["images"], report["rows"]) == ("gaussian8", 2, 1, 8)
-    assert main([*arguments[:-1], "4", "--data", str(place / "hr1"), "-o", str(place / "r")]) == 2
-    assert main([*arguments, "--data", str(place / "in"), "-o", str(place / "r")]) == 1
+        assert (scene / "report" / folder / "widths.png").is_file()
+    assert _evaluate(scene, "--scale", 4, "--data", scene / "hr", output="r") == 2
+    assert _evaluate(scene, "--data", scene / "in", output="r") == 2
     assert "smaller than the 32" in capsys.readouterr().err
-    assert main([*arguments, "--data", str(place / "hr1"), str(place / "hr1"), "-o", str(place / "r")]) == 2
+    assert _evaluate(scene, "--data", scene / "hr", scene / "in", output="r") == 1, "the good folder is scored"
+    assert (scene / "r" / "hr" / "report.md").is_file()
+    assert _evaluate(scene, "--data", scene / "hr", scene / "hr", output="r") == 2
     assert "same name" in capsys.readouterr().err
 
 
-def test_official_checkpoints_become_bundles(reference, tmp_path):
-    source = reference / "networks" / "danv2_x2.pth"
-    assert main(["convert", str(source), "-o", str(tmp_path / "m.safetensors")]) == 0
+def test_evaluate_goes_on_and_keeps_reports_of_other_things(scene, capsys):
+    arguments = ["--data", scene / "hr", "--sweep", 2, "--kernel", "estimated", "none"]
+    assert _evaluate(scene, *arguments) == 0
+    capsys.readouterr()
+    before = (scene / "report" / "report.json").read_bytes()
+    assert _evaluate(scene, *arguments) == 0
+    output = capsys.readouterr().out
+    assert "going on after 1 of 1 images" in output
+    assert "| no kernel |" in output
+    assert "| T = 2 |" in output
+    assert (scene / "report" / "report.json").read_bytes() == before
+    assert _evaluate(scene, "--data", scene / "hr") == 2
+    assert "report of something else (another methods)" in capsys.readouterr().err
+    assert (scene / "report" / "report.json").read_bytes() == before
+    assert _evaluate(scene, "--data", scene / "hr", "--overwrite") == 0
+    assert "methods" not in json.loads((scene / "report" / "report.json").read_text())
+
+
+def test_evaluate_with_given_kernels(scene, capsys):
+    kernel = np.zeros((5, 5))
+    kernel[0, 2] = kernel[2, 2] = 0.5
+    np.save(scene / "mine.npy", kernel)
+    arguments = ["--protocol", "s_fold_circular", "--data", scene / "hr", "--kernels", scene / "mine.npy"]
+    assert _evaluate(scene, *arguments, "--self-ensemble") == 0
+    report = json.loads((scene / "report" / "report.json").read_text())
+    assert (report["protocol"], report["rows"]) == ("s_fold_circular", 1)
+    assert report["model"] == "tiny.safetensors+ (self-ensemble)"
+    assert report["psnr_rgb"] is not None
+    assert _evaluate(scene, *arguments, "--flip-kernels", output="flipped") == 0
+    flipped = json.loads((scene / "flipped" / "report.json").read_text())
+    assert flipped["bicubic_psnr_y"] != report["bicubic_psnr_y"]
+    assert _evaluate(scene, "--protocol", "s_fold_circular", "--data", scene / "hr", output="r") == 2
+    assert "wants kernels: --kernels" in capsys.readouterr().err
+    assert _evaluate(scene, "--kernels", scene / "mine.npy", "--data", scene / "hr", output="r") == 2
+    assert "gaussian8 has its own" in capsys.readouterr().err
+
+
+def test_div2krk_prints_the_papers_rows_and_that_it_is_a_part(place, capsys):
+    rng = np.random.default_rng(0)
+    for folder, side in (("gt", 96), ("lr_x2", 48)):
+        (place / "krk" / folder).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(place / "krk" / folder / "im_1.png")
+    assert _evaluate(place, "--protocol", "div2krk", "--data", place / "krk") == 0
+    output = capsys.readouterr().out
+    assert "| DANv2 | all | 32.58 |" in output
+    assert "ONLY 1 of 100 images, not comparable" in output
+    assert _evaluate(place, "--protocol", "div2krk", "--data", place / "krk", "--kernel", "true", output="r") == 2
+    assert "true kernel is not known" in capsys.readouterr().err
+
+
+def test_set5_stands_beside_the_papers(benchmarks, tmp_path, capsys):
+    save_bundle(tmp_path / "tiny4.safetensors", tiny_bundle(4))
+    (tmp_path / "Set5").mkdir()
+    shutil.copy(benchmarks / "Set5" / "img_003.png", tmp_path / "Set5")
+    assert _evaluate(tmp_path, "--scale", 4, "--data", tmp_path / "Set5", model="tiny4.safetensors") == 0
+    output = capsys.readouterr().out
+    for row in (
+        "| IKC | all | 31.67 |",
+        "| DANv1 | all | 31.89 |",
+        "| DANv2 | all | 32.00 |",
+        "| DSSR | all | 31.97 |",
+    ):
+        assert row in output
+    assert "ONLY 1 of 5 images" in output
+
+
+def test_official_checkpoints_become_bundles(reference, tmp_path, capsys):
+    source, target = reference / "networks" / "danv2_x2.pth", tmp_path / "m.safetensors"
+    assert main(["convert", str(source), "-o", str(target)]) == 0
     image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
-    np.testing.assert_array_equal(load(source).restore(image), load(tmp_path / "m.safetensors").restore(image))
+    np.testing.assert_array_equal(load(source).restore(image), load(target).restore(image))
+    before = target.read_bytes()
+    assert main(["convert", str(reference / "networks" / "danv2_x3.pth"), "-o", str(target)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert target.read_bytes() == before
+    assert main(["convert", str(reference / "networks" / "danv2_x3.pth"), "-o", str(target), "--overwrite"]) == 0
+    assert load(target).scale == 3
+
+
+def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, tmp_path):
+    """In one fresh process, as users do it; torch is not even looked for."""
+    sources = sorted(str(path) for path in (reference / "networks").glob("d[as]*_x?.pth"))
+    assert len(sources) == 9
+    code = (
+        "import sys, time; from blindsr_jax.cli import main\n"
+        f"for i, source in enumerate({sources!r}):\n"
+        "    start = time.perf_counter()\n"
+        f"    code = main(['convert', source, '-o', {str(tmp_path)!r} + f'/{{i}}.safetensors'])\n"
+        "    print('took', code, time.perf_counter() - start)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'tensorflow')])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    lines = result.stdout.splitlines()
+    took = [line.split()[1:] for line in lines if line.startswith("took")]
+    assert [code for code, _ in took] == ["0"] * 9
+    assert max(float(seconds) for _, seconds in took) < 5
+    assert lines[-1] == "[]"
+    assert len(list(tmp_path.glob("*.safetensors"))) == 9
+
+
+def test_a_model_without_kernels_says_so(place, capsys, reference):
+    model = reference / "networks" / "dssr_x2.pth"
+    assert main(["restore", str(place / "in" / "a.png"), "-o", str(place / "o.png"), "--model", str(model)]) == 0
+    assert _size(place / "o.png") == (36, 28)
+    for option in (["--save-kernel"], ["--kernel", str(place / "k.npy")]):
+        np.save(place / "k.npy", np.ones((3, 3)))
+        arguments = ["restore", str(place / "in"), "-o", str(place / "out"), "--model", str(model), *option]
+        assert main(arguments) == 2
+        assert "works without a blur kernel" in capsys.readouterr().err
+    assert not (place / "out").exists()
 
 
 def test_models_and_version(capsys):

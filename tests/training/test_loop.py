@@ -39,6 +39,28 @@ def test_two_halves_equal_one_whole_bit_for_bit(tmp_path):
     _assert_equal(whole, resumed)
 
 
+def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path):
+    def dssr(**overrides):
+        config = config_lib.default("dssr", 2)
+        config.model.update(features=4, blocks=1, refine_blocks=1, iterations=2)
+        config.data.update(batch_size=4, patch=16)
+        config.checkpoint.every = 2
+        config.validation.update(every=4, images=1, crop=64, widths=1)
+        config.update_from_flattened_dict({"steps": 4} | overrides)
+        config_lib.validate(config)
+        return config
+
+    whole = train(dssr(), tmp_path / "whole")
+    train(dssr(steps=2), tmp_path / "halves")
+    _assert_equal(whole, train(dssr(), tmp_path / "halves"))
+    summary = write_results(dssr(), tmp_path / "whole")
+    assert (summary["model"], summary["steps"], summary["kernel_l1"]) == ("dssr", 4, None)
+    assert summary["psnr_y"] > 5
+    model = load(tmp_path / "whole" / "model.safetensors")
+    _assert_equal(model.variables["params"], best_state(dssr(), tmp_path / "whole").best_params)
+    assert model.restore(np.zeros((9, 8, 3), np.uint8)).shape == (18, 16, 3)
+
+
 def test_an_interrupt_saves_and_the_rest_follows(tmp_path, monkeypatch):
     config = tiny_config(**{"optimizer.schedule": "cosine", "optimizer.ema_decay": 0.9})
     whole = train(config, tmp_path / "whole")
