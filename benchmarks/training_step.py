@@ -1,9 +1,9 @@
-"""What supervising only the last step saves: time and memory of a DANv1 training step, three ways.
+"""Time and memory of a training step, by how its gradient is taken.
 
-  python -m benchmarks.training_step [--output benchmarks/results/NAME.json]
+  python -m benchmarks.training_step [--model danv1|dssr] [--output benchmarks/results/NAME.json]
 
-`last`: T − 1 steps without gradient in one loop, then one differentiated step (how this package trains).
-`all`: every step supervised and differentiated, each unrolled (`supervise="all"`).
+`last`: T − 1 steps without gradient in one loop, then one differentiated step (how DAN trains here).
+`all`: every step supervised and differentiated, each unrolled (how DSSR trains here; DAN with `supervise="all"`).
 `scan`: all T steps inside one differentiated loop, the plain way to write it; compiled for its memory, but timed only
 with --time-scan, since on CPU one step takes minutes (jax-ml/jax#12868).
 """
@@ -14,15 +14,21 @@ import argparse
 import json
 import pathlib
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from benchmarks.machine import describe_machine, median_seconds
+from blindsr_jax import losses
+from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
 
-BATCH, SIDE, SCALE = 4, 32, 4
+SCALE = 4
+# The full-size networks and the ways that make sense for them.
+NETWORKS = {
+    "danv1": (("last", "all", "scan"), losses.code_supervision),
+    "dssr": (("all", "scan"), losses.detail_supervision),
+}
 
 
 def forward(network, variables, lr):
@@ -30,76 +36,79 @@ def forward(network, variables, lr):
     return network.apply(variables, lr).sr
 
 
-def training_step(network, optimizer, how):
-    """(params, opt_state, constants, lr, hr) -> (params, opt_state, loss), unjitted."""
+def training_step(network, optimizer, how, loss):
+    """(params, opt_state, constants, lr, hr, kernel) -> (params, opt_state, loss), unjitted."""
 
-    def loss_of(params, constants, lr, hr):
+    def loss_of(params, constants, lr, hr, kernel):
         variables = {"params": params, "constants": constants}
         if how == "scan":
-            steps = [network.apply(variables, lr, method=_scan_all)]
+            steps = network.apply(variables, lr, loss is losses.detail_supervision, method=_scan_all)
         else:
             steps = network.apply(variables, lr, gradient=how, method="training_steps")
-        return sum(jnp.abs(step.sr - hr).mean() + jnp.abs(step.code).mean() for step in steps)
+        return loss(steps, network.apply(variables, hr, lr, kernel, method="targets"))[0]
 
-    def step(params, opt_state, constants, lr, hr):
-        loss, grads = jax.value_and_grad(loss_of)(params, constants, lr, hr)
+    def step(params, opt_state, constants, lr, hr, kernel):
+        value, grads = jax.value_and_grad(loss_of)(params, constants, lr, hr, kernel)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, loss
+        return optax.apply_updates(params, updates), opt_state, value
 
     return step
 
 
-def _scan_all(network, lr):
-    """All T steps in one loop that the gradient goes through."""
-    scan = nn.scan(
-        lambda dan, estimate, lr: (dan.step(estimate, lr), None),
-        variable_broadcast=["params", "constants"],
-        split_rngs={"params": False},
-        in_axes=nn.broadcast,
-        length=network.iterations,
-    )
-    return scan(network, network.start(lr), lr)[0]
+def _scan_all(network, lr, keep):
+    """All T steps in one loop that the gradient goes through: every estimate, or the last."""
+    state, steps = network._unfold(network.start(lr), lr, network.iterations, keep=keep)
+    if not keep:
+        return [network.estimate_of(state)]
+    return [jax.tree.map(lambda x, t=t: x[t], steps) for t in range(network.iterations)]
 
 
-def measure(blocks, repeats, time_scan):
+def measure(name, sizes, batch, side, repeats, time_scan):
     """All figures of one network as a JSON-ready dictionary."""
-    network, optimizer = build("danv1", scale=SCALE, blocks=blocks), optax.adam(2e-4)
+    ways, loss = NETWORKS[name]
+    network, optimizer = build(name, scale=SCALE, **sizes), optax.adam(2e-4)
     variables = jax.jit(lambda k: init_variables(network, k))(jax.random.key(0, impl="rbg"))
     params, constants = variables["params"], variables["constants"]
-    opt_state = optimizer.init(params)
-    lr = jax.random.uniform(jax.random.key(1), (BATCH, SIDE, SIDE, 3))
-    hr = jax.random.uniform(jax.random.key(2), (BATCH, SIDE * SCALE, SIDE * SCALE, 3))
+    lr = jax.random.uniform(jax.random.key(1), (batch, side, side, 3))
+    hr = jax.random.uniform(jax.random.key(2), (batch, side * SCALE, side * SCALE, 3))
+    kernel = jnp.broadcast_to(isotropic_gaussian(2.0, 21), (batch, 21, 21))
+    step_arguments = (params, optimizer.init(params), constants, lr, hr, kernel)
 
     compiled = {"forward": jax.jit(lambda v, x: forward(network, v, x)).lower(variables, lr).compile()}
     arguments = {"forward": (variables, lr)}
-    for how in ("last", "all", "scan"):
-        step = jax.jit(training_step(network, optimizer, how))
-        compiled[how] = step.lower(params, opt_state, constants, lr, hr).compile()
-        arguments[how] = (params, opt_state, constants, lr, hr)
-    timed = [name for name in compiled if name != "scan" or time_scan]
-    runs = {name: lambda name=name: compiled[name](*arguments[name]) for name in timed}
+    for how in ways:
+        compiled[how] = jax.jit(training_step(network, optimizer, how, loss)).lower(*step_arguments).compile()
+        arguments[how] = step_arguments
+    timed = [way for way in compiled if way != "scan" or time_scan]
+    runs = {way: lambda way=way: compiled[way](*arguments[way]) for way in timed}
     for run in runs.values():
         jax.block_until_ready(run())
     seconds = median_seconds(runs, repeats)
-    memory = {name: c.memory_analysis().temp_size_in_bytes / 2**20 for name, c in compiled.items()}
+    memory = {way: c.memory_analysis().temp_size_in_bytes / 2**20 for way, c in compiled.items()}
     return {
-        "network": f"DANv1 x{SCALE}, {blocks} blocks, T = {network.iterations}",
-        "input": f"batch {BATCH} of {SIDE}x{SIDE} LR, float32",
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "temporaries_mib": {name: round(value, 1) for name, value in memory.items()},
-        "step_over_forward": round(seconds["last"] / seconds["forward"], 2),
-        "temporaries_last_over_scan": round(memory["last"] / memory["scan"], 3),
+        "network": f"{name} x{SCALE}, {sizes or 'full size'}, T = {network.iterations}",
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "input": f"batch {batch} of {side}x{side} LR, float32",
+        "seconds": {way: round(value, 3) for way, value in seconds.items()},
+        "temporaries_mib": {way: round(value, 1) for way, value in memory.items()},
+        "step_over_forward": round(seconds[ways[0]] / seconds["forward"], 2),
+        f"temporaries_{ways[0]}_over_scan": round(memory[ways[0]] / memory["scan"], 3),
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--blocks", type=int, default=40)
+    parser.add_argument("--model", choices=list(NETWORKS), default="danv1")
+    parser.add_argument("--blocks", type=int, help="fewer than the paper's")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--side", type=int, default=32, help="of the LR patches")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--time-scan", action="store_true")
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
-    result = describe_machine() | measure(arguments.blocks, arguments.repeats, arguments.time_scan)
+    sizes = {"blocks": arguments.blocks} if arguments.blocks else {}
+    options = (arguments.batch, arguments.side, arguments.repeats, arguments.time_scan)
+    result = describe_machine() | measure(arguments.model, sizes, *options)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.output:
