@@ -5,14 +5,10 @@ python -m benchmarks.blur [--output benchmarks/results/NAME.json]
 
 from __future__ import annotations
 
-import argparse
-import json
-import pathlib
-
 import jax
 import jax.numpy as jnp
 
-from benchmarks.machine import describe_machine, median_seconds
+from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import ops
 
 BATCH, SIDE, KERNEL = 16, 128, 21
@@ -56,10 +52,7 @@ def fourier(x, kernel):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--output", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__, repeats=9).parse_args()
     x = jax.random.uniform(jax.random.key(0), (BATCH, SIDE, SIDE, 3))
     kernel = jax.random.uniform(jax.random.key(1), (BATCH, KERNEL, KERNEL))
     kernel = kernel / kernel.sum(axis=(1, 2), keepdims=True)
@@ -71,15 +64,12 @@ def main():
     seconds = median_seconds(
         {name: lambda way=way: way(x, kernel) for name, way in compiled.items()}, arguments.repeats
     )
-    result = describe_machine() | {
+    result = {
         "input": f"{BATCH} images {SIDE}x{SIDE}x3, {BATCH} kernels {KERNEL}x{KERNEL}, float32",
         "milliseconds": {name: round(1e3 * value, 1) for name, value in seconds.items()},
         "largest_difference": errors,
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n")
+    report(result, arguments.output)
 
 
 if __name__ == "__main__":

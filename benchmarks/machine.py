@@ -1,7 +1,9 @@
-"""What every benchmark needs: fair timing, and the machine in words."""
+"""What every benchmark needs: options, fair timing, the machine in words, and a file for the result."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import pathlib
 import platform
@@ -10,6 +12,23 @@ import time
 import typing
 
 import jax
+
+
+def options(description: str, repeats: int) -> argparse.ArgumentParser:
+    """The options that all benchmarks have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--output", type=pathlib.Path, help="also keep the result in this file")
+    return parser
+
+
+def report(result: dict[str, typing.Any], output: pathlib.Path | None) -> None:
+    """Prints a result with the machine that it is of, and keeps it if a file is given."""
+    text = json.dumps(describe_machine() | result, indent=1)
+    print(text)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text + "\n")
 
 
 def median_seconds(functions: dict[str, typing.Callable[[], typing.Any]], repeats: int) -> dict[str, float]:

@@ -10,15 +10,11 @@ with --time-scan, since on CPU one step takes minutes (jax-ml/jax#12868).
 
 from __future__ import annotations
 
-import argparse
-import json
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import optax
 
-from benchmarks.machine import describe_machine, median_seconds
+from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
@@ -97,23 +93,16 @@ def measure(name, sizes, batch, side, repeats, time_scan):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, repeats=7)
     parser.add_argument("--model", choices=list(NETWORKS), default="danv1")
     parser.add_argument("--blocks", type=int, help="fewer than the paper's")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=32, help="of the LR patches")
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--time-scan", action="store_true")
-    parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     sizes = {"blocks": arguments.blocks} if arguments.blocks else {}
-    options = (arguments.batch, arguments.side, arguments.repeats, arguments.time_scan)
-    result = describe_machine() | measure(arguments.model, sizes, *options)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text + "\n")
+    result = measure(arguments.model, sizes, arguments.batch, arguments.side, arguments.repeats, arguments.time_scan)
+    report(result, arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import typing
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize
@@ -85,6 +86,56 @@ def interpolation_skip(
     if kind == "nearest":
         return jnp.repeat(jnp.repeat(lr, scale, axis=1), scale, axis=2)
     return imresize(lr, scale)
+
+
+class ConvTranspose(nn.Module):
+    """PyTorch's transposed convolution, computed as an ordinary one for each of the s² phases of its output.
+
+    The same numbers as ``flax.linen.ConvTranspose`` with the same parameters, without a dilated input: on CPU the
+    gradient of that is over ten times slower (``benchmarks/README.md``).
+
+    Attributes:
+      features: output channels.
+      size, padding, stride: as PyTorch's, square, with size = stride + 2 · padding: the output is ``stride`` times as
+        large as the input.
+    """
+
+    features: int
+    size: int
+    padding: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.size != self.stride + 2 * self.padding:
+            raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", torch_uniform, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        taps, before, after = _phase_taps(self.size, self.padding, self.stride)
+        by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
+        by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
+        y = jax.lax.conv_general_dilated(
+            x, by_phase, (1, 1), [(before, after)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return pixel_shuffle(y, self.stride) + bias.reshape(1, 1, 1, -1)
+
+
+def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:
+    """Which weight of a transposed convolution meets which input, along one axis.
+
+    Output s·m + r is the sum of weight[j] · x[m + d] over all j and d with s·d = r + j − (size − 1 − padding).
+
+    Returns:
+      Zeros and ones [D, s, size] over d − d_min, r and j; and the zeros to add before and after the input.
+    """
+    first = size - 1 - padding
+    pairs = [(r + j - first, r, j) for r in range(stride) for j in range(size) if (r + j - first) % stride == 0]
+    low, high = (extreme(distance for distance, _, _ in pairs) // stride for extreme in (min, max))
+    taps = np.zeros((high - low + 1, stride, size), np.float32)
+    for distance, r, j in pairs:
+        taps[distance // stride - low, r, j] = 1
+    return taps, -low, high
 
 
 class Chain(nn.Module):

@@ -1,0 +1,32 @@
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from blindsr_jax.networks.layers import ConvTranspose
+
+
+@pytest.mark.parametrize(("size", "padding", "stride"), [(4, 1, 2), (5, 1, 3), (4, 0, 4), (3, 1, 1)])
+def test_transposed_convolution_by_phases_is_the_dilated_one(size, padding, stride):
+    ours = ConvTranspose(5, size, padding, stride)
+    flax = nn.ConvTranspose(5, (size, size), strides=(stride, stride), padding=[(size - 1 - padding,) * 2] * 2)
+    x = jax.random.normal(jax.random.key(0), (2, 6, 7, 3))
+    variables = flax.init(jax.random.key(1), x)
+    variables["params"]["bias"] += jax.random.normal(jax.random.key(2), (5,))
+    y = flax.apply(variables, x)
+    assert y.shape[1] == (6 - 1) * stride - 2 * padding + size
+    np.testing.assert_allclose(ours.apply(variables, x), y, atol=1e-5)
+    weights = jax.random.normal(jax.random.key(3), y.shape)
+
+    def gradients(layer):
+        return jax.grad(lambda v, x: (layer.apply(v, x) * weights).sum(), (0, 1))(variables, x)
+
+    for got, want in zip(jax.tree.leaves(gradients(ours)), jax.tree.leaves(gradients(flax))):
+        np.testing.assert_allclose(got, want, atol=1e-3, rtol=1e-4)
+    shapes = jax.tree.map(np.shape, ours.init(jax.random.key(0), x))
+    assert shapes == jax.tree.map(np.shape, variables)
+
+
+def test_other_output_sizes_are_refused():
+    with pytest.raises(ValueError, match="size 3 is not stride 2"):
+        ConvTranspose(5, 3, 0, 2).init(jax.random.key(0), np.zeros((1, 4, 4, 3)))
