@@ -19,7 +19,6 @@ from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
 
-SCALE = 4
 # The full-size networks and the ways that make sense for them.
 NETWORKS = {
     "danv1": (("last", "all", "scan"), losses.code_supervision),
@@ -59,14 +58,14 @@ def _scan_all(network, lr, keep):
     return [jax.tree.map(lambda x, t=t: x[t], steps) for t in range(network.iterations)]
 
 
-def measure(name, sizes, batch, side, repeats, time_scan):
+def measure(name, scale, sizes, batch, side, repeats, time_scan):
     """All figures of one network as a JSON-ready dictionary."""
     ways, loss = NETWORKS[name]
-    network, optimizer = build(name, scale=SCALE, **sizes), optax.adam(2e-4)
+    network, optimizer = build(name, scale=scale, **sizes), optax.adam(2e-4)
     variables = jax.jit(lambda k: init_variables(network, k))(jax.random.key(0, impl="rbg"))
     params, constants = variables["params"], variables["constants"]
     lr = jax.random.uniform(jax.random.key(1), (batch, side, side, 3))
-    hr = jax.random.uniform(jax.random.key(2), (batch, side * SCALE, side * SCALE, 3))
+    hr = jax.random.uniform(jax.random.key(2), (batch, side * scale, side * scale, 3))
     kernel = jnp.broadcast_to(isotropic_gaussian(2.0, 21), (batch, 21, 21))
     step_arguments = (params, optimizer.init(params), constants, lr, hr, kernel)
 
@@ -82,7 +81,7 @@ def measure(name, sizes, batch, side, repeats, time_scan):
     seconds = median_seconds(runs, repeats)
     memory = {way: c.memory_analysis().temp_size_in_bytes / 2**20 for way, c in compiled.items()}
     return {
-        "network": f"{name} x{SCALE}, {sizes or 'full size'}, T = {network.iterations}",
+        "network": f"{name} x{scale}, {sizes or 'full size'}, T = {network.iterations}",
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "input": f"batch {batch} of {side}x{side} LR, float32",
         "seconds": {way: round(value, 3) for way, value in seconds.items()},
@@ -95,6 +94,7 @@ def measure(name, sizes, batch, side, repeats, time_scan):
 def main():
     parser = options(__doc__, repeats=7)
     parser.add_argument("--model", choices=list(NETWORKS), default="danv1")
+    parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--blocks", type=int, help="fewer than the paper's")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=32, help="of the LR patches")
