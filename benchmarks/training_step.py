@@ -101,7 +101,9 @@ def main():
     parser.add_argument("--time-scan", action="store_true")
     arguments = parser.parse_args()
     sizes = {"blocks": arguments.blocks} if arguments.blocks else {}
-    result = measure(arguments.model, sizes, arguments.batch, arguments.side, arguments.repeats, arguments.time_scan)
+    result = measure(
+        arguments.model, arguments.scale, sizes, arguments.batch, arguments.side, arguments.repeats, arguments.time_scan
+    )
     report(result, arguments.output)
 
 

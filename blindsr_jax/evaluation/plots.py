@@ -56,6 +56,7 @@ def _over_steps(rows: list[Row]) -> Figure | None:
     if errors:
         axes[1].plot(list(errors), list(errors.values()), "o-", color="C1")
         axes[1].set_ylabel("kernel error, ℓ1")
+        axes[1].set_ylim(bottom=0)
     for axis in axes:
         axis.set_xticks(list(steps))
     return figure

@@ -73,12 +73,21 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
             state = state_of(config, mesh)
         else:
             state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
-            log.info("going on from step %d of %d in %s", int(state.step), config.steps, workdir)
         if int(state.step) >= config.steps:
+            log.info("%s is trained to step %d already; config.steps=N goes on", workdir, int(state.step))
             return state
+        _announce(config, source, state, mesh, workdir)
         batches = batches_of(config, source, int(state.step))
         with RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log:
             return _run(config, mesh, state, batches, validation, checkpoints, run_log, stop)
+
+
+def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh, workdir: str | os.PathLike) -> None:
+    size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    network = f"{config.model.name} ×{config.model.scale}, {size:,} parameters"
+    log.info("%s, on %d images and %d device(s), in %s", network, len(source), mesh.size, workdir)
+    if int(state.step):
+        log.info("going on from step %d of %d", int(state.step), config.steps)
 
 
 class Validation:
@@ -142,12 +151,12 @@ def _run(
         state, metrics = train_step(state, put_batch(mesh, next(batches)))
         values = jax.device_get(previous) if previous else {}
         previous = metrics
-        run_log.step(values.get("loss"))
+        run_log.step(values)
         if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
             raise Diverged(_divergence_message(config, checkpoints, step - 1))
         last = step == config.steps
         if step % config.log_every == 0 or last:
-            run_log.scalars(step, {f"train/{name}": value for name, value in jax.device_get(metrics).items()})
+            run_log.training(step)
         score = validation(state, run_log) if step % config.validation.every == 0 or last else None
         signal_name = stop.received  # read once: it may arrive at any moment
         if score is not None or step % config.checkpoint.every == 0 or signal_name:

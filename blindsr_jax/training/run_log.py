@@ -62,6 +62,7 @@ class RunLog:
             mininterval=0.5 if interactive else 15,
             dynamic_ncols=interactive,
         )
+        self._since: list[dict[str, float]] = []
         self._redirect = logging_redirect_tqdm([logging.getLogger(), absl.logging.get_absl_logger()])
 
     def __enter__(self) -> RunLog:
@@ -73,11 +74,22 @@ class RunLog:
         self._writer.close()
         self._redirect.__exit__(*exc)
 
-    def step(self, loss: float | None) -> None:
-        """One more step done; the loss is shown beside steps/s and the time left."""
-        if loss is not None:
-            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+    def step(self, metrics: dict[str, float] | None) -> None:
+        """One more step done; the metrics of the last one that is known, if any, are kept for ``training``."""
+        if metrics:
+            self._since.append(metrics)
+            self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
         self._bar.update()
+
+    def training(self, step: int) -> None:
+        """Writes the means of the metrics since the last time, and how many updates were skipped, if any were."""
+        if not self._since:
+            return
+        last = self._since[-1]
+        values = {name: np.mean([m[name] for m in self._since]) for name in last if not name.startswith("bad_")}
+        values |= {name: last[name] for name in last if name.startswith("bad_") and last[name]}
+        self.scalars(step, {f"train/{name}": value for name, value in values.items()})
+        self._since.clear()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Writes scalars to the log and to TensorBoard."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import pathlib
 import typing
@@ -29,8 +28,6 @@ from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
 from blindsr_jax.training.sharding import replicated
 from blindsr_jax.training.state import TrainState, create_state, initial_state
-
-log = logging.getLogger(__name__)
 
 
 def network_of(config: ConfigDict) -> Unfolded:
@@ -112,9 +109,7 @@ def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
 
 def training_source(config: ConfigDict) -> Source:
     """The HR images to train on; those smaller than a patch are left out."""
-    source = open_source(config.data.source, config.data.root, smallest=config.data.patch * config.model.scale)
-    log.info("training on %d images of '%s'", len(source), config.data.root or config.data.source)
-    return source
+    return open_source(config.data.source, config.data.root, smallest=config.data.patch * config.model.scale)
 
 
 def batches_of(config: ConfigDict, source: Source, start_step: int) -> typing.Iterator[np.ndarray]:
@@ -173,7 +168,7 @@ def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:
     """What must stay when a run goes on: the network, and what its optimiser remembers."""
     sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
-    return sizes | {"optimizer.ema_decay > 0": config.optimizer.ema_decay > 0}
+    return sizes | {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
 
 
 def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
