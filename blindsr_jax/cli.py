@@ -208,6 +208,8 @@ def _bundle_from(source: pathlib.Path) -> Bundle:
         from blindsr_jax.weights.official import load_official
 
         return load_official(source)
+    if not source.is_dir():
+        raise DataError(f"{source}: expected the workdir of a training run, or an official .pth file")
     from blindsr_jax import config as config_lib
     from blindsr_jax.training.results import best_state, bundle_of
     from blindsr_jax.training.run_log import setup_logging
@@ -253,7 +255,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = files("restore", restore, "Restore pictures: several times larger, and sharp.")
     command.add_argument(
-        "--model", required=True, help="packaged name (see 'blindsr models'), .safetensors bundle or official .pth file"
+        "--model",
+        required=True,
+        help="packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file",
     )
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
     command.add_argument("--iterations", type=_positive, help="unfolded steps; default: as in training")
@@ -261,11 +265,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
     command = files("degrade", degrade, "Make low-resolution files with a known blur, for experiments.")
-    command.add_argument("--scale", type=_positive, default=4)
-    command.add_argument("--kernel", default="iso:2.4", help="iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES or a .npy file")
-    command.add_argument("--noise", type=_level, default=0.0, help="standard deviation of added noise, 0-255 scale")
-    command.add_argument("--downsample", choices=["bicubic", "s_fold"], default="bicubic")
-    command.add_argument("--seed", type=int, default=0, help="of the noise")
+    command.add_argument("--scale", type=_positive, default=4, help="default: 4")
+    command.add_argument(
+        "--kernel",
+        default="iso:2.4",
+        help="iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file; default: iso:2.4",
+    )
+    command.add_argument(
+        "--noise", type=_level, default=0.0, help="standard deviation of added noise on the 0-255 scale; default: 0"
+    )
+    command.add_argument("--downsample", choices=["bicubic", "s_fold"], default="bicubic", help="default: bicubic")
+    command.add_argument("--seed", type=int, default=0, help="of the noise; default: 0")
 
     text = "Score a model on folders of high-resolution images."
     command = commands.add_parser("evaluate", help=text, description=text)

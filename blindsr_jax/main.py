@@ -5,6 +5,7 @@ Any setting can be changed on the command line: ``--config.data.batch_size=16``.
 
 from __future__ import annotations
 
+import re
 import sys
 
 from absl import flags
@@ -65,6 +66,9 @@ def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
 
 def _usage_message(error: Exception) -> str:
     text = str(error)
+    missing = re.search(r"No such file or directory: '([^']+)'", text)
+    if missing:
+        return f"{missing[1]}: there is no such config file; those of this project are in configs/"
     if text.startswith("'") and text.endswith("'"):  # ml_collections passes on a KeyError, which quotes its text
         text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

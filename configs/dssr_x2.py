@@ -2,7 +2,7 @@
 
   python -m blindsr_jax.main --config configs/dssr_x2.py --workdir runs/dssr_x2
 
-Time:  DSSR_TIME
+Time:  TODO
 Score: published, gaussian8: Set5 37.46 / 0.9529, Set14 33.17 / 0.9044, BSD100 31.95 / 0.8901
        (PSNR / SSIM on luma; ours has not been trained to the end yet)
 """

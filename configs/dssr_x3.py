@@ -2,7 +2,7 @@
 
   python -m blindsr_jax.main --config configs/dssr_x3.py --workdir runs/dssr_x3
 
-Time:  DSSR_TIME
+Time:  TODO
 Score: published, gaussian8: Set5 34.05 / 0.9197, Set14 30.09 / 0.8270, BSD100 28.98 / 0.7923
        (PSNR / SSIM on luma; ours has not been trained to the end yet)
 """

@@ -2,7 +2,7 @@
 
   python -m blindsr_jax.main --config configs/dssr_x4.py --workdir runs/dssr_x4
 
-Time:  DSSR_TIME
+Time:  TODO
 Score: published, gaussian8: Set5 31.97 / 0.8870, Set14 28.43 / 0.7679, BSD100 27.49 / 0.7229
        (PSNR / SSIM on luma; ours has not been trained to the end yet)
 """

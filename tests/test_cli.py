@@ -327,6 +327,13 @@ def test_convert_makes_a_bundle_of_a_run(place, capsys):
     assert main(["convert", str(place / "run"), "-o", str(place / "made.safetensors")]) == 0
     assert _restore(place, place / "in" / "a.png", "-o", place / "o.png", "--model", place / "made.safetensors") == 0
     assert json.loads((place / "run" / "config.json").read_text())["steps"] == 1
+    by_folder = _restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run")
+    assert by_folder == 2, "this run was not evaluated, so that it has no bundle yet"
+    shutil.copy(place / "made.safetensors", place / "run" / "model.safetensors")
+    assert _restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run") == 0
+    assert (place / "p.png").read_bytes() == (place / "o.png").read_bytes()
+    assert main(["convert", str(place / "in" / "a.png"), "-o", str(place / "x.safetensors")]) == 2
+    assert "expected the workdir" in capsys.readouterr().err
     assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 2
     assert main(["convert", str(place / "run"), "-o", str(place / "x.bin")]) == 2
     assert "no training run" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def _run(*arguments):
         (["--config.model.scale=5"], "config.model.scale must be one of 2, 3, 4, got 5"),
         (["--config.data.source=folder"], "--config.data.root=DIR"),
         (["--mode=dance"], "train|evaluate"),
-        (["--config=absent.py"], "absent.py"),
+        (["--config=absent.py"], "absent.py: there is no such config file"),
         (["stray"], "stray"),
         (["--colour=blue"], "colour"),
     ],

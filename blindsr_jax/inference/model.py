@@ -175,7 +175,7 @@ def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
 
 
 def load(name_or_path: str | os.PathLike) -> Model:
-    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), or from an official .pth file.
+    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), a run, or an official .pth file.
 
     Raises:
       WeightsError: there is no such model or file, or it cannot be used.
@@ -184,6 +184,8 @@ def load(name_or_path: str | os.PathLike) -> Model:
     if packaged is not None:
         return from_bundle(load_bundle(packaged))
     path = pathlib.Path(name_or_path)
+    if path.is_dir():
+        path = path / "model.safetensors"  # what a training run leaves
     if path.suffix == ".safetensors":
         return from_bundle(load_bundle(path))
     if path.suffix in (".pth", ".pt"):
