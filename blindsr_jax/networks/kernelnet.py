@@ -13,8 +13,8 @@ How it meets the positions. Keeping the upper-left pixel of each s×s block puts
 and in the blurred image alike, so a centred kernel stays centred: k_LR has its centre of mass in its central pixel, and
 there is no offset to be multiplied. Bicubic downsampling puts LR pixel n at s·n + (s − 1)/2. That is why the first
 stage of training uses it for the sharp and the blurred image both: to compare a bicubic sharp image with an s-fold LR
-image would teach a shift of (s − 1)/(2s) LR pixels, which FFT-2 makes 1 HR pixel at ×2 and 6 at ×4. And a kernel that is off
-centre cannot be told from a moved image: train and test on centred ones (``degradations.pools``).
+image would teach a shift of (s − 1)/(2s) LR pixels, which FFT-2 makes 1 HR pixel at ×2 and 6 at ×4. And a kernel that
+is off centre cannot be told from a moved image: train and test on centred ones (``degradations.pools``).
 """
 
 from __future__ import annotations
