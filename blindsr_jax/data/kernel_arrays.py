@@ -51,6 +51,46 @@ def read_kernel(path: str | os.PathLike) -> np.ndarray:
     return kernels[0]
 
 
+def read_pool(path: str | os.PathLike, size: int | None = None) -> np.ndarray:
+    """A file of kernels as one array.
+
+    Args:
+      path: as ``read_kernels`` takes it.
+      size: K, odd: smaller kernels are surrounded by zeros; larger ones are cropped if at most 1 % of their weight lies
+        outside. If it is not given, all kernels of the file must have one size, which they keep.
+
+    Returns:
+      float32 [N, K, K], each summing to one.
+
+    Raises:
+      DataError: as ``read_kernels``; the kernels differ in size and none was given; or one is too wide for the size.
+      ValueError: ``size`` is even.
+    """
+    kernels = read_kernels(path)
+    if size is None:
+        sides = sorted({len(kernel) for kernel in kernels})
+        if len(sides) > 1:
+            listed = ", ".join(f"{side}x{side}" for side in sides)
+            raise DataError(
+                f"{path}: kernels of one size were expected, it holds {listed}: give the size to crop or pad to"
+            )
+        return np.float32(kernels)
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a kernel's size must be odd and positive, got {size}")
+    return np.float32([_in_window(f"{path}: kernel {i}", kernel, size) for i, kernel in enumerate(kernels)])
+
+
+def _in_window(name: str, kernel: np.ndarray, size: int) -> np.ndarray:
+    margin = (len(kernel) - size) // 2
+    if margin <= 0:
+        return np.pad(kernel, -margin)
+    inner = kernel[margin:-margin, margin:-margin]
+    outside = 1 - inner.sum()
+    if abs(outside) > 0.01:
+        raise DataError(f"{name}: {outside:.0%} of its weight lies outside {size}x{size} pixels; take a larger size")
+    return inner / inner.sum()
+
+
 def _from_npy(path: pathlib.Path) -> np.ndarray:
     with path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)

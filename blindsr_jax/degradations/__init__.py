@@ -5,13 +5,13 @@ from blindsr_jax.degradations.kernels import (
     dirac,
     isotropic_gaussian,
     move_kernel,
-    normalize_kernel,
     sample_anisotropic,
     sample_isotropic,
 )
 from blindsr_jax.degradations.noise import add_awgn
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
 from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
+from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
     "add_awgn",

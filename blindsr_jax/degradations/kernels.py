@@ -117,19 +117,6 @@ def dirac(size: int) -> jax.Array:
     return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)
 
 
-def normalize_kernel(kernel: jax.Array) -> jax.Array:
-    """Clips negative weights and scales to sum one, for kernels that were decoded or estimated.
-
-    Args:
-      kernel: [..., K, K].
-
-    Returns:
-      [..., K, K], non-negative, summing to one; all zeros if no weight was positive.
-    """
-    kernel = jnp.maximum(kernel, 0.0)
-    return kernel / jnp.maximum(kernel.sum(axis=(-2, -1), keepdims=True), 1e-12)
-
-
 def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
     """Puts a kernel's centre of mass ``offset`` pixels below and right of the central pixel, by a cubic spline.
 

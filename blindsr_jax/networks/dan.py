@@ -11,9 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.degradations.kernels import dirac, normalize_kernel
+from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.pca import decode, encode
 from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.types import Estimate
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.degradations.pools import POOL_SIZES
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import dan_v1, dan_v2
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.unfolded import Unfolded
 
 
@@ -75,14 +78,29 @@ def build_dssr(
     return DSSR(scale, features, blocks, refine_blocks, iterations)
 
 
-MODELS: dict[str, typing.Callable[..., Unfolded]] = {
+def build_kernelnet(
+    *, scale: int, kernel_size: int | None = None, width: int = 128, refine_features: int = 64, lam: float = 1e-4
+) -> KernelNet:
+    """KernelNet; kernels as large as those of our pools of the scale unless ``kernel_size`` says otherwise."""
+    _one_of("kernelnet", "scale", scale, (2, 3, 4))
+    size = POOL_SIZES[scale] if kernel_size is None else kernel_size
+    if size % 2 == 0:
+        raise ConfigError(f"kernel_size of model 'kernelnet' must be odd, got {size}")
+    if not 0 < lam < math.inf:
+        raise ConfigError(f"lam of model 'kernelnet' must be a positive number, got {lam}")
+    return KernelNet(scale, size, width, refine_features, lam)
+
+
+MODELS: dict[str, typing.Callable[..., Unfolded | KernelNet]] = {
     "danv1": build_dan_v1,
     "danv2": build_dan_v2,
     "dssr": build_dssr,
+    "kernelnet": build_kernelnet,
 }
+_NOT_COUNTS = ("upsampler", "skip", "lam")  # sizes of other kinds, which their builders check
 
 
-def build(name: str, **sizes: typing.Any) -> Unfolded:
+def build(name: str, **sizes: typing.Any) -> Unfolded | KernelNet:
     """A model from its name and sizes.
 
     Args:
@@ -102,7 +120,7 @@ def build(name: str, **sizes: typing.Any) -> Unfolded:
     if unknown:
         raise ConfigError(f"model {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
     for size, value in sizes.items():
-        if size not in ("upsampler", "skip") and not (type(value) is int and value >= 1):
+        if size not in _NOT_COUNTS and not (type(value) is int and value >= 1):
             raise ConfigError(f"{size} of model {name!r} must be a positive whole number, got {value!r}")
     return MODELS[name](**sizes)
 

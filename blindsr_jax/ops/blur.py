@@ -57,3 +57,17 @@ def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.A
 
     rows = (jnp.arange(size), kernel.transpose(1, 0, 2))
     return jax.lax.scan(add_kernel_row, jnp.zeros_like(x), rows)[0]
+
+
+def normalize_kernel(kernel: jax.Array) -> jax.Array:
+    """Clips negative weights and scales to sum one, for kernels that were decoded or estimated.
+
+    Args:
+      kernel: [..., K, K].
+
+    Returns:
+      [..., K, K], non-negative, summing to one; all zeros, with a finite gradient, if no weight was positive.
+    """
+    kernel = jnp.maximum(kernel, 0.0)
+    total = kernel.sum(axis=(-2, -1), keepdims=True)
+    return kernel / jnp.where(total > 1e-12, total, 1.0)

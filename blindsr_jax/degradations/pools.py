@@ -1,0 +1,187 @@
+"""Kernel pools: finite sets of blur kernels that KernelNet is trained and tested on, built here or the user's own.
+
+A pool is an array [N, K, K] in a .npy or .mat file, each kernel non-negative, summing to one, with its centre of mass
+in the central pixel; ``data.kernel_arrays.read_pool`` reads it. KernelNet's own pool comes from a camera (section 3.3)
+and is not public. Ours has its Gaussians and, in the place of the camera's kernels, three kinds of irregular ones:
+Gaussians with uneven weights, two to four blobs, and short paths of a shaken camera. They are as many as the camera's,
+and so far from round that the best fixed Gaussian errs by about 0.3 in ℓ1, as it does in KernelNet's table 2.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+import scipy.ndimage
+import scipy.optimize
+
+from blindsr_jax.degradations.kernels import isotropic_gaussian, move_kernel
+
+# Lowest and highest width in HR pixels by scale: KernelNet, sections 3.3 and 3.4.
+POOL_WIDTHS = {2: (1.2, 2.0), 3: (1.2 * 2**0.5, 2.0 * 2**0.5), 4: (2.4, 4.0)}
+# Kernel size by scale: about four of the largest widths on each side.
+POOL_SIZES = {2: 17, 3: 23, 4: 31}
+# Of the paper's pool at ×2: 420 round and 204 other Gaussians beside 1092 kernels of a camera.
+ISOTROPIC_SHARE, ANISOTROPIC_SHARE = 0.24, 0.12
+
+
+def kernel_pool(
+    scale: int, *, count: int = 1716, size: int | None = None, seed: int = 0, irregular: bool = True
+) -> np.ndarray:
+    """Draws a pool in KernelNet's ranges of width (``POOL_WIDTHS``).
+
+    Args:
+      scale: 2, 3 or 4.
+      count: N; by default as many as the paper's pool at ×2 has.
+      size: K, odd; by default ``POOL_SIZES`` of the scale.
+      seed: equal seeds give equal pools.
+      irregular: with the irregular kernels; otherwise Gaussians alone, two thirds of them round.
+
+    Returns:
+      float32 [N, K, K], in random order.
+
+    Raises:
+      ValueError: the scale is none of these, the count not positive, or the size even or too small for the widths.
+    """
+    if scale not in POOL_WIDTHS:
+        raise ValueError(f"pools are defined for scales {', '.join(map(str, POOL_WIDTHS))}, not {scale}")
+    if count < 1:
+        raise ValueError(f"a pool needs at least one kernel, got {count}")
+    widths = POOL_WIDTHS[scale]
+    size = POOL_SIZES[scale] if size is None else size
+    smallest = 2 * int(np.ceil(3 * widths[1])) + 1
+    if size % 2 == 0 or size < smallest:
+        raise ValueError(f"kernels of scale {scale} need an odd size of at least {smallest}, got {size}")
+    rng = np.random.default_rng(seed)
+    gaussians = ISOTROPIC_SHARE + ANISOTROPIC_SHARE
+    shares = (ISOTROPIC_SHARE, ANISOTROPIC_SHARE, *[(1 - gaussians) / 3] * 3) if irregular else (2 / 3, 1 / 3)
+    kinds = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(count) + 0.5) / count))
+    return np.float32([_DRAW[kind](rng, widths, size) for kind in kinds])
+
+
+def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Parts a pool into kernels to train on and kernels to test on, at random.
+
+    Args:
+      kernels: [N, K, K].
+      test_share: between 0 and 1; either part gets one kernel at least.
+      seed: equal seeds part equal pools alike.
+
+    Returns:
+      The training and the test kernels, each in the pool's order.
+
+    Raises:
+      ValueError: there are fewer than two kernels, or the share is not between 0 and 1.
+    """
+    if len(kernels) < 2 or not 0 < test_share < 1:
+        raise ValueError(f"{len(kernels)} kernels with a test share of {test_share} cannot be parted in two")
+    held_out = min(max(round(len(kernels) * test_share), 1), len(kernels) - 1)
+    chosen = np.zeros(len(kernels), bool)
+    chosen[np.random.default_rng(seed).permutation(len(kernels))[:held_out]] = True
+    return kernels[~chosen], kernels[chosen]
+
+
+def best_gaussian(kernels: np.ndarray) -> float:
+    """The width of the round Gaussian that is nearest to a pool in mean ℓ1: the estimate of one who has seen no image.
+
+    KernelNet's table 2 has it as "Fixed Kernel", with widths of 1.6 and 3. Take it from the training part of a pool.
+
+    Args:
+      kernels: [N, K, K].
+
+    Returns:
+      The width in pixels, to about 0.01.
+    """
+    size = kernels.shape[-1]
+    found = scipy.optimize.minimize_scalar(
+        lambda width: l1_of_gaussian(kernels, width), bounds=(0.1, size / 2), method="bounded", options={"xatol": 5e-3}
+    )
+    return float(found.x)
+
+
+def l1_of_gaussian(kernels: np.ndarray, width: float) -> float:
+    """Mean ‖k − Gaussian‖₁ over a pool [N, K, K], with the round Gaussian of this width in pixels."""
+    gaussian = np.asarray(isotropic_gaussian(width, kernels.shape[-1]))
+    return float(np.abs(kernels - gaussian).sum(axis=(1, 2)).mean())
+
+
+class Moments(typing.NamedTuple):
+    """Where kernels lie and how wide they are, in pixels.
+
+    Attributes:
+      offset: [N], from the central pixel to the centre of mass.
+      narrow, wide: [N], standard deviations along the principal axes.
+    """
+
+    offset: np.ndarray
+    narrow: np.ndarray
+    wide: np.ndarray
+
+
+def moments(kernels: np.ndarray) -> Moments:
+    """First and second moments of kernels [N, K, K] that sum to one."""
+    axis = np.arange(kernels.shape[-1]) - kernels.shape[-1] // 2
+    points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    weights = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
+    mean = weights @ points
+    covariance = np.einsum("np,pi,pj->nij", weights, points, points) - mean[:, :, None] * mean[:, None]
+    variances = np.maximum(np.linalg.eigvalsh(covariance), 0)  # kernels with negative weights have no width
+    return Moments(np.hypot(*mean.T), *np.sqrt(variances).T)
+
+
+Widths = tuple[float, float]
+
+
+def _isotropic(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    return _mixture(np.zeros((1, 2)), np.ones(1), rng.uniform(*widths) ** 2 * np.eye(2), size)
+
+
+def _anisotropic(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    variances, angle = rng.uniform(*widths, 2) ** 2, rng.uniform(-np.pi, np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return _mixture(np.zeros((1, 2)), np.ones(1), turn @ np.diag(variances) @ turn.T, size)
+
+
+def _uneven(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """A Gaussian whose weights are multiplied by smooth noise, of a log-normal distribution."""
+    smooth = scipy.ndimage.gaussian_filter(rng.standard_normal((size, size)), widths[0] / 2, mode="wrap")
+    return _centred(_anisotropic(rng, widths, size) * np.exp(0.45 * smooth / smooth.std()))
+
+
+def _blobs(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """Two to four round Gaussians of different weights, some way apart."""
+    points = rng.standard_normal((rng.integers(2, 5), 2))
+    return _spread(points, rng.uniform(0.3, 1.0, len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
+
+
+def _path(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """A random walk that turns slowly, as a camera shakes, and is out of focus."""
+    direction = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.normal(0, 0.35, 24))
+    points = np.cumsum(np.stack([np.cos(direction), np.sin(direction)], axis=1), axis=0)
+    return _spread(points, np.ones(len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
+
+
+_DRAW = (_isotropic, _anisotropic, _uneven, _blobs, _path)
+
+
+def _spread(points: np.ndarray, weights: np.ndarray, share: float, width: float, size: int) -> np.ndarray:
+    """Blobs at points, all scaled so that they have this width together, with this share of its square in each blob."""
+    weights = weights / weights.sum()
+    points = points - weights @ points
+    variance = weights @ np.square(points).mean(axis=1)
+    return _mixture(points * width * np.sqrt((1 - share) / variance), weights, share * width**2 * np.eye(2), size)
+
+
+def _mixture(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, size: int) -> np.ndarray:
+    """Gaussians of one covariance at points [P, 2] (row, column; from the central pixel): [size, size]."""
+    axis = np.arange(size) - size // 2
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
+    away = grid[:, :, None] - points
+    exponent = -0.5 * np.einsum("hwpi,ij,hwpj->hwp", away, np.linalg.inv(covariance), away)
+    return _centred(np.exp(exponent) @ weights)
+
+
+def _centred(kernel: np.ndarray) -> np.ndarray:
+    """Moved into the centre by a spline, what that made negative clipped, and normalised."""
+    moved = np.maximum(move_kernel(kernel / kernel.sum()), 0)
+    return moved / moved.sum()
