@@ -54,7 +54,7 @@ def test_build_keeps_what_exists(tmp_path, capsys):
         (["show", "mixed.mat", "-o", "sheet.jpg"], "ends in .png"),
         (["show", "mixed.mat", "-o", "sheet.png"], "1x1, 5x5"),
         (["summarise", "mixed.mat", "--size", "4"], "odd"),
-        (["summarise", "mixed.mat", "--size", "3"], "64% of its weight"),
+        (["summarise", "mixed.mat", "--size", "3"], "64% of the weight"),
     ],
 )
 def test_mistakes_are_named(tmp_path, capsys, monkeypatch, arguments, message):
@@ -98,7 +98,7 @@ def test_a_pool_of_mixed_sizes_wants_a_size(tmp_path):
     np.testing.assert_allclose(pool[0], np.pad(np.ones((1, 1)), 3))
     np.testing.assert_allclose(pool[1], np.pad(np.full((5, 5), 1 / 25), 1))
     np.testing.assert_allclose(pool[2], pool[0])
-    with pytest.raises(DataError, match="kernel 1: 64% of its weight lies outside 3x3"):
+    with pytest.raises(DataError, match=r"64% of the weight of .*kernel 1 lies outside 3x3"):
         read_pool(path, 3)
     with pytest.raises(ValueError, match="odd"):
         read_pool(path, 4)

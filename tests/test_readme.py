@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from blindsr_jax.cli import _parser
+from blindsr_jax.cli import parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -55,7 +55,7 @@ def test_every_blindsr_command_is_understood():
     commands = [shlex.split(line) for line in _commands() if line.startswith("blindsr ")]
     assert len(commands) >= 4
     for words in commands:
-        _parser().parse_args(words[1:])
+        parser().parse_args(words[1:])
 
 
 def test_every_config_and_file_named_exists():

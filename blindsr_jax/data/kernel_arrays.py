@@ -77,17 +77,22 @@ def read_pool(path: str | os.PathLike, size: int | None = None) -> np.ndarray:
         return np.float32(kernels)
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd and positive, got {size}")
-    return np.float32([_in_window(f"{path}: kernel {i}", kernel, size) for i, kernel in enumerate(kernels)])
+    return np.float32([in_window(kernel, size, f"{path}: kernel {i}") for i, kernel in enumerate(kernels)])
 
 
-def _in_window(name: str, kernel: np.ndarray, size: int) -> np.ndarray:
+def in_window(kernel: np.ndarray, size: int, name: str = "the kernel") -> np.ndarray:
+    """A kernel [K', K'] that sums to one in a window [size, size]: surrounded by zeros, or cropped.
+
+    Raises:
+      DataError: more than 1 % of its weight lies outside; ``name`` says of which.
+    """
     margin = (len(kernel) - size) // 2
     if margin <= 0:
         return np.pad(kernel, -margin)
     inner = kernel[margin:-margin, margin:-margin]
     outside = 1 - inner.sum()
     if abs(outside) > 0.01:
-        raise DataError(f"{name}: {outside:.0%} of its weight lies outside {size}x{size} pixels; take a larger size")
+        raise DataError(f"{outside:.0%} of the weight of {name} lies outside {size}x{size} pixels")
     return inner / inner.sum()
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.data.kernel_arrays import in_window
 from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.inference import restore
 from blindsr_jax.networks.registry import build
@@ -161,17 +162,7 @@ def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
     total = kernel.sum(axis=(1, 2), keepdims=True)
     if not np.isfinite(kernel).all() or (total <= 0).any():
         raise DataError("a kernel must hold finite numbers with a positive sum")
-    kernel = kernel / total
-    margin = (kernel.shape[1] - size) // 2
-    if margin <= 0:
-        return np.pad(kernel, ((0, 0), (-margin, -margin), (-margin, -margin)))
-    inner = kernel[:, margin:-margin, margin:-margin]
-    outside = 1 - inner.sum(axis=(1, 2))
-    if (np.abs(outside) > 0.01).any():
-        raise DataError(
-            f"{outside.max():.0%} of the kernel's weight lies outside the {size}x{size} that the model takes"
-        )
-    return inner / inner.sum(axis=(1, 2), keepdims=True)
+    return np.stack([in_window(one, size) for one in kernel / total])
 
 
 def load(name_or_path: str | os.PathLike) -> Model:

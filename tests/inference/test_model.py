@@ -37,7 +37,7 @@ def test_a_kernel_may_be_single_or_per_image(model):
         (np.zeros((3, 3)), "positive sum"),
         (np.full((3, 3), np.nan), "finite"),
         (-np.ones((3, 3)), "positive sum"),
-        (np.ones((21, 21)), "lies outside the 11x11"),
+        (np.ones((21, 21)), "lies outside 11x11"),
     ],
 )
 def test_unusable_kernels_are_named(kernel, message):

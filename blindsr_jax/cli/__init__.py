@@ -1,0 +1,40 @@
+"""The ``blindsr`` command: restore pictures, score models, make LR files and kernels, turn a run into a bundle.
+
+Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others written); 2 wrong usage.
+Each subcommand is a module here; it imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from blindsr_jax.cli import convert, degrade, evaluate, kernels, models, restore
+from blindsr_jax.errors import BlindSRError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except BlindSRError as error:
+        print(f"blindsr: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("blindsr: interrupted; what is finished is complete, the same command goes on", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    from blindsr_jax import __version__
+
+    command = argparse.ArgumentParser(
+        "blindsr", description="Blind super-resolution: enlarge pictures of unknown blur."
+    )
+    command.add_argument("--version", action="version", version=__version__)
+    commands = command.add_subparsers(required=True, metavar="COMMAND")
+    for subcommand in (restore, evaluate, degrade, kernels, convert, models):
+        subcommand.add(commands)
+    return command

@@ -1,0 +1,52 @@
+"""``blindsr convert``: a training run, or an official checkpoint, into one bundle."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import typing
+
+from blindsr_jax.cli.arguments import Commands, add_command
+from blindsr_jax.errors import DataError
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.weights.bundle import Bundle
+
+
+def add(commands: Commands) -> None:
+    """The subcommand's options."""
+    text = "Turn a training run, or an official .pth file, into one .safetensors file."
+    command = add_command(commands, "convert", run, text)
+    command.add_argument("source", type=pathlib.Path, metavar="RUN", help="workdir of a run, or a .pth file")
+    command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="bundle to write (.safetensors)")
+    command.add_argument("--overwrite", action="store_true", help="replace a bundle that exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``blindsr convert``: a training run's best checkpoint, or an official checkpoint, into one bundle file."""
+    from blindsr_jax.weights.bundle import save_bundle
+
+    if arguments.output.suffix != ".safetensors":
+        raise DataError(f"{arguments.output}: a bundle's name ends in .safetensors")
+    if arguments.output.exists() and not arguments.overwrite:
+        raise DataError(f"{arguments.output}: exists (--overwrite replaces it)")
+    save_bundle(arguments.output, _bundle_from(arguments.source))
+    print(f"wrote {arguments.output}")
+    return 0
+
+
+def _bundle_from(source: pathlib.Path) -> Bundle:
+    if source.suffix in (".pth", ".pt"):
+        from blindsr_jax.weights.official import load_official
+
+        return load_official(source)
+    if not source.is_dir():
+        raise DataError(f"{source}: expected the workdir of a training run, or an official .pth file")
+    from blindsr_jax import config as config_lib
+    from blindsr_jax.training.results import best_state, bundle_of
+    from blindsr_jax.training.run_log import setup_logging
+    from blindsr_jax.training.setup import recorded_config
+
+    setup_logging()
+    config = config_lib.ConfigDict(recorded_config(source))
+    return bundle_of(config, best_state(config, source))

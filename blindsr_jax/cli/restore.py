@@ -1,0 +1,50 @@
+"""``blindsr restore``: pictures, several times larger and sharp."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from blindsr_jax.cli.arguments import MODEL, SELF_ENSEMBLE, Commands, add_command, add_files, positive
+from blindsr_jax.errors import DataError
+
+
+def add(commands: Commands) -> None:
+    """The subcommand's options."""
+    command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
+    add_files(command)
+    command.add_argument("--model", required=True, help=MODEL)
+    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
+    command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
+    command.add_argument("--self-ensemble", action="store_true", help=SELF_ENSEMBLE)
+    command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``blindsr restore``: each image s times larger, the kernel beside it if asked."""
+    from blindsr_jax.data.kernel_arrays import read_kernel
+    from blindsr_jax.inference import image_io, kernel_files
+    from blindsr_jax.inference.jobs import plan_outputs, run_jobs
+    from blindsr_jax.inference.model import load
+    from blindsr_jax.inference.restore import restore_image
+
+    jobs = plan_outputs(arguments.inputs, arguments.output)
+    kernel = read_kernel(arguments.kernel) if arguments.kernel else None
+    model = load(arguments.model)
+    if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
+        raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
+
+    def one(source: pathlib.Path, target: pathlib.Path) -> None:
+        file = image_io.read_image(source)
+        restored = restore_image(
+            model,
+            file.pixels,
+            kernel=kernel,
+            iterations=arguments.iterations,
+            self_ensemble=arguments.self_ensemble,
+        )
+        image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
+        if arguments.save_kernel and restored.kernel is not None:
+            kernel_files.write_kernel(target, restored.kernel)
+
+    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring")
