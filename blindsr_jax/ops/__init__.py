@@ -2,16 +2,21 @@
 
 from blindsr_jax.ops.blur import blur
 from blindsr_jax.ops.color import rgb_to_y
+from blindsr_jax.ops.fft import data_solution, psf_to_otf
 from blindsr_jax.ops.pixel import pixel_shuffle, round_to_8bit
 from blindsr_jax.ops.resize import imresize, imresize_8bit, s_fold_down, s_fold_up
+from blindsr_jax.ops.total_variation import total_variation_denoise
 
 __all__ = [
     "blur",
+    "data_solution",
     "imresize",
     "imresize_8bit",
     "pixel_shuffle",
+    "psf_to_otf",
     "rgb_to_y",
     "round_to_8bit",
     "s_fold_down",
     "s_fold_up",
+    "total_variation_denoise",
 ]
