@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import Chain, Upsampler, conv, lrelu, torch_uniform
+from blindsr_jax.networks.layers import Chain, Upsampler, conv, conv_transpose, lrelu
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.resize import interpolate_bicubic
 from blindsr_jax.types import Estimate
@@ -81,13 +81,7 @@ class DSSR(Unfolded):
         self.head = conv(self.features, 3)
         self.compress = conv(self.features, 1)
         self.body = Chain(ResBlock, self.blocks)
-        self.up = nn.ConvTranspose(
-            self.features,
-            (size, size),
-            strides=(stride, stride),
-            padding=[(size - 1 - padding,) * 2] * 2,
-            kernel_init=torch_uniform,
-        )
+        self.up = conv_transpose(self.features, size, stride=stride, padding=padding)
         self.down = conv(self.features, size, stride=stride, padding=padding)
         self.detail_out = conv(3, 3)
         self.detail_in = conv(self.features, 3)

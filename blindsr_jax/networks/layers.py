@@ -6,17 +6,22 @@ import typing
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from blindsr_jax.ops.pixel import pixel_shuffle
-from blindsr_jax.ops.resize import imresize
+from blindsr_jax.ops.resize import imresize, upsample_nearest
 
 # PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def conv(
-    features: int, kernel: int, *, stride: int = 1, padding: int | None = None, name: str | None = None
+    features: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int | None = None,
+    bias: bool = True,
+    name: str | None = None,
 ) -> nn.Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
     if padding is None:
@@ -26,6 +31,22 @@ def conv(
         (kernel, kernel),
         strides=(stride, stride),
         padding=[(padding, padding)] * 2,
+        use_bias=bias,
+        kernel_init=torch_uniform,
+        name=name,
+    )
+
+
+def conv_transpose(
+    features: int, kernel: int, *, stride: int, padding: int = 0, bias: bool = True, name: str | None = None
+) -> nn.ConvTranspose:
+    """PyTorch's transposed convolution: n pixels become (n − 1)·stride + kernel − 2·padding."""
+    return nn.ConvTranspose(
+        features,
+        (kernel, kernel),
+        strides=(stride, stride),
+        padding=[(kernel - 1 - padding,) * 2] * 2,
+        use_bias=bias,
         kernel_init=torch_uniform,
         name=name,
     )
@@ -83,7 +104,7 @@ def interpolation_skip(
     if kind == "none":
         return 0.0
     if kind == "nearest":
-        return jnp.repeat(jnp.repeat(lr, scale, axis=1), scale, axis=2)
+        return upsample_nearest(lr, scale)
     return imresize(lr, scale)
 
 
