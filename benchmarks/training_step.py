@@ -18,6 +18,7 @@ from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.unfolded import unfold
 
 # The full-size networks and the ways that make sense for them.
 NETWORKS = {
@@ -52,7 +53,7 @@ def training_step(network, optimizer, how, loss):
 
 def _scan_all(network, lr, keep):
     """All T steps in one loop that the gradient goes through: every estimate, or the last."""
-    state, steps = network._unfold(network.start(lr), lr, network.iterations, keep=keep)
+    state, steps = unfold(network, network.start(lr), lr, network.iterations, keep=keep)
     if not keep:
         return [network.estimate_of(state)]
     return [jax.tree.map(lambda x, t=t: x[t], steps) for t in range(network.iterations)]

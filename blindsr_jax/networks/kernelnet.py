@@ -105,7 +105,7 @@ class Refinement(nn.Module):
 class KernelNet(nn.Module):
     """Estimates the blur kernel of an LR image; restores nothing.
 
-    Under data parallelism apply it inside ``jax.shard_map``; see ``ops.fft``.
+    Under data parallelism apply it inside ``jax.shard_map``; see ``ops.fft.per_shard``.
 
     Attributes:
       scale: s, of images made by keeping the upper-left pixel of each s×s block.
@@ -126,6 +126,10 @@ class KernelNet(nn.Module):
     def setup(self) -> None:
         self.gradient_module = GradientModule(self.width)
         self.refinement = Refinement(self.refine_features)
+
+    def example(self) -> dict[str, typing.Any]:
+        """Arguments of a call that creates the parameters."""
+        return {"lr": jnp.zeros((1, 8, 8, 3))}
 
     @property
     def lr_kernel_size(self) -> int:

@@ -10,14 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.ops.pixel import pixel_shuffle
-from blindsr_jax.ops.resize import imresize
+from blindsr_jax.ops.resize import imresize, upsample_nearest
 
 # PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def conv(
-    features: int, kernel: int, *, stride: int = 1, padding: int | None = None, name: str | None = None
+    features: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int | None = None,
+    bias: bool = True,
+    name: str | None = None,
 ) -> nn.Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
     if padding is None:
@@ -27,6 +33,7 @@ def conv(
         (kernel, kernel),
         strides=(stride, stride),
         padding=[(padding, padding)] * 2,
+        use_bias=bias,
         kernel_init=torch_uniform,
         name=name,
     )
@@ -84,7 +91,7 @@ def interpolation_skip(
     if kind == "none":
         return 0.0
     if kind == "nearest":
-        return jnp.repeat(jnp.repeat(lr, scale, axis=1), scale, axis=2)
+        return upsample_nearest(lr, scale)
     return imresize(lr, scale)
 
 
@@ -98,12 +105,14 @@ class ConvTranspose(nn.Module):
       features: output channels.
       size, padding, stride: as PyTorch's, square, with size = stride + 2 · padding: the output is ``stride`` times as
         large as the input.
+      bias: whether there is one.
     """
 
     features: int
     size: int
     padding: int
     stride: int
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -111,14 +120,16 @@ class ConvTranspose(nn.Module):
             raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", torch_uniform, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
         y = jax.lax.conv_general_dilated(
             x, by_phase, (1, 1), [(before, after)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        return pixel_shuffle(y, self.stride) + bias.reshape(1, 1, 1, -1)
+        y = pixel_shuffle(y, self.stride)
+        if not self.bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

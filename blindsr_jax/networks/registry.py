@@ -14,9 +14,12 @@ from blindsr_jax.degradations.pools import POOL_SIZES
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import dan_v1, dan_v2
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dpir import DPIR
+from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.networks.kernelnet import KernelNet
-from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.networks.usrnet import USRNet
+from blindsr_jax.ops.total_variation import total_variation_denoise
 
 
 def build_dan_v1(
@@ -86,21 +89,57 @@ def build_kernelnet(
     size = POOL_SIZES[scale] if kernel_size is None else kernel_size
     if size % 2 == 0:
         raise ConfigError(f"kernel_size of model 'kernelnet' must be odd, got {size}")
-    if not 0 < lam < math.inf:
-        raise ConfigError(f"lam of model 'kernelnet' must be a positive number, got {lam}")
     return KernelNet(scale, size, width, refine_features, lam)
 
 
-MODELS: dict[str, typing.Callable[..., Unfolded | KernelNet]] = {
+_FOUR_SIZES = (64, 128, 256, 512)
+
+
+def build_usrnet(
+    *,
+    iterations: int = 8,
+    hyper_features: int = 64,
+    features: typing.Sequence[int] = _FOUR_SIZES,
+    blocks: int = 2,
+) -> USRNet:
+    """USRNet, for all scales; the tiny one has iterations=6, hyper_features=32, features=(16, 32, 64, 64)."""
+    return USRNet(iterations, hyper_features, tuple(features), blocks)
+
+
+def build_drunet(
+    *, features: typing.Sequence[int] = _FOUR_SIZES, blocks: int = 4, channels: int = 3, bias: bool = False
+) -> DRUNet:
+    """DRUNet, the denoiser."""
+    return DRUNet(tuple(features), blocks, channels, bias)
+
+
+def build_dpir(
+    *,
+    iterations: int = 24,
+    denoiser: str = "drunet",
+    features: typing.Sequence[int] = _FOUR_SIZES,
+    blocks: int = 4,
+    bias: bool = False,
+) -> DPIR:
+    """DPIR around DRUNet, whose parameters stand under ``denoiser``; or around total variation, which has none."""
+    _one_of("dpir", "denoiser", denoiser, ("drunet", "total_variation"))
+    if denoiser == "total_variation":
+        return DPIR(total_variation_denoise, iterations)
+    return DPIR(build_drunet(features=features, blocks=blocks, bias=bias), iterations)
+
+
+MODELS: dict[str, typing.Callable[..., nn.Module]] = {
     "danv1": build_dan_v1,
     "danv2": build_dan_v2,
     "dssr": build_dssr,
     "kernelnet": build_kernelnet,
+    "usrnet": build_usrnet,
+    "drunet": build_drunet,
+    "dpir": build_dpir,
 }
-_NOT_COUNTS = ("upsampler", "skip", "lam")  # sizes of other kinds, which their builders check
 
 
-def build(name: str, **sizes: typing.Any) -> Unfolded | KernelNet:
+def build(name: str, **sizes: typing.Any) -> nn.Module:
     """A model from its name and sizes.
 
     Args:
@@ -120,8 +159,7 @@ def build(name: str, **sizes: typing.Any) -> Unfolded | KernelNet:
     if unknown:
         raise ConfigError(f"model {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
     for size, value in sizes.items():
-        if size not in _NOT_COUNTS and not (type(value) is int and value >= 1):
-            raise ConfigError(f"{size} of model {name!r} must be a positive whole number, got {value!r}")
+        _check_size(name, size, value, known[size].default)
     return MODELS[name](**sizes)
 
 
@@ -133,10 +171,31 @@ def init_variables(model: nn.Module, key: jax.Array, pca_basis: jax.Array | None
       key: PRNG key.
       pca_basis: [K², L] for networks that have one; zeros if it is not given.
     """
-    variables = {"constants": {}} | model.init(key, jnp.zeros((1, 8, 8, 3)))
+    variables = {"params": {}, "constants": {}} | model.init(key, **model.example())
     if pca_basis is not None:
         variables["constants"] = {"pca_basis": jnp.asarray(pca_basis)}
     return variables
+
+
+def _check_size(model: str, size: str, value: typing.Any, default: typing.Any) -> None:
+    """A size must be of its default's kind; words are left to the builders."""
+    if isinstance(default, str):
+        return
+    if isinstance(default, bool):
+        sound, wanted = isinstance(value, bool), "True or False"
+    elif isinstance(default, float):
+        sound, wanted = type(value) in (int, float) and 0 < value < math.inf, "a positive number"
+    elif isinstance(default, tuple):
+        sound = isinstance(value, list | tuple) and len(value) >= 2 and all(map(_is_count, value))
+        wanted = f"a list of positive whole numbers such as {list(default)}"
+    else:
+        sound, wanted = _is_count(value), "a positive whole number"
+    if not sound:
+        raise ConfigError(f"{size} of model {model!r} must be {wanted}, got {value!r}")
+
+
+def _is_count(value: typing.Any) -> bool:
+    return type(value) is int and value >= 1
 
 
 def _one_of(model: str, size: str, value: typing.Any, allowed: tuple[typing.Any, ...]) -> None:

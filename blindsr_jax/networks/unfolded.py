@@ -6,11 +6,49 @@ import typing
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
 State = typing.Any
+
+
+def unfold(
+    network: nn.Module,
+    start: State,
+    lr: jax.Array,
+    steps: int,
+    *,
+    keep: bool = False,
+    schedule: tuple[jax.Array, ...] = (),
+) -> tuple[State, Estimate | None]:
+    """T steps of a network in one scan, parameters shared.
+
+    Args:
+      network: has ``step(state, lr, *now) -> state`` and ``estimate_of(state) -> Estimate``.
+      start: the state before the first step.
+      lr: LR images, the same for every step.
+      steps: T.
+      keep: whether to return what every step estimates.
+      schedule: what differs from step to step, [T, ...] each; a step gets its own part as ``now``.
+
+    Returns:
+      The last state, and the estimates of all steps, stacked, or None.
+    """
+
+    def body(network: nn.Module, state: State, lr: jax.Array, now: tuple[jax.Array, ...]) -> tuple[State, typing.Any]:
+        state = network.step(state, lr, *now)
+        return state, network.estimate_of(state) if keep else None
+
+    scan = nn.scan(
+        body,
+        variable_broadcast=["params", "constants"],
+        split_rngs={"params": False},
+        in_axes=(nn.broadcast, 0),
+        length=steps,
+    )
+    return scan(network, start, lr, schedule)
 
 
 class Unfolded(nn.Module):
@@ -20,6 +58,10 @@ class Unfolded(nn.Module):
     (``estimate_of``), and what it aims at in training (``targets``); its fields ``scale`` and ``iterations`` are s and
     T. The loop and its gradient stand here.
     """
+
+    def example(self) -> dict[str, typing.Any]:
+        """Arguments of a call that creates the parameters."""
+        return {"lr": jnp.zeros((1, 8, 8, 3))}
 
     def start(self, lr: jax.Array) -> State:
         """The state before the first step, from LR images [B, H, W, 3]."""
@@ -75,7 +117,7 @@ class Unfolded(nn.Module):
             steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
             return _as_output(estimate.sr, estimate, steps)
         count = iterations or self.iterations
-        state, steps = self._unfold(self.start(lr), lr, count, keep=trace)
+        state, steps = unfold(self, self.start(lr), lr, count, keep=trace)
         return self._output(state, count, steps)
 
     def training_steps(self, lr: jax.Array, *, gradient: Gradient) -> list[Estimate]:
@@ -103,27 +145,11 @@ class Unfolded(nn.Module):
 
         def all_but_the_last(network: Unfolded, lr: jax.Array) -> State:
             start = network.start(lr)
-            return start if network.iterations == 1 else network._unfold(start, lr, network.iterations - 1)[0]
+            return start if network.iterations == 1 else unfold(network, start, lr, network.iterations - 1)[0]
 
         without_gradient = nn.map_variables(all_but_the_last, "params", trans_in_fn=jax.lax.stop_gradient)
         state = jax.lax.stop_gradient(without_gradient(self, lr))
         return [self.estimate_of(self.step(state, lr))]
-
-    def _unfold(self, start: State, lr: jax.Array, steps: int, keep: bool = False) -> tuple[State, Estimate | None]:
-        """So many steps in one scan: the last state, and the estimates of all stacked if ``keep``."""
-
-        def body(network: Unfolded, state: State, lr: jax.Array) -> tuple[State, Estimate | None]:
-            state = network.step(state, lr)
-            return state, network.estimate_of(state) if keep else None
-
-        scan = nn.scan(
-            body,
-            variable_broadcast=["params", "constants"],
-            split_rngs={"params": False},
-            in_axes=nn.broadcast,
-            length=steps,
-        )
-        return scan(self, start, lr)
 
     def _output(self, state: State, count: int, steps: Estimate | None = None) -> SROutput:
         return _as_output(self.final_image(state, count), self.estimate_of(state), steps)

@@ -2,20 +2,25 @@
 
 from blindsr_jax.ops.blur import blur, normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
-from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
+from blindsr_jax.ops.fft import data_solution, kernel_least_squares, per_shard, psf_to_otf, self_convolve
 from blindsr_jax.ops.pixel import pixel_shuffle, round_to_8bit
 from blindsr_jax.ops.resize import imresize, imresize_8bit, s_fold_down, s_fold_up
+from blindsr_jax.ops.total_variation import total_variation_denoise
 
 __all__ = [
     "blur",
+    "data_solution",
     "imresize",
     "imresize_8bit",
     "kernel_least_squares",
     "normalize_kernel",
+    "per_shard",
     "pixel_shuffle",
+    "psf_to_otf",
     "rgb_to_y",
     "round_to_8bit",
     "s_fold_down",
     "s_fold_up",
     "self_convolve",
+    "total_variation_denoise",
 ]

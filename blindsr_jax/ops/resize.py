@@ -64,6 +64,40 @@ def s_fold_up(x: jax.Array, s: int) -> jax.Array:
     return jnp.zeros((batch, height * s, width * s, channels), x.dtype).at[:, ::s, ::s, :].set(x)
 
 
+def upsample_nearest(x: jax.Array, s: int) -> jax.Array:
+    """Each pixel becomes an s×s block.
+
+    Args:
+      x: [B, H, W, C].
+      s: scale factor.
+
+    Returns:
+      [B, H·s, W·s, C].
+    """
+    return jnp.repeat(jnp.repeat(x, s, axis=1), s, axis=2)
+
+
+def move_to_upper_left(x: jax.Array, s: int) -> jax.Array:
+    """Moves an enlarged image by (s − 1)/2 pixels up and left, bilinearly; what is missing repeats the border.
+
+    Interpolation by s puts an LR pixel in the centre of its s×s block; ``s_fold_down`` takes it from the upper left.
+    This goes from the one to the other (DPIR's ``shift_pixel``).
+
+    Args:
+      x: [B, H·s, W·s, C].
+      s: scale factor.
+
+    Returns:
+      The same shape.
+    """
+    for axis in (1, 2):
+        length = x.shape[axis]
+        place = np.minimum(np.arange(length) + (s - 1) / 2, length - 1)
+        lower, upper = np.floor(place).astype(int), np.ceil(place).astype(int)
+        x = (jnp.take(x, lower, axis=axis) + jnp.take(x, upper, axis=axis)) / 2  # between pixels halfway, or not at all
+    return x
+
+
 def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
     """What MATLAB's ``imresize`` makes of a uint8 image: rounded to 8 bits after each axis, border pixels repeated.
 

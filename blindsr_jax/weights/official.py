@@ -20,17 +20,17 @@ State = dict[str, np.ndarray]
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Reads a checkpoint of DANv1, DANv2 or DSSR, of any scale, width, depth, kernel and code size.
+    """Reads a checkpoint of DANv1, DANv2, DSSR, USRNet or DRUNet, of any scale, width, depth, kernel and code size.
 
     Raises:
       WeightsError: the file cannot be read safely, is of an unknown model, or holds tensors that do not fit.
     """
     state = read_torch_checkpoint(path)
     name = _recognise(path, state)
-    constants = {} if name == "dssr" else {"pca_basis": _take_basis(path, state)}
-    sizes, stages = _SIZES[name](path, state)
+    constants = {"pca_basis": _take_basis(path, state)} if name.startswith("dan") else {}
+    sizes, parts = _SIZES[name](path, state)
     sizes = {"name": name, **_kernel_sizes(constants), **sizes}
-    params, unknown = to_paths(name, stages, state)
+    params, unknown = to_paths(name, parts, state)
     if unknown:
         raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")
     check_arrays(path, params | {f"constants/{key}": x for key, x in constants.items()}, sizes)
@@ -46,6 +46,10 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv1"
     if "compress_in.weight" in state:
         return "dssr"
+    if "p.m_head.weight" in state and "h.mlp.0.weight" in state:
+        return "usrnet"
+    if "m_head.weight" in state and "m_tail.weight" in state:
+        return "drunet"
     raise WeightsError(f"{path}: these tensors ({', '.join(list(state)[:3])}, …) are of no model known here")
 
 
@@ -109,10 +113,39 @@ def _dssr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing
     }, stages
 
 
+def _usrnet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features, blocks = _resunet_sizes(path, state, "p.")
+    return {
+        "iterations": _width(path, state, "h.mlp.4.weight") // 2,
+        "hyper_features": _width(path, state, "h.mlp.0.weight"),
+        "features": features,
+        "blocks": blocks,
+    }, blocks
+
+
+def _drunet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features, blocks = _resunet_sizes(path, state, "")
+    return {
+        "features": features,
+        "blocks": blocks,
+        "channels": _width(path, state, "m_tail.weight"),
+        "bias": "m_head.bias" in state,
+    }, blocks
+
+
+def _resunet_sizes(path: str | os.PathLike, state: State, prefix: str) -> tuple[list[int], int]:
+    """Channels at the four sizes, and blocks at each: before the strided convolution, which comes last."""
+    blocks = max(_count(state, f"{prefix}m_down1.") - 1, 0)
+    widths = [_width(path, state, f"{prefix}m_down{level}.{blocks}.weight") for level in (1, 2, 3)]
+    return [_width(path, state, f"{prefix}m_head.weight"), *widths], blocks
+
+
 _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv1": _danv1_sizes,
     "danv2": _danv2_sizes,
     "dssr": _dssr_sizes,
+    "usrnet": _usrnet_sizes,
+    "drunet": _drunet_sizes,
 }
 
 

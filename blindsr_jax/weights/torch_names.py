@@ -78,22 +78,58 @@ def _dssr(stages: int) -> list[tuple[str, str]]:
     ]
 
 
-TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr}
-_TRANSPOSED = {("dssr", "up")}  # transposed convolutions: [in, out, h, w] in PyTorch, and turned by 180 degrees here
+def _resunet(blocks: int) -> list[tuple[str, str]]:
+    """A Sequential at each size: going down, the blocks, then the strided convolution; going up, the other way round.
+
+    A Sequential of one block is that block itself.
+    """
+    rows = [("m_head", "head"), ("m_tail", "tail")]
+    for level in (1, 2, 3):
+        rows += [(f"m_down{level}.{blocks}", f"down{level}"), (f"m_up{level}.0", f"up{level}")]
+    for n in range(blocks):
+        places = [("m_body" if blocks == 1 else f"m_body.{n}", f"body/{n}")]
+        for level in (1, 2, 3):
+            places += [(f"m_down{level}.{n}", f"encode{level}/{n}"), (f"m_up{level}.{n + 1}", f"decode{level}/{n}")]
+        for torch, path in places:
+            rows += _under(torch, path, [("res.0", "conv1"), ("res.2", "conv2")])
+    return rows
 
 
-def to_paths(model: str, stages: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _usrnet(blocks: int) -> list[tuple[str, str]]:
+    hyper = [("mlp.0", "fc1"), ("mlp.2", "fc2"), ("mlp.4", "fc3")]
+    return _under("p", "prior", _resunet(blocks)) + _under("h", "hyper", hyper)
+
+
+def _drunet(blocks: int) -> list[tuple[str, str]]:
+    return [(name, f"unet/{path}") for name, path in _resunet(blocks)]
+
+
+TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
+    "danv1": _danv1,
+    "danv2": _danv2,
+    "dssr": _dssr,
+    "usrnet": _usrnet,
+    "drunet": _drunet,
+}
+# Transposed convolutions: [in, out, h, w] in PyTorch, and turned by 180 degrees here.
+_TRANSPOSED = {("dssr", "up")} | {
+    (model, f"{place}/up{level}") for model, place in (("usrnet", "prior"), ("drunet", "unet")) for level in (1, 2, 3)
+}
+
+
+def to_paths(model: str, parts: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
     """Renames and re-lays a state dict's parameters.
 
     Args:
       model: a key of ``TABLES``.
-      stages: number of sub-pixel stages of its upsampler (×4: 2, ×2 and ×3: 1, ×1: 0).
+      parts: what else its names depend on: the number of the upsampler's sub-pixel stages (×4: 2, ×2 and ×3: 1, ×1: 0),
+        or of a ResUNet's residual blocks at each size.
       state: PyTorch's names and arrays.
 
     Returns:
       {path: array in the layout of this package}, and the names that the table does not know.
     """
-    rules = [(_compile(torch), path) for torch, path in TABLES[model](stages)]
+    rules = [(_compile(torch), path) for torch, path in TABLES[model](parts)]
     found, unknown = {}, []
     for name, array in state.items():
         for pattern, path in rules:

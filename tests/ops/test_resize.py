@@ -5,7 +5,7 @@ import pytest
 
 from blindsr_jax import ops
 from blindsr_jax.data.images import read_rgb
-from blindsr_jax.ops.resize import interpolate_bicubic, resize_matrix
+from blindsr_jax.ops.resize import interpolate_bicubic, move_to_upper_left, resize_matrix, upsample_nearest
 
 
 def _random(*shape, seed=0):
@@ -96,3 +96,20 @@ def test_interpolation_keeps_corners_or_edges():
     aligned = interpolate_bicubic(ramp, (15, 4), align_corners=True)
     np.testing.assert_allclose(aligned[0, ::2, 0, 0], np.arange(8), atol=1e-5)
     np.testing.assert_allclose(interpolate_bicubic(ramp, (8, 4), align_corners=False), ramp, atol=1e-6)
+
+
+@pytest.mark.parametrize("s", [1, 2, 3, 4])
+def test_moving_to_the_upper_left_samples_between_pixels(s):
+    x = _random(2, 4 * s, 5 * s, 1)
+    place = [np.minimum(np.arange(n) + (s - 1) / 2, n - 1) for n in x.shape[1:3]]
+    down = np.apply_along_axis(lambda line: np.interp(place[0], np.arange(line.size), line), 1, x)
+    want = np.apply_along_axis(lambda line: np.interp(place[1], np.arange(line.size), line), 2, down)
+    np.testing.assert_allclose(move_to_upper_left(x, s), want, atol=1e-6)
+
+
+def test_nearest_makes_blocks():
+    x = _random(2, 4, 5, 3)
+    large = upsample_nearest(x, 3)
+    assert large.shape == (2, 12, 15, 3)
+    for i in range(3):
+        np.testing.assert_array_equal(large[:, i::3, 2 - i :: 3], x)

@@ -1,0 +1,73 @@
+"""ResUNet: the U-Net of residual blocks that is USRNet's prior and, as DRUNet, DPIR's denoiser."""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.networks.layers import Chain, ConvTranspose, conv
+
+
+class ResBlock(nn.Module):
+    """x + conv(relu(conv(x))).
+
+    Attributes:
+      bias: whether the convolutions have one.
+    """
+
+    bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = nn.relu(conv(x.shape[-1], 3, bias=self.bias, name="conv1")(x))
+        return x + conv(x.shape[-1], 3, bias=self.bias, name="conv2")(y)
+
+
+class ResUNet(nn.Module):
+    """U-Net over several sizes (the authors have four), each half the one before; skips are added, not concatenated.
+
+    Between sizes stand 2×2 convolutions of stride 2, and their transposes. Inputs are padded to whole multiples of the
+    smallest size by repeating their last row and column, and cut again (USRNet, CVPR 2020, section 3.3; DPIR, TPAMI
+    2021, section 3).
+
+    Attributes:
+      features: channels at each size (the papers' nc).
+      blocks: residual blocks at each size, on the way down and on the way up (nb).
+      out_channels: channels of the result.
+      bias: whether the convolutions have one; the published weights have none.
+    """
+
+    features: tuple[int, ...] = (64, 128, 256, 512)
+    blocks: int = 2
+    out_channels: int = 3
+    bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, H, W, out_channels]."""
+        height, width = x.shape[1:3]
+        depth, bias = len(self.features) - 1, self.bias
+        residual = functools.partial(Chain, functools.partial(ResBlock, bias), self.blocks)
+        pad = [(0, -size % 2**depth) for size in (height, width)]
+        x = conv(self.features[0], 3, bias=bias, name="head")(jnp.pad(x, ((0, 0), *pad, (0, 0)), mode="edge"))
+        skips = [x]
+        for level in range(1, depth + 1):
+            x = residual(name=f"encode{level}")(x)
+            x = conv(self.features[level], 2, stride=2, padding=0, bias=bias, name=f"down{level}")(x)
+            skips.append(x)
+        x = residual(name="body")(x)
+        for level in range(depth, 0, -1):
+            x = x + skips[level]
+            x = ConvTranspose(self.features[level - 1], 2, 0, 2, bias, name=f"up{level}")(x)
+            x = residual(name=f"decode{level}")(x)
+        x = conv(self.out_channels, 3, bias=bias, name="tail")(x + skips[0])
+        return x[:, :height, :width]
+
+
+def with_level(x: jax.Array, level: jax.Array | float) -> jax.Array:
+    """Images [B, H, W, C] with one more channel, which holds a level everywhere; a number, or [B]."""
+    level = jnp.reshape(jnp.asarray(level, x.dtype), (-1, 1, 1, 1))
+    return jnp.concatenate([x, jnp.broadcast_to(level, (*x.shape[:3], 1))], axis=-1)

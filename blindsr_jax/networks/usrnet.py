@@ -1,0 +1,132 @@
+"""USRNet: deep unfolding network for non-blind super-resolution (Zhang et al., CVPR 2020)."""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.errors import DataError
+from blindsr_jax.networks.layers import conv
+from blindsr_jax.networks.resunet import ResUNet, with_level
+from blindsr_jax.networks.unfolded import unfold
+from blindsr_jax.ops.fft import data_solution
+from blindsr_jax.ops.resize import upsample_nearest
+from blindsr_jax.types import Estimate, SROutput, Trace
+
+
+class HyPaNet(nn.Module):
+    """The weights of all steps from noise level and scale (section 3.3): softplus of a small perceptron, plus 1e-6.
+
+    Attributes:
+      iterations: n.
+      features: channels of the two hidden layers (the authors' h).
+    """
+
+    iterations: int
+    features: int
+
+    @nn.compact
+    def __call__(self, sigma: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
+        """sigma [B] -> alpha [n, B], what the data steps get, and beta [n, B], what the priors get."""
+        x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
+        x = nn.relu(conv(self.features, 1, name="fc1")(x))
+        x = nn.relu(conv(self.features, 1, name="fc2")(x))
+        x = nn.softplus(conv(2 * self.iterations, 1, name="fc3")(x)) + 1e-6
+        alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
+        return alpha, beta
+
+
+class USRNet(nn.Module):
+    """Alternates the exact data step and one learned prior, n times; blur kernel, scale and noise level are given.
+
+    One set of weights serves all scales. It expects what it was trained on: circular blur and the upper-left pixel of
+    each block.
+
+    Attributes:
+      iterations: n.
+      hyper_features: h, channels inside ``HyPaNet``.
+      features, blocks: of the prior, see ``ResUNet``.
+    """
+
+    iterations: int = 8
+    hyper_features: int = 64
+    features: tuple[int, ...] = (64, 128, 256, 512)
+    blocks: int = 2
+    scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+
+    def setup(self) -> None:
+        self.hyper = HyPaNet(self.iterations, self.hyper_features)
+        self.prior = ResUNet(self.features, self.blocks)
+
+    def example(self) -> dict[str, typing.Any]:
+        """Arguments of a call that creates the parameters."""
+        return {"lr": jnp.zeros((1, 8, 8, 3)), "kernel": dirac(3)[None], "scale": 1, "sigma": 0.0}
+
+    def __call__(
+        self,
+        lr: jax.Array,
+        *,
+        kernel: jax.Array,
+        scale: int,
+        sigma: jax.Array | float = 0.0,
+        iterations: int | None = None,
+        trace: bool = False,
+    ) -> SROutput:
+        """Restores a batch.
+
+        Args:
+          lr: [B, H, W, 3] in [0, 1].
+          kernel: [B, K, K], or [1, K, K] for all images; a correlation kernel summing to one, odd K.
+          scale: s, 1 to 4; static.
+          sigma: standard deviation of the noise in [0, 1]; a number, or [B].
+          iterations: unfolded steps T; the weights know n, so another number spreads their schedule over T steps.
+          trace: also return every step.
+
+        Returns:
+          SROutput; its kernel is the given one.
+
+        Raises:
+          DataError: the scale is not one that the network knows.
+          ValueError: the kernel is larger than the restored image, or not as above.
+        """
+        if scale not in self.scales:
+            raise DataError(f"USRNet restores at scales {', '.join(map(str, self.scales))}, not {scale}")
+        batch = lr.shape[0]
+        kernel = jnp.broadcast_to(kernel, (batch, *kernel.shape[1:]))
+        sigma = jnp.broadcast_to(jnp.asarray(sigma, lr.dtype), (batch,))
+        count = iterations or self.iterations
+        schedule = tuple(_spread(values, count) for values in self.hyper(sigma, scale))
+        start = (upsample_nearest(lr, scale), kernel)
+        if self.is_initializing():
+            (sr, _), steps = self.step(start, lr, *(values[0] for values in schedule)), None
+        else:
+            (sr, _), steps = unfold(self, start, lr, count, keep=trace, schedule=schedule)
+        return SROutput(sr=sr, kernel=kernel, trace=Trace(sr=steps.sr) if trace else None)
+
+    def step(
+        self, state: tuple[jax.Array, jax.Array], lr: jax.Array, alpha: jax.Array, beta: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """(image, kernel) to the next: the data step weighs the image by alpha, the prior is told beta; [B] each."""
+        x, kernel = state
+        z = data_solution(x, lr, kernel, alpha, x.shape[1] // lr.shape[1])
+        return self.prior(with_level(z, beta)), kernel
+
+    def estimate_of(self, state: tuple[jax.Array, jax.Array]) -> Estimate:
+        """The image."""
+        return Estimate(sr=state[0])
+
+
+def _spread(values: jax.Array, count: int) -> jax.Array:
+    """A schedule [n, ...] of positive numbers over so many steps: its ends stay, between them logarithms are linear."""
+    length = values.shape[0]
+    if count == length:
+        return values
+    place = np.linspace(length - 1, 0, count)[::-1]  # a single step gets the last
+    lower, upper = np.floor(place).astype(int), np.ceil(place).astype(int)
+    weight = jnp.asarray(place - lower, values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+    return jnp.exp((1 - weight) * jnp.log(values[lower]) + weight * jnp.log(values[upper]))

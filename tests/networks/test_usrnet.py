@@ -1,0 +1,160 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.resunet import ResUNet
+from blindsr_jax.ops.fft import data_solution
+from blindsr_jax.ops.resize import upsample_nearest
+
+TINY = {"iterations": 6, "hyper_features": 32, "features": (16, 32, 64, 64), "blocks": 2}
+SMALL = {"iterations": 3, "hyper_features": 4, "features": (4, 4, 6, 6), "blocks": 1}
+
+
+def _small(**sizes):
+    network = build("usrnet", **SMALL | sizes)
+    return network, init_variables(network, jax.random.key(0, impl="rbg"))
+
+
+def _apply(network, variables, lr, **options):
+    static = {name: options.pop(name) for name in ("scale", "iterations", "trace") if name in options}
+    return jax.jit(lambda v, x, o: network.apply(v, x, **o, **static))(variables, lr, options)
+
+
+def _schedule(network, variables, sigma, scale):
+    return network.apply(variables, sigma, scale, method=lambda network, *given: network.hyper(*given))
+
+
+def _lr(batch=2, height=7, width=9):
+    return jax.random.uniform(jax.random.key(2), (batch, height, width, 3))
+
+
+def _kernel(batch=2, size=5):
+    kernel = jax.random.uniform(jax.random.key(3), (batch, size, size))
+    return kernel / kernel.sum(axis=(1, 2), keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "count"),
+    [("usrnet", {}, 17_016_016), ("usrnet", TINY, 590_332), ("drunet", {}, 32_640_960), ("dpir", {}, 32_640_960)],
+)
+def test_published_sizes(name, sizes, count):
+    shapes = jax.eval_shape(lambda: init_variables(build(name, **sizes), jax.random.key(0)))
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"])) == count
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_one_network_serves_all_scales_and_odd_sizes(scale):
+    out = _apply(*_small(), _lr(), kernel=_kernel(), scale=scale, sigma=0.02, trace=True)
+    assert out.sr.shape == (2, 7 * scale, 9 * scale, 3)
+    assert out.trace.sr.shape == (3, *out.sr.shape)
+    np.testing.assert_array_equal(out.trace.sr[-1], out.sr)
+    np.testing.assert_array_equal(out.kernel, _kernel())
+    assert jnp.isfinite(out.sr).all()
+
+
+def test_steps_are_those_of_the_paper():
+    """The loop equals its steps written out: data step with alpha, prior with beta, from the enlarged LR image."""
+    network, variables = _small()
+    sigma = jnp.array([0.0, 0.1])
+    steps = _apply(network, variables, _lr(), kernel=_kernel(), scale=2, sigma=sigma, trace=True).trace.sr
+    alpha, beta = _schedule(network, variables, sigma, 2)
+    assert alpha.shape == beta.shape == (3, 2)
+    prior = {"params": variables["params"]["prior"]}
+    x = upsample_nearest(_lr(), 2)
+    for i in range(3):
+        z = data_solution(x, _lr(), _kernel(), alpha[i], 2)
+        level = jnp.broadcast_to(beta[i][:, None, None, None], (*z.shape[:3], 1))
+        x = ResUNet((4, 4, 6, 6), 1).apply(prior, jnp.concatenate([z, level], axis=-1))
+        np.testing.assert_allclose(steps[i], x, atol=1e-5)
+
+
+def test_each_image_is_restored_by_itself():
+    """With its own noise level and kernel; and one kernel for all means the same for each."""
+    network, variables = _small()
+    sigma = jnp.array([0.0, 0.1])
+    together = _apply(network, variables, _lr(), kernel=_kernel(), scale=2, sigma=sigma).sr
+    alone = _apply(network, variables, _lr()[1:], kernel=_kernel()[1:], scale=2, sigma=0.1).sr
+    np.testing.assert_allclose(together[1:], alone, atol=1e-5)
+    shared = _apply(network, variables, _lr(), kernel=_kernel()[:1], scale=2, sigma=sigma)
+    np.testing.assert_allclose(shared.sr[:1], together[:1], atol=1e-5)
+    assert shared.kernel.shape == (2, 5, 5)
+
+
+def test_kernel_noise_level_and_scale_are_heeded():
+    network, variables = _small()
+    base = {"kernel": _kernel(), "scale": 2, "sigma": 0.0}
+    out = _apply(network, variables, _lr(), **base).sr
+    for change in ({"kernel": _kernel()[:, ::-1]}, {"sigma": 0.2}):
+        assert float(jnp.abs(_apply(network, variables, _lr(), **base | change).sr - out).max()) > 1e-5
+    (twice, _), (thrice, _) = (_schedule(network, variables, jnp.zeros(1), s) for s in (2, 3))
+    assert float(jnp.abs(twice - thrice).max()) > 1e-5
+
+
+def test_other_numbers_of_steps_spread_the_schedule():
+    """n steps as trained; with more or fewer the first and last weights stay, and every step's lies between."""
+    network, variables = _small()
+    options = {"kernel": _kernel(), "scale": 2, "sigma": 0.0}
+    default = _apply(network, variables, _lr(), **options)
+    np.testing.assert_array_equal(_apply(network, variables, _lr(), iterations=3, **options).sr, default.sr)
+    longer = _apply(network, variables, _lr(), iterations=5, trace=True, **options).trace.sr
+    assert longer.shape[0] == 5
+    first = _apply(network, variables, _lr(), trace=True, **options).trace.sr[0]
+    np.testing.assert_allclose(longer[0], first, atol=1e-6)
+    assert _apply(network, variables, _lr(), iterations=1, **options).sr.shape == default.sr.shape
+
+
+def test_differentiable():
+    network, variables = _small()
+
+    def loss(params, lr, kernel, sigma):
+        return jnp.square(network.apply({"params": params}, lr, kernel=kernel, scale=2, sigma=sigma).sr).mean()
+
+    arguments = (variables["params"], jnp.zeros((1, 4, 4, 3)), jnp.zeros((1, 3, 3)).at[0, 1, 1].set(1.0), 0.0)
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*arguments)):
+        assert jnp.isfinite(leaf).all()
+
+
+@pytest.mark.parametrize("scale", [0, 5, 2.5])
+def test_unknown_scales_are_named(scale):
+    with pytest.raises(DataError, match="1, 2, 3, 4"):
+        _apply(*_small(), _lr(), kernel=_kernel(), scale=scale)
+
+
+def test_sizes_that_are_no_whole_multiple_repeat_their_border():
+    unet = ResUNet((4, 4, 6, 6), 1)
+    x = jax.random.uniform(jax.random.key(0), (1, 11, 13, 4))
+    variables = unet.init(jax.random.key(1), x)
+    padded = jnp.asarray(np.pad(x, ((0, 0), (0, 5), (0, 3), (0, 0)), mode="edge"))
+    np.testing.assert_allclose(unet.apply(variables, x), unet.apply(variables, padded)[:, :11, :13], atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_denoiser_is_told_the_noise_level_of_each_image(bias):
+    denoiser = build("drunet", features=[4, 4, 6, 6], blocks=1, bias=bias)
+    variables = init_variables(denoiser, jax.random.key(0, impl="rbg"))
+    x = _lr(2, 9, 13)
+    together = denoiser.apply(variables, x, jnp.array([0.0, 0.2]))
+    assert together.shape == x.shape
+    np.testing.assert_allclose(together[1:], denoiser.apply(variables, x[1:], 0.2), atol=1e-6)
+    assert float(jnp.abs(together[1:] - denoiser.apply(variables, x[1:], 0.0)).max()) > 1e-5
+    assert any("bias" in str(path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)) == bias
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "message"),
+    [
+        ("usrnet", {"features": (64,)}, "list of positive whole numbers"),
+        ("usrnet", {"features": 64}, "list of positive whole numbers"),
+        ("usrnet", {"features": (64, 0, 3, 1)}, "list of positive whole numbers"),
+        ("usrnet", {"scale": 4}, "has no scale"),
+        ("drunet", {"bias": 1}, "True or False"),
+        ("drunet", {"blocks": True}, "positive whole number"),
+        ("dpir", {"denoiser": "wiener"}, "drunet, total_variation"),
+    ],
+)
+def test_wrong_sizes_are_named(name, sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        build(name, **sizes)
