@@ -13,8 +13,10 @@ import typing
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "load": "blindsr_jax.inference.model",
+    "load": "blindsr_jax.inference.loading",
     "Model": "blindsr_jax.inference.model",
+    "Solver": "blindsr_jax.inference.solver",
+    "pipeline": "blindsr_jax.inference.solver",
     "models": "blindsr_jax.weights.zoo",
     "BlindSRError": "blindsr_jax.errors",
     "SROutput": "blindsr_jax.types",

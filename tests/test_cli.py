@@ -12,7 +12,7 @@ from PIL import Image
 from blindsr_jax.cli import main
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.jobs import plan_outputs
-from blindsr_jax.inference.model import load
+from blindsr_jax.inference.loading import load
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
 
@@ -162,7 +162,7 @@ def scene(place):
 
 
 def _evaluate(place, *arguments, output="report", model="tiny.safetensors"):
-    options = ["--model", place / model, "-o", place / output]
+    options = ["--model", model if "+" in str(model) else place / model, "-o", place / output]
     return main(["evaluate", *map(str, [*options, *arguments])])
 
 
@@ -264,8 +264,8 @@ def test_official_checkpoints_become_bundles(reference, tmp_path, capsys):
 
 def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, tmp_path):
     """In one fresh process, as users do it; torch is not even looked for."""
-    sources = sorted(str(path) for path in (reference / "networks").glob("d[as]*_x?.pth"))
-    assert len(sources) == 9
+    sources = sorted(str(path) for path in (reference / "networks").glob("*.pth"))
+    assert len(sources) == 12
     code = (
         "import sys, time; from blindsr_jax.cli import main\n"
         f"for i, source in enumerate({sources!r}):\n"
@@ -278,10 +278,10 @@ def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     lines = result.stdout.splitlines()
     took = [line.split()[1:] for line in lines if line.startswith("took")]
-    assert [code for code, _ in took] == ["0"] * 9
+    assert [code for code, _ in took] == ["0"] * 12
     assert max(float(seconds) for _, seconds in took) < 5
     assert lines[-1] == "[]"
-    assert len(list(tmp_path.glob("*.safetensors"))) == 9
+    assert len(list(tmp_path.glob("*.safetensors"))) == 12
 
 
 def test_a_model_without_kernels_says_so(place, capsys, reference):
@@ -294,6 +294,30 @@ def test_a_model_without_kernels_says_so(place, capsys, reference):
         assert main(arguments) == 2
         assert "works without a blur kernel" in capsys.readouterr().err
     assert not (place / "out").exists()
+
+
+def test_a_solver_is_told_scale_noise_and_kernel(scene, capsys, reference):
+    np.save(scene / "k.npy", np.eye(3) / 3)
+    tiny = reference / "networks" / "usrnet_small.pth"
+    arguments = ["restore", str(scene / "in" / "a.png"), "-o", str(scene / "o.png"), "--model", str(tiny)]
+    assert main([*arguments, "--kernel", str(scene / "k.npy"), "--scale", "3", "--sigma", "2.55"]) == 0
+    assert _size(scene / "o.png") == (54, 42)
+    for options, message in (
+        (["--kernel", str(scene / "k.npy")], "say which with --scale"),
+        (["--scale", "3"], "has to be told the blur"),
+    ):
+        assert main([*arguments, *options]) == 2
+        assert message in capsys.readouterr().err
+    arguments = ["--protocol", "s_fold_circular", "--data", scene / "hr", "--kernels", scene / "k.npy", "--scale", 2]
+    assert _evaluate(scene, *arguments, "--kernel", "true", "none", model=tiny) == 0
+    assert "| true kernel |" in capsys.readouterr().out
+    assert _evaluate(scene, *arguments, model=tiny, output="r") == 2
+    assert "score it with the true kernel" in capsys.readouterr().err
+    both = f"{scene / 'tiny.safetensors'}+{tiny}"
+    assert _evaluate(scene, *arguments, "--sigma", 2, model=both, output="both") == 0
+    assert json.loads((scene / "both" / "report.json").read_text())["kernel_l1"] > 0
+    assert _restore(scene, scene / "in" / "a.png", "-o", scene / "p.png", "--sigma", 2) == 2
+    assert "not told the noise level" in capsys.readouterr().err
 
 
 def test_models_and_version(capsys):

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import typing
 
+from blindsr_jax.errors import DataError
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.inference.model import Model
+    from blindsr_jax.inference.solver import Pipeline
+
 Commands = typing.Any  # argparse does not name what add_subparsers returns
-SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
-MODEL = "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file"
+_SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
+_MODEL = (
+    "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
+    "ESTIMATOR+SOLVER joins two"
+)
 
 
 def add_command(
@@ -25,6 +35,38 @@ def add_files(command: argparse.ArgumentParser) -> None:
     command.add_argument("inputs", nargs="+", type=pathlib.Path, metavar="IN", help="image files or folders")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="image file or folder")
     command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Which model, and what a non-blind one has to be told."""
+    command.add_argument("--model", required=True, help=_MODEL)
+    command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
+    command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
+    command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
+    command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
+
+
+def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
+    """The model of a command line, ready to restore at one scale.
+
+    Raises:
+      DataError: the scale is another than the model's, or missing; or it cannot be told a noise level.
+    """
+    from blindsr_jax.inference.loading import load
+    from blindsr_jax.inference.solver import Pipeline, Solver
+
+    model, sigma = load(arguments.model), arguments.sigma / 255
+    if isinstance(model, Solver):
+        if arguments.scale is None:
+            raise DataError(f"{arguments.model} restores at several scales: say which with --scale")
+        return Pipeline(None, model, arguments.scale, sigma)
+    if arguments.scale not in (None, model.scale):
+        raise DataError(f"--scale {arguments.scale}: {arguments.model} works at scale {model.scale}")
+    if isinstance(model, Pipeline):
+        return dataclasses.replace(model, sigma=sigma)
+    if sigma:
+        raise DataError(f"--sigma: {arguments.model} is not told the noise level; USRNet and DPIR are")
+    return model
 
 
 def positive(text: str) -> int:

@@ -9,26 +9,26 @@ import pathlib
 import sys
 import typing
 
-from blindsr_jax.cli.arguments import MODEL, SELF_ENSEMBLE, Commands, add_command, positive
+from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_model, positive
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.evaluation.protocols import Protocol
     from blindsr_jax.evaluation.run import Methods
     from blindsr_jax.inference.model import Model
+    from blindsr_jax.inference.solver import Pipeline
 
 
 def add(commands: Commands) -> None:
     """The subcommand's options."""
     command = add_command(commands, "evaluate", run, "Score a model on folders of high-resolution images.")
-    command.add_argument("--model", required=True, help=MODEL)
+    add_model(command)
     command.add_argument(
         "--protocol",
         choices=["gaussian8", "gaussian_width", "div2krk", "s_fold_circular"],
         default="gaussian8",
         help="where LR images come from; default: gaussian8",
     )
-    command.add_argument("--scale", type=positive, help="to check against the model's")
     command.add_argument(
         "--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images; of DIV2KRK for div2krk"
     )
@@ -39,9 +39,7 @@ def add(commands: Commands) -> None:
         default=["estimated"],
         help="what the image is restored with: the model's estimate, the true kernel, none (Dirac); several to compare",
     )
-    command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sweep", type=positive, default=0, metavar="T", help="also score 1, 2 ... T unfolded steps")
-    command.add_argument("--self-ensemble", action="store_true", help=SELF_ENSEMBLE)
     command.add_argument(
         "--kernels", nargs="+", type=pathlib.Path, default=[], help="s_fold_circular: its blurs, .npy or .mat files"
     )
@@ -55,12 +53,9 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr evaluate``: a protocol on test sets; a report for each, beside bicubic and the papers."""
     from blindsr_jax.evaluation.run import Methods
-    from blindsr_jax.inference.model import load
 
     logging.basicConfig(format="blindsr: %(message)s")
-    model = load(arguments.model)
-    if arguments.scale not in (None, model.scale):
-        raise DataError(f"--scale {arguments.scale}: {arguments.model} works at scale {model.scale}")
+    model = open_model(arguments)
     methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
     methods.check(model)
     protocol = _protocol_of(arguments, model.scale)
@@ -101,7 +96,7 @@ def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
 
 def _evaluate_folder(
     arguments: argparse.Namespace,
-    model: Model,
+    model: Model | Pipeline,
     protocol: Protocol,
     methods: Methods,
     folder: pathlib.Path,

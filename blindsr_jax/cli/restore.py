@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from blindsr_jax.cli.arguments import MODEL, SELF_ENSEMBLE, Commands, add_command, add_files, positive
+from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model
 from blindsr_jax.errors import DataError
 
 
@@ -13,10 +13,8 @@ def add(commands: Commands) -> None:
     """The subcommand's options."""
     command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
     add_files(command)
-    command.add_argument("--model", required=True, help=MODEL)
+    add_model(command)
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
-    command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
-    command.add_argument("--self-ensemble", action="store_true", help=SELF_ENSEMBLE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
 
@@ -25,14 +23,15 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.data.kernel_arrays import read_kernel
     from blindsr_jax.inference import image_io, kernel_files
     from blindsr_jax.inference.jobs import plan_outputs, run_jobs
-    from blindsr_jax.inference.model import load
     from blindsr_jax.inference.restore import restore_image
 
     jobs = plan_outputs(arguments.inputs, arguments.output)
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
-    model = load(arguments.model)
+    model = open_model(arguments)
     if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
         raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
+    if kernel is None and not model.estimates_kernel and model.takes_kernel:
+        raise DataError(f"{arguments.model} has to be told the blur: --kernel k.npy, or --model ESTIMATOR+SOLVER")
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
         file = image_io.read_image(source)

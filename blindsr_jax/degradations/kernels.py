@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
+import scipy.signal
+
+from blindsr_jax.ops.resize import resize_matrix
 
 
 def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
@@ -133,6 +136,29 @@ def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
     kernel = np.asarray(kernel, np.float64)
     target = kernel.shape[0] // 2 + offset
     return scipy.ndimage.shift(kernel, target - np.array(scipy.ndimage.center_of_mass(kernel)))
+
+
+def sampled_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """The kernel that does by itself, with the upper-left pixel of each block, what a kernel and bicubic do together.
+
+    ``s_fold_down(blur(x, sampled_kernel(k, s)), s)`` equals ``imresize(blur(x, k), 1 / s)`` away from the borders: the
+    kernel is widened by the bicubic one and moved to the blocks' centres. With it, solvers that are about s-fold
+    sampling can use what an estimator says that was trained with bicubic downsampling.
+
+    Args:
+      kernel: [K, K], odd K.
+      scale: s.
+
+    Returns:
+      float32 [K', K'], K' = K + 4·s or a little more, odd; with negative weights.
+    """
+    pixel = 8  # any one far from the border
+    weights = resize_matrix(2 * pixel * scale, 1 / scale)[pixel]
+    taps = np.flatnonzero(weights)
+    reach = np.abs(taps - pixel * scale).max()
+    centred = np.zeros(2 * reach + 1)
+    centred[taps - pixel * scale + reach] = weights[taps]
+    return np.float32(scipy.signal.convolve2d(np.float64(kernel), np.outer(centred, centred)))
 
 
 def _grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:

@@ -21,7 +21,9 @@ from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
 from blindsr_jax.inference.model import Model, fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic, restore_image, restore_steps
+from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim
+from blindsr_jax.networks.unfolded import Unfolded
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +58,23 @@ class Methods:
         if self.sweep and "estimated" not in self.kernels:
             raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
 
-    def check(self, model: Model) -> None:
+    def check(self, model: Model | Pipeline) -> None:
         """Raises DataError if a model cannot do what is asked."""
+        if "estimated" in self.kernels and isinstance(model, Pipeline) and not model.estimates_kernel:
+            raise DataError(
+                f"{type(model.module).__name__} has to be told the kernel: score it with the true kernel, or join it "
+                "with an estimator (ESTIMATOR+SOLVER)"
+            )
+        if self.sweep and not isinstance(model.module, Unfolded):
+            raise DataError(
+                f"{type(model.module).__name__} unfolds no steps that could be told apart: leave --sweep out"
+            )
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{type(model.module).__name__} uses no kernel: it can only be scored as it is")
 
 
 def evaluate(
-    model: Model,
+    model: Model | Pipeline,
     tests: EvaluationSet,
     methods: Methods = Methods(),
     *,
@@ -106,7 +117,7 @@ def evaluate(
 
 
 def _evaluate_image(
-    model: Model, tests: EvaluationSet, index: int, methods: Methods, journal: Journal | None, progress: tqdm
+    model: Model | Pipeline, tests: EvaluationSet, index: int, methods: Methods, journal: Journal | None, progress: tqdm
 ) -> list[Row]:
     image = tests.open(index)
     rows = journal.rows_of(image) if journal is not None else None
@@ -122,7 +133,7 @@ def _evaluate_image(
     return rows
 
 
-def score(model: Model, trial: Trial, protocol: Protocol, methods: Methods = Methods()) -> list[Row]:
+def score(model: Model | Pipeline, trial: Trial, protocol: Protocol, methods: Methods = Methods()) -> list[Row]:
     """A row for each method, of one trial; scores are measured on 8-bit images.
 
     Raises:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-import os
-import pathlib
 import typing
 
 import flax.linen as nn
@@ -14,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.data.kernel_arrays import in_window
-from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.degradations.pipeline import Downsample
+from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
-from blindsr_jax.networks.registry import build
+from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.types import SROutput
-from blindsr_jax.weights.bundle import Bundle, load_bundle
-from blindsr_jax.weights.official import load_official
-from blindsr_jax.weights.zoo import models, packaged_path
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace"))
@@ -37,8 +35,8 @@ def _apply(
     return module.apply(variables, lr, kernel=kernel, iterations=iterations, trace=trace)
 
 
-class Model:
-    """A restoration model: call it on a batch, or ``restore`` one image.
+class Weighted:
+    """A network with its weights.
 
     Args:
       module: the flax network.
@@ -47,17 +45,12 @@ class Model:
 
     Attributes:
       module, variables, metadata: as given.
-      scale: s.
     """
 
     def __init__(
         self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
     ):
         self.module, self.variables, self.metadata = module, variables, metadata or {}
-        self.scale: int = module.scale
-
-    def __repr__(self) -> str:
-        return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -74,10 +67,40 @@ class Model:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
+
+class Model(Weighted):
+    """A blind model of one scale: call it on a batch, or ``restore`` one image.
+
+    Attributes:
+      scale: s.
+    """
+
+    def __init__(
+        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    ):
+        super().__init__(module, variables, metadata)
+        self.scale: int = module.scale
+
+    def __repr__(self) -> str:
+        return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
+
     @property
     def takes_kernel(self) -> bool:
         """Whether a known kernel can be given."""
         return self.pca_basis is not None
+
+    @property
+    def estimates_kernel(self) -> bool:
+        """Whether it finds one by itself."""
+        return not isinstance(self.module, DSSR)
+
+    @property
+    def downsample(self) -> Downsample:
+        """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
+        if isinstance(self.module, KernelNet):
+            return "s_fold"
+        recipe = self.metadata.get("source", {}).get("config", {})
+        return recipe.get("degradation", {}).get("downsample", "bicubic")
 
     @property
     def pca_basis(self) -> np.ndarray | None:
@@ -107,24 +130,15 @@ class Model:
         Raises:
           DataError: shapes or values are not as above.
         """
-        lr = jnp.asarray(lr, jnp.float32)
-        if lr.ndim != 4 or lr.shape[-1] != 3:
-            raise DataError(f"a model wants images [B, H, W, 3], got shape {lr.shape}")
-        if iterations is not None and iterations < 1:
-            raise DataError(f"iterations must be at least 1, got {iterations}")
+        lr = checked_batch(lr, iterations)
         if kernel is not None:
             if not self.takes_kernel:
                 raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
-            kernel = fit_kernel(kernel, self.module.kernel_size)
-            if kernel.shape[0] not in (1, lr.shape[0]):
-                raise DataError(f"{kernel.shape[0]} kernels for {lr.shape[0]} images: give one each, or one for all")
-            kernel = jnp.broadcast_to(kernel, (lr.shape[0], *kernel.shape[1:]))
-        try:
+            kernel = one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])
+        if iterations is not None and isinstance(self.module, KernelNet):
+            raise DataError("KernelNet estimates a kernel in one pass: leave the number of iterations out")
+        with memory_errors(lr):
             return _apply(self.module, self.variables, lr, kernel, iterations=iterations, trace=trace)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise DataError(f"not enough memory for images of {lr.shape[2]}x{lr.shape[1]} pixels") from None
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind.
@@ -143,6 +157,32 @@ class Model:
         return restore.restore_image(self, image, **options).image
 
 
+def checked_batch(lr: typing.Any, iterations: int | None) -> jax.Array:
+    """LR images as float32 [B, H, W, 3]. Raises DataError if they, or the number of unfolded steps, cannot be."""
+    lr = jnp.asarray(lr, jnp.float32)
+    if lr.ndim != 4 or lr.shape[-1] != 3:
+        raise DataError(f"a model wants images [B, H, W, 3], got shape {lr.shape}")
+    if iterations is not None and iterations < 1:
+        raise DataError(f"iterations must be at least 1, got {iterations}")
+    return lr
+
+
+def checked_kernels(kernel: typing.Any) -> np.ndarray:
+    """A user's kernels, [K, K] or [B, K, K], as float32 [B, K, K], each summing to one.
+
+    Raises:
+      DataError: not square, even-sized, not finite, or without a positive sum.
+    """
+    kernel = np.asarray(kernel, np.float32)
+    kernel = kernel[None] if kernel.ndim == 2 else kernel
+    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
+        raise DataError(f"a kernel must be square with an odd side, [K, K] or [B, K, K]; got shape {kernel.shape}")
+    total = kernel.sum(axis=(1, 2), keepdims=True)
+    if not np.isfinite(kernel).all() or (total <= 0).any():
+        raise DataError("a kernel must hold finite numbers with a positive sum")
+    return kernel / total
+
+
 def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
     """A user's kernel as the network takes it: float32 [B, size, size], summing to one.
 
@@ -153,40 +193,24 @@ def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
       size: K.
 
     Raises:
-      DataError: not square, even-sized, not finite, without a positive sum, or too wide for the model.
+      DataError: as ``checked_kernels``, or too wide for the model.
     """
-    kernel = np.asarray(kernel, np.float32)
-    kernel = kernel[None] if kernel.ndim == 2 else kernel
-    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise DataError(f"a kernel must be square with an odd side, [K, K] or [B, K, K]; got shape {kernel.shape}")
-    total = kernel.sum(axis=(1, 2), keepdims=True)
-    if not np.isfinite(kernel).all() or (total <= 0).any():
-        raise DataError("a kernel must hold finite numbers with a positive sum")
-    return np.stack([in_window(one, size) for one in kernel / total])
+    return np.stack([in_window(one, size) for one in checked_kernels(kernel)])
 
 
-def load(name_or_path: str | os.PathLike) -> Model:
-    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), a run, or an official .pth file.
-
-    Raises:
-      WeightsError: there is no such model or file, or it cannot be used.
-    """
-    packaged = packaged_path(str(name_or_path))
-    if packaged is not None:
-        return from_bundle(load_bundle(packaged))
-    path = pathlib.Path(name_or_path)
-    if path.is_dir():
-        path = path / "model.safetensors"  # what a training run leaves
-    if path.suffix == ".safetensors":
-        return from_bundle(load_bundle(path))
-    if path.suffix in (".pth", ".pt"):
-        return from_bundle(load_official(path))
-    known = f"one of {', '.join(models())}, or " if models() else ""
-    raise WeightsError(
-        f"{name_or_path}: expected {known}a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
-    )
+def one_for_each(kernels: np.ndarray, count: int) -> jax.Array:
+    """Kernels [B, K, K] or [1, K, K] for so many images. Raises DataError if there are others than one or as many."""
+    if kernels.shape[0] not in (1, count):
+        raise DataError(f"{kernels.shape[0]} kernels for {count} images: give one each, or one for all")
+    return jnp.broadcast_to(kernels, (count, *kernels.shape[1:]))
 
 
-def from_bundle(bundle: Bundle) -> Model:
-    """The model that a bundle describes, with its weights."""
-    return Model(build(**bundle.model), jax.tree.map(jnp.asarray, bundle.variables), bundle.metadata)
+@contextlib.contextmanager
+def memory_errors(lr: jax.Array) -> typing.Iterator[None]:
+    """Turns running out of memory into a DataError that names the size of the images."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise DataError(f"not enough memory for images of {lr.shape[2]}x{lr.shape[1]} pixels") from None

@@ -10,6 +10,7 @@ import numpy as np
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.self_ensemble import average_of_eight
+from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.resize import imresize
 
 if typing.TYPE_CHECKING:
@@ -56,6 +57,8 @@ def restore_steps(model: Model, image: np.ndarray, steps: int) -> list[Restored]
       DataError: as ``Model.restore``.
     """
     pixels = _Pixels(image)
+    if not isinstance(model.module, Unfolded):
+        raise DataError(f"{type(model.module).__name__} unfolds no steps that could be told apart")
     trace = model(pixels.rgb[None], iterations=steps, trace=True).trace
     results = []
     for t, sr in enumerate(np.asarray(model.module.reported(trace.sr))):

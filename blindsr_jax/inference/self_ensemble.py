@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.pca import encode
+from blindsr_jax.errors import DataError
 from blindsr_jax.types import SROutput
 
 if typing.TYPE_CHECKING:
@@ -22,8 +23,10 @@ def average_of_eight(
     A given kernel is turned with the image; estimated ones are turned back and averaged, and their code is that of the
     average.
 
-    Args, raises: see ``Model.__call__``.
+    Args, raises: see ``Model.__call__``; and DataError for models of s-fold sampling, whose pixels a turn would move.
     """
+    if model.downsample == "s_fold" and model.scale > 1:
+        raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
     images, kernels = [], []
     for orientation in range(8):
         turned_kernel = None if kernel is None else _turn(jnp.asarray(kernel), orientation, rows=-2)

@@ -22,7 +22,8 @@ from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.image_io import ImageFile, write_image
-from blindsr_jax.inference.model import Model, from_bundle
+from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.setup import abstract_state, check_same_run, recorded_config, validation_of

@@ -29,7 +29,8 @@ def _describe(path: pathlib.Path) -> str:
     parameters = sum(x.size for x in _leaves(bundle.variables["params"]))
     scores = ", ".join(f"{name} {score:.2f} dB" for name, score in sorted(bundle.metadata.get("scores", {}).items()))
     trained_on = bundle.metadata.get("protocol", "")
-    parts = [f"×{bundle.model['scale']}", trained_on, f"{parameters / 1e6:.2f} M parameters", scores]
+    scale = f"×{bundle.model['scale']}" if "scale" in bundle.model else "any scale"
+    parts = [scale, trained_on, f"{parameters / 1e6:.2f} M parameters", scores]
     return ", ".join(part for part in parts if part)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from blindsr_jax.inference.model import from_bundle
+from blindsr_jax.inference.loading import from_bundle
 from tests.inference.conftest import tiny_bundle
 
 

@@ -90,6 +90,8 @@ def test_div2krk_is_rebuilt_from_its_kernels(benchmarks, scale):
         assert metrics.psnr(rebuilt, stored, 0, "rgb") > 65
         assert np.mean(rebuilt == stored) > 0.98
         assert metrics.psnr(unmoved, stored, 0, "rgb") < 50
+        corner = make_lr(hr[: 80 * scale, : 80 * scale], protocol, kernel)[:60, :60]
+        assert np.mean(corner[:3] == lr[:3, :60]) > 0.98, "the border pixel is repeated"
 
 
 def test_div2krk_trials_have_centred_kernels(benchmarks):

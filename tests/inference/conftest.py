@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from blindsr_jax.inference.model import from_bundle
+from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.weights.bundle import Bundle
 

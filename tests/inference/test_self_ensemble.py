@@ -51,6 +51,7 @@ def test_a_model_that_follows_turns_is_unchanged(scale):
 
     class Blurs:
         pca_basis = None
+        downsample = "bicubic"
 
         def __call__(self, lr, kernel, iterations):
             return SROutput(sr=apply_degradation(lr, kernel, scale=scale), kernel=kernel)

@@ -8,7 +8,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from blindsr_jax import losses
-from blindsr_jax.inference.model import load
+from blindsr_jax.inference.loading import load
 from blindsr_jax.training.step import supervised_loss
 from blindsr_jax.types import Degraded
 from blindsr_jax.weights.official import load_official

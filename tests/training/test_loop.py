@@ -8,7 +8,7 @@ from PIL import Image
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError, DataError, Diverged, Interrupted
-from blindsr_jax.inference.model import load
+from blindsr_jax.inference.loading import load
 from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.loop import train

@@ -1,0 +1,66 @@
+"""Models by name: packaged ones, bundles, runs, official files, and two of them joined by a plus sign."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.solver import Pipeline, Solver, pipeline
+from blindsr_jax.networks.dpir import DPIR
+from blindsr_jax.networks.registry import build
+from blindsr_jax.networks.usrnet import USRNet
+from blindsr_jax.weights.bundle import Bundle, load_bundle
+from blindsr_jax.weights.official import load_official
+from blindsr_jax.weights.zoo import models, packaged_path
+
+WITHOUT_WEIGHTS = "dpir-tv"
+
+
+def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
+    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), a run, or an official .pth file.
+
+    ``ESTIMATOR+SOLVER`` joins two of them; ``dpir-tv`` is DPIR around total variation, which has no weights.
+
+    Raises:
+      WeightsError: there is no such model or file, or it cannot be used.
+      DataError: two that cannot be joined.
+    """
+    name, path = str(name_or_path), pathlib.Path(name_or_path)
+    packaged = packaged_path(name)
+    if packaged is not None:
+        return from_bundle(load_bundle(packaged))
+    if name == WITHOUT_WEIGHTS:
+        return Solver(build("dpir", denoiser="total_variation"), {"params": {}, "constants": {}})
+    if "+" in name and not path.exists():
+        estimator, _, solver = name.partition("+")
+        return pipeline(load(estimator), load(solver))
+    if path.is_dir():
+        path = path / "model.safetensors"  # what a training run leaves
+    if path.suffix == ".safetensors":
+        return from_bundle(load_bundle(path))
+    if path.suffix in (".pth", ".pt"):
+        return from_bundle(load_official(path))
+    known = f"one of {', '.join(models())}, or " if models() else ""
+    raise WeightsError(
+        f"{name}: expected {known}a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
+    )
+
+
+def from_bundle(bundle: Bundle) -> Model | Solver:
+    """The model that a bundle describes, with its weights; a denoiser becomes the DPIR around it.
+
+    Raises:
+      WeightsError: a denoiser of grey images.
+    """
+    module, variables = build(**bundle.model), jax.tree.map(jnp.asarray, bundle.variables)
+    if bundle.model["name"] == "drunet":
+        if module.channels != 3:
+            raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")
+        module, variables = DPIR(module), {"params": {"denoiser": variables["params"]}, "constants": {}}
+    kind = Solver if isinstance(module, USRNet | DPIR) else Model
+    return kind(module, variables, bundle.metadata)
