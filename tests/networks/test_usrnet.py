@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,8 +8,9 @@ import pytest
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.resunet import ResUNet
-from blindsr_jax.ops.fft import data_solution
+from blindsr_jax.ops.fft import data_solution, per_shard
 from blindsr_jax.ops.resize import upsample_nearest
+from blindsr_jax.training.sharding import data_mesh, replicated, split
 
 TINY = {"iterations": 6, "hyper_features": 32, "features": (16, 32, 64, 64), "blocks": 2}
 SMALL = {"iterations": 3, "hyper_features": 4, "features": (4, 4, 6, 6), "blocks": 1}
@@ -71,6 +74,16 @@ def test_steps_are_those_of_the_paper():
         np.testing.assert_allclose(steps[i], x, atol=1e-5)
 
 
+def test_weights_of_the_steps_are_softplus_plus_a_millionth():
+    network, variables = _small()
+    biases = jnp.array([-100.0, 0.0, 2.0, -100.0, 1.0, 30.0])
+    last = {"kernel": jnp.zeros((1, 1, 4, 6)), "bias": biases}
+    hyper = variables["params"]["hyper"] | {"fc3": last}
+    alpha, beta = _schedule(network, {"params": variables["params"] | {"hyper": hyper}}, jnp.zeros(1), 2)
+    want = np.log1p(np.exp(np.float64(biases))) + 1e-6
+    np.testing.assert_allclose(jnp.concatenate([alpha, beta])[:, 0], want, rtol=1e-6)
+
+
 def test_each_image_is_restored_by_itself():
     """With its own noise level and kernel; and one kernel for all means the same for each."""
     network, variables = _small()
@@ -115,6 +128,24 @@ def test_differentiable():
     arguments = (variables["params"], jnp.zeros((1, 4, 4, 3)), jnp.zeros((1, 3, 3)).at[0, 1, 1].set(1.0), 0.0)
     for leaf in jax.tree.leaves(jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*arguments)):
         assert jnp.isfinite(leaf).all()
+
+
+@pytest.mark.parametrize("name", ["usrnet", "dpir"])
+def test_data_parallel_without_communication(name):
+    mesh = data_mesh()
+    network, variables = _small() if name == "usrnet" else (build("dpir", denoiser="total_variation", iterations=2), {})
+
+    def restore(variables, lr, kernel):
+        return network.apply(variables, lr, kernel=kernel, scale=2).sr
+
+    def split_restore(variables, lr, kernel):
+        return per_shard(lambda lr, kernel: restore(variables, lr, kernel), mesh)(lr, kernel)
+
+    arrays = (_lr(4), _kernel(4))
+    on_devices = (jax.device_put(variables, replicated(mesh)), *jax.device_put(arrays, split(mesh)))
+    program = jax.jit(split_restore).lower(*on_devices).compile()
+    assert not re.findall(r"all-gather|all-reduce|reduce-scatter|collective-permute|all-to-all", program.as_text())
+    np.testing.assert_allclose(program(*on_devices), jax.jit(restore)(variables, *arrays), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0, 5, 2.5])
