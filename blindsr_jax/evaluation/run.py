@@ -100,6 +100,8 @@ def evaluate(
         asked.
     """
     methods.check(model)
+    if isinstance(model, Pipeline):
+        model = dataclasses.replace(model, border="circular" if tests.protocol.blur_mode == "circular" else "reflect")
     rows: list[Row] = []
     total = len(tests.names) * tests.trials_per_image
     with logging_redirect_tqdm(), tqdm(total=total, desc=bar, unit="image", disable=not bar) as progress:

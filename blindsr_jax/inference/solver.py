@@ -107,12 +107,15 @@ class Pipeline:
       solver: restores.
       scale: s, the estimator's.
       sigma: noise level that the solver is told, in [0, 1].
+      border: ``reflect`` for photographs, which do not wrap around as the solvers think: they are extended until they
+        do, see ``wrap_smoothly``; ``circular`` for images that were made so.
     """
 
     estimator: Model | None
     solver: Solver
     scale: int
     sigma: float = 0.0
+    border: typing.Literal["reflect", "circular"] = "reflect"
     takes_kernel: typing.ClassVar[bool] = True
     pca_basis: typing.ClassVar[None] = None
 
@@ -177,12 +180,44 @@ class Pipeline:
         told = kernels
         if self.downsample == "bicubic":
             told = np.stack([sampled_kernel(one, self.scale) for one in kernels])
-        output = self.solver(lr, kernel=told, scale=self.scale, sigma=self.sigma, iterations=iterations, trace=trace)
+        options = {"scale": self.scale, "sigma": self.sigma, "iterations": iterations, "trace": trace}
+        if self.border == "circular":
+            output = self.solver(lr, kernel=told, **options)
+        else:
+            reach = 2 * -(-told.shape[1] // self.scale)
+            output = self.solver(wrap_smoothly(checked_batch(lr, None), reach), kernel=told, **options)
+            height, width = (self.scale * side for side in lr.shape[1:3])
+            cut = jax.tree.map(lambda x: x[..., :height, :width, :], (output.sr, output.trace))
+            output = output.replace(sr=cut[0], trace=cut[1])
         return output.replace(kernel=one_for_each(kernels, output.sr.shape[0]))
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind; see ``Model.restore``."""
         return restore.restore_image(self, image, **options).image
+
+
+def wrap_smoothly(lr: jax.Array, reach: int) -> jax.Array:
+    """Extends images below and on the right so that they go on into themselves when they are repeated.
+
+    What is added passes from the image mirrored at its end to the image mirrored at its beginning.
+
+    Args:
+      lr: [B, H, W, C].
+      reach: pixels to add on each axis.
+
+    Returns:
+      [B, H + reach, W + reach, C].
+    """
+    for axis in (1, 2):
+        length = lr.shape[axis]
+        mirrored = np.pad(np.arange(length), reach, mode="symmetric")
+        after, before = mirrored[length + reach :], mirrored[:reach]
+        place = (np.arange(reach) + 0.5) / reach
+        weight = jnp.asarray((1 - np.cos(np.pi * place)) / 2, lr.dtype)
+        weight = weight.reshape([-1 if a == axis else 1 for a in range(lr.ndim)])
+        added = (1 - weight) * jnp.take(lr, after, axis=axis) + weight * jnp.take(lr, before, axis=axis)
+        lr = jnp.concatenate([lr, added], axis=axis)
+    return lr
 
 
 def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipeline:

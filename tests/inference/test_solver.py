@@ -8,6 +8,7 @@ import pytest
 import blindsr_jax
 from blindsr_jax import degradations, metrics, ops
 from blindsr_jax.errors import DataError
+from blindsr_jax.inference import solver as solver_module
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image, restore_steps
@@ -79,7 +80,7 @@ def test_official_solvers_are_loaded_as_such(reference):
 
 
 def test_a_pipeline_is_a_model(solver, estimator):
-    both = pipeline(estimator, solver)
+    both = dataclasses.replace(pipeline(estimator, solver), border="circular")
     lr = _lr()
     out = both(lr)
     found = estimator(lr).kernel
@@ -97,11 +98,34 @@ def test_a_pipeline_is_a_model(solver, estimator):
 
 def test_the_kernels_of_bicubic_models_are_converted(solver, model):
     lr, kernel = _lr(), np.asarray(degradations.isotropic_gaussian(1.2, 11))
-    out = pipeline(model, solver)(lr, kernel=kernel)
+    out = dataclasses.replace(pipeline(model, solver), border="circular")(lr, kernel=kernel)
     np.testing.assert_allclose(out.kernel[0], kernel, rtol=1e-5)
     converted = degradations.sampled_kernel(kernel, 2)
     np.testing.assert_allclose(out.sr, solver(lr, kernel=converted, scale=2).sr, atol=1e-6)
     assert np.abs(out.sr - solver(lr, kernel=kernel, scale=2).sr).max() > 1e-3
+
+
+def test_images_are_extended_until_they_wrap_smoothly():
+    ramp = jnp.broadcast_to(jnp.linspace(0, 1, 20)[:, None, None], (1, 20, 18, 3))
+    extended = np.asarray(solver_module.wrap_smoothly(ramp, 12))
+    assert extended.shape == (1, 32, 30, 3)
+    np.testing.assert_array_equal(extended[:, :20, :18], ramp)
+    around = np.concatenate([extended, extended[:, :1]], axis=1)
+    assert np.abs(np.diff(around, axis=1)).max() < 0.15, "the step of 1 from end to beginning is gone"
+    assert solver_module.wrap_smoothly(ramp, 50).shape == (1, 70, 68, 3), "also where the image is small"
+
+
+def test_photographs_are_not_taken_for_wrapping_ones(photo):
+    """With borders mirrored by the blur, a solver that thinks they wrap makes waves that start at the border."""
+    kernel = np.asarray(degradations.isotropic_gaussian(1.6, 15))
+    tv = load("dpir-tv")
+    lr = np.asarray(ops.s_fold_down(ops.blur(np.float32(photo)[None] / 255, kernel[None]), 2))
+    scores = {}
+    for border in ("reflect", "circular"):
+        sr = solver_module.Pipeline(None, tv, 2, border=border)(lr, kernel=kernel, trace=True)
+        assert sr.trace.sr.shape[1:] == sr.sr.shape == (1, *photo.shape)
+        scores[border] = metrics.psnr(np.uint8(np.round(np.clip(sr.sr[0], 0, 1) * 255)), photo, 2)
+    assert scores["reflect"] > scores["circular"] + 1
 
 
 def test_what_cannot_be_is_named(solver, estimator, model):
