@@ -7,6 +7,7 @@ from blindsr_jax.degradations.kernels import (
     move_kernel,
     sample_anisotropic,
     sample_isotropic,
+    sample_pool,
 )
 from blindsr_jax.degradations.noise import add_awgn
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
@@ -28,4 +29,5 @@ __all__ = [
     "pca_basis",
     "sample_anisotropic",
     "sample_isotropic",
+    "sample_pool",
 ]
