@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pathlib
 import typing
 
 from ml_collections import ConfigDict
@@ -20,17 +21,23 @@ from blindsr_jax.errors import ConfigError
 SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
 # Kernel size of setting 2 (anisotropic kernels) by scale.
 SETTING2_SIZE = {2: 11, 3: 21, 4: 31}
+# Size of the kernels of our pools by scale (``degradations.pools``), and KernelNet's patches: about 512 HR pixels.
+POOL_SIZE = {2: 17, 3: 23, 4: 31}
+_KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
+# Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
+_KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 
 DATA_SOURCES = ("sample", "folder", "div2k")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
+MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet")
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
-    """The paper's recipe of a model in setting 1.
+    """The paper's recipe of a model; where there are several settings, in setting 1.
 
     Args:
-      model: ``danv1``, ``danv2``, ``dssr`` or ``dan_lite`` (a small DANv1 for CPUs).
+      model: ``danv1``, ``danv2``, ``dssr``, ``kernelnet`` or ``dan_lite`` (a small DANv1 for CPUs).
       scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring.
 
     Returns:
@@ -48,7 +55,7 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "optimizer": _optimizer(),
             "checkpoint": {
                 "every": 2_000,  # steps between checkpoints; at most this much is lost to a crash
-                "keep": 2,  # the newest ones kept, besides the best by validation PSNR
+                "keep": 2,  # the newest ones kept, besides the best by validation PSNR (KernelNet: by kernel ℓ1)
             },
             "validation": _validation(),
             "log_every": 100,  # steps between lines of the log and points in TensorBoard
@@ -59,6 +66,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
         config.steps = 480_000
         config.data.batch_size = 8
         config.optimizer.halve_every = 80_000
+    if model == "kernelnet":
+        _use_recipe_of_kernelnet(config)
     return config.lock()
 
 
@@ -73,6 +82,19 @@ def setting2(config: ConfigDict) -> ConfigDict:
     if "code_length" in config.model:
         config.model.code_length = 15 if scale == 4 else 10
     return config
+
+
+def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
+    scale = config.model.scale
+    if scale not in _KERNELNET_STEPS:
+        raise ConfigError(f"kernelnet is defined for scales {', '.join(map(str, _KERNELNET_STEPS))}, not {scale}")
+    config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
+    config.steps = config.model.gradient_steps + rest
+    config.degradation = _pool_degradation(scale)
+    config.data.batch_size, config.data.patch = 48, _KERNELNET_PATCH[scale]
+    del config.optimizer.estimator_learning_rate  # one network, one learning rate
+    config.optimizer.learning_rate = 1e-4
+    config.checkpoint.every = config.validation.every = 1_000
 
 
 def _danv1() -> dict[str, typing.Any]:
@@ -122,8 +144,19 @@ def _dssr() -> dict[str, typing.Any]:
     }
 
 
-_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite}
-_TRAINING_ONLY = ("supervise", "detail_weight")  # fields of the model section that its network does not take
+def _kernelnet() -> dict[str, typing.Any]:
+    return {
+        "name": "kernelnet",
+        "width": 128,  # hidden channels of the gradient module
+        "refine_features": 64,  # hidden channels of the refinement
+        "lam": 1e-4,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
+        "gradient_steps": 16_000,  # the first so many of all steps train the gradient module alone; 0 for none
+    }
+
+
+_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite, "kernelnet": _kernelnet}
+# Fields of the model section that its network does not take.
+_TRAINING_ONLY = ("supervise", "detail_weight", "gradient_steps")
 
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
@@ -136,6 +169,18 @@ def _degradation(scale: int) -> dict[str, typing.Any]:
         "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
         "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
         "round_8bit": True,  # round LR images to 8 bits, as files are; the authors' training leaves that out
+    }
+
+
+def _pool_degradation(scale: int) -> dict[str, typing.Any]:
+    """Of KernelNet: kernels from a pool, of which a fifth is held out to validate on."""
+    return {
+        "kernel": "pool",
+        "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale
+        "kernel_size": POOL_SIZE[scale],  # K: side of kernels and estimates in HR pixels, odd; a file's are fitted
+        "downsample": "s_fold",  # of the second stage; the first has "bicubic", whatever stands here
+        "noise": (0.0, 0.0),  # as above
+        "round_8bit": True,
     }
 
 
@@ -155,7 +200,9 @@ def _optimizer() -> dict[str, typing.Any]:
     return {
         "learning_rate": 2e-4,  # Adam, of the Restorer
         "estimator_learning_rate": 2e-4,  # of the Estimator
-        "schedule": "halve",  # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps
+        # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps. Either restarts, with its
+        # warm-up, at KernelNet's second stage.
+        "schedule": "halve",
         "halve_every": 100_000,
         "warmup": 0,  # steps of linear increase from zero
         "b1": 0.9,
@@ -172,7 +219,7 @@ def _validation() -> dict[str, typing.Any]:
         "root": "",  # folder: where they are
         "images": 0,  # how many of them are used while training; 0 for all. The final report always uses all
         "crop": 0,  # while training, use only the central crop of this many HR pixels; 0 for whole images
-        "widths": 8,  # how many of the protocol's eight kernel widths are used while training
+        "widths": 8,  # how many of the protocol's eight kernel widths (KernelNet: kernels) are used while training
     }
 
 
@@ -189,33 +236,45 @@ def validate(config: ConfigDict) -> None:
     for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
         _at_least(name, _get(config, name), 1)
     _at_least("seed", config.seed, 0)
+    if config.model.get("gradient_steps", 0) >= config.steps:
+        raise ConfigError(
+            f"config.model.gradient_steps of {config.model.gradient_steps} leaves none of config.steps, "
+            f"{config.steps}, to train the whole network: take fewer, or more steps"
+        )
 
 
 def _validate_model(model: ConfigDict) -> None:
-    _one_of("model.name", model.name, ("danv1", "danv2", "dssr"))
+    _one_of("model.name", model.name, MODEL_NAMES)
     expected = _MODEL_SECTIONS[model.name]().keys() | {"scale"}
     if set(model.keys()) != expected:
         names = ", ".join(sorted(set(model.keys()) ^ expected))
         raise ConfigError(f"config.model.name is {model.name!r}, but the fields are another model's ({names})")
     _one_of("model.scale", model.scale, (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4))
-    _one_of("model.supervise", model.supervise, ("all",) if model.name == "dssr" else ("last", "all"))
+    if "supervise" in model:
+        _one_of("model.supervise", model.supervise, ("all",) if model.name == "dssr" else ("last", "all"))
     if model.name == "danv1":
         _one_of("model.upsampler", model.upsampler, ("stages", "single"))
         _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
     for name, value in model.items():
         if isinstance(value, int):
-            _at_least(f"model.{name}", value, 1)
+            _at_least(f"model.{name}", value, 0 if name == "gradient_steps" else 1)
     _at_least("model.detail_weight", model.get("detail_weight", 0.0), 0)
+    if not 0 < model.get("lam", 1.0) < math.inf:
+        raise ConfigError(f"config.model.lam must be a positive number, got {model.lam}")
 
 
 def _validate_degradation(config: ConfigDict) -> None:
     degradation = config.degradation
-    _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
-    _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
-    _range("degradation.sigma", degradation.sigma, above=0.0)
+    if config.model.name == "kernelnet":  # whose operators are made for this, and only this
+        _one_of("degradation.kernel", degradation.kernel, ("pool",))
+        _one_of("degradation.downsample", degradation.downsample, ("s_fold",))
+    else:
+        _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
+        _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
+        _range("degradation.sigma", degradation.sigma, above=0.0)
+        _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
+        _within("degradation.isotropic_rate", degradation.isotropic_rate, 0, 1)
     _range("degradation.noise", degradation.noise)
-    _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
-    _within("degradation.isotropic_rate", degradation.isotropic_rate, 0, 1)
     _at_least("degradation.kernel_size", degradation.kernel_size, 3)
     if degradation.kernel_size % 2 == 0:
         raise ConfigError(f"config.degradation.kernel_size must be odd, got {degradation.kernel_size}")
@@ -251,15 +310,21 @@ def _validate_data(config: ConfigDict) -> None:
 def _validate_optimizer(optimizer: ConfigDict) -> None:
     _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
     for name in ("learning_rate", "estimator_learning_rate", "warmup", "clip_norm"):
-        _at_least(f"optimizer.{name}", optimizer[name], 0)
+        _at_least(f"optimizer.{name}", optimizer.get(name, 0.0), 0)
     for name in ("b1", "b2", "ema_decay"):
         if not 0 <= optimizer[name] < 1:
             raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")
     _at_least("optimizer.halve_every", optimizer.halve_every, 1)
 
 
+def stage_ends(config: ConfigDict) -> list[int]:
+    """The last step of each stage of training: KernelNet has two, all others one."""
+    first = config.model.get("gradient_steps", 0)
+    return [first, config.steps] if first else [config.steps]
+
+
 def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
-    """The kernels that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
+    """The Gaussians that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
     degradation = config.degradation
     return {
         "kind": degradation.kernel,
@@ -288,6 +353,8 @@ def recipe(config: ConfigDict) -> dict[str, typing.Any]:
     settings = config.to_dict()
     for section in ("data", "validation"):
         settings[section].pop("root")
+    if "pool" in settings["degradation"]:
+        settings["degradation"]["pool"] = pathlib.PurePath(settings["degradation"]["pool"]).name
     return settings
 
 

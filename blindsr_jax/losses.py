@@ -43,11 +43,39 @@ def detail_supervision(
     return _sum_of_steps(steps, truth, loss_detail=lambda step: detail_weight * _l1(step.detail, truth.detail))
 
 
+def gradient_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """KernelNet, first stage (section 4.1): mean|g − gradients of the HR image, bicubically downsampled|.
+
+    Args:
+      steps, truth: as above.
+
+    Returns:
+      The loss, and ``{"loss_gradients"}``, which is the same.
+    """
+    total = sum(_l1(step.gradients, truth.gradients) for step in steps)
+    return total, {"loss_gradients": total}
+
+
+def refined_kernel_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """KernelNet, second stage (section 4.2): ‖k̂ − k‖₁, the mean over the batch; 0 to 2.
+
+    Args:
+      steps, truth: as above.
+
+    Returns:
+      The loss, and ``{"loss_kernel"}``, which is the same.
+    """
+    total = sum(jnp.abs(step.kernel - truth.kernel).sum(axis=(1, 2)).mean() for step in steps)
+    return total, {"loss_kernel": total}
+
+
 Loss = typing.Callable[[list[Estimate], Estimate], tuple[jax.Array, dict[str, jax.Array]]]
 LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] = {
     "code": code_supervision,
     "kernel": kernel_supervision,
     "detail": detail_supervision,
+    "gradients": gradient_supervision,
+    "refined_kernel": refined_kernel_supervision,
 }
 
 

@@ -5,6 +5,7 @@ Any setting can be changed on the command line: ``--config.data.batch_size=16``.
 
 from __future__ import annotations
 
+import pathlib
 import re
 import sys
 
@@ -60,7 +61,8 @@ def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
         train(config, workdir)
     summary = write_results(evaluated_config(config, workdir), workdir)
     print(headline(summary))
-    print(f"report.md, panel.png, model.safetensors and restored/ are in {workdir}")
+    names = ["report.md", "panel.png", "model.safetensors", "restored"]
+    print(f"{', '.join(name for name in names if pathlib.Path(workdir, name).exists())}: in {workdir}")
     return 0
 
 

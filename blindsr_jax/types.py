@@ -26,19 +26,21 @@ class Degraded:
 
 
 class Estimate(typing.NamedTuple):
-    """What an unfolded network knows after a step; None where it has no such thing.
+    """What a network knows after an unfolded step; None where it has no such thing.
 
     Attributes:
       sr: [B, s·H, s·W, 3].
       kernel: [B, K, K].
       code: [B, L].
       detail: [B, s·H, s·W, 3], what bicubic interpolation lacks (DSSR).
+      gradients: [B, H, W, 2], the sharp gradients of the LR image (KernelNet).
     """
 
-    sr: jax.Array
+    sr: jax.Array | None
     kernel: jax.Array | None = None
     code: jax.Array | None = None
     detail: jax.Array | None = None
+    gradients: jax.Array | None = None
 
 
 @flax.struct.dataclass

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import config as config_lib
+from blindsr_jax.degradations import pools
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.training.setup import degradation_of, optimizer_of
@@ -27,7 +28,8 @@ def test_every_config_loads_validates_and_has_shapes(path):
     patch, scale = config.data.patch, config.model.scale
     lr = jax.ShapeDtypeStruct((2, patch, patch, 3), np.float32)
     sr, kernel = jax.eval_shape(lambda v, x: (lambda out: (out.sr, out.kernel))(network.apply(v, x)), variables, lr)
-    assert sr.shape == (2, patch * scale, patch * scale, 3)
+    assert sr is None or sr.shape == (2, patch * scale, patch * scale, 3)
+    assert (sr is None) == (config.model.name == "kernelnet")
     assert kernel is None or kernel.shape[-1] == config.degradation.kernel_size
     assert (kernel is None) == (config.model.name == "dssr")
     jax.eval_shape(optimizer_of(config).init, variables["params"])
@@ -41,7 +43,8 @@ def test_every_config_loads_validates_and_has_shapes(path):
 def test_the_configs_promised_are_there():
     names = {path.stem for path in CONFIGS}
     families = [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
-    assert {*families, "dan_lite_x4", "quickstart"} <= names
+    kernelnets = [f"kernelnet_x{s}" for s in (2, 3, 4)] + ["kernelnet_lite_x2", "kernelnet_lite_x4"]
+    assert {*families, *kernelnets, "dan_lite_x4", "quickstart"} <= names
 
 
 def test_papers_settings():
@@ -54,6 +57,18 @@ def test_papers_settings():
         assert (config.degradation.kernel_size, config.model.code_length) == (size, length)
         assert tuple(config.degradation.sigma) == (0.6, 5.0)
         assert config.degradation.multiplicative_noise == 0.25
+
+
+def test_kernelnets_recipe():
+    for scale in (2, 3, 4):
+        config = config_lib.default("kernelnet", scale)
+        config_lib.validate(config)
+        assert (config.optimizer.learning_rate, config.data.batch_size) == (1e-4, 48)
+        assert config.degradation.kernel_size == pools.POOL_SIZES[scale]
+        assert abs(config.data.patch * scale - 512) <= 2
+        assert config_lib.stage_ends(config) == [config.model.gradient_steps, config.steps]
+        assert build(**config_lib.model_sizes(config)) == build("kernelnet", scale=scale)
+    assert config_lib.stage_ends(config_lib.default("danv1")) == [400_000]
 
 
 def test_configs_are_locked_and_typed():
@@ -101,6 +116,38 @@ def test_bad_values_are_named(field, value, message):
         config_lib.validate(config)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("degradation.kernel", "isotropic", "must be one of pool, got 'isotropic'"),
+        ("degradation.downsample", "bicubic", "must be one of s_fold"),
+        ("degradation.kernel_size", 16, "odd"),
+        ("degradation.noise", (2.0, 1.0), "lowest and highest"),
+        ("model.gradient_steps", -1, "at least 0"),
+        ("model.gradient_steps", 30_000, "leaves none of config.steps, 22000"),
+        ("model.lam", 0.0, "positive"),
+        ("model.width", 0, "at least 1"),
+        ("model.name", "dssr", "the fields are another model's"),
+        ("optimizer.learning_rate", -1.0, "at least 0"),
+        ("data.patch", 8, "smaller than the blur kernel"),
+    ],
+)
+def test_bad_values_of_kernelnet_are_named(field, value, message):
+    config = config_lib.default("kernelnet", 2)
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=message):
+        config_lib.validate(config)
+
+
+def test_a_recipe_names_the_pool_but_not_its_place():
+    a, b = config_lib.default("kernelnet", 2), config_lib.default("kernelnet", 2)
+    a.degradation.pool, b.degradation.pool = "/here/camera.npy", "there/camera.npy"
+    assert config_lib.recipe(a)["degradation"]["pool"] == "camera.npy"
+    assert config_lib.config_hash(a) == config_lib.config_hash(b)
+    b.degradation.pool = "there/other.npy"
+    assert config_lib.config_hash(a) != config_lib.config_hash(b)
+
+
 def test_hash_changes_with_any_setting():
     a, b = config_lib.default(), config_lib.default()
     assert config_lib.config_hash(a) == config_lib.config_hash(b)
@@ -109,7 +156,9 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite"):
+    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite, kernelnet"):
         config_lib.default("danv9")
+    with pytest.raises(ConfigError, match="scales 2, 3, 4, not 1"):
+        config_lib.default("kernelnet", 1)
     with pytest.raises(ConfigError, match="setting 2"):
         config_lib.setting2(config_lib.default("danv2", 1))

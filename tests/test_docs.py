@@ -28,6 +28,7 @@ def test_dssr_is_counted_by_hand():
 def test_other_counts_are_true():
     for name in ("danv1", "danv2"):
         assert f"{_count(name, scale=4):,} parameters at ×4" in MODELS
+    assert f"{_count('kernelnet', scale=4):,} parameters." in MODELS
 
 
 def test_every_protocol_is_described():

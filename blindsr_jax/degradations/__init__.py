@@ -7,6 +7,7 @@ from blindsr_jax.degradations.kernels import (
     move_kernel,
     sample_anisotropic,
     sample_isotropic,
+    sample_pool,
     sampled_kernel,
 )
 from blindsr_jax.degradations.noise import add_awgn
@@ -29,5 +30,6 @@ __all__ = [
     "pca_basis",
     "sample_anisotropic",
     "sample_isotropic",
+    "sample_pool",
     "sampled_kernel",
 ]

@@ -115,6 +115,20 @@ def sample_anisotropic(
     return anisotropic_gaussian(sigma_x, sigma_y, theta, size, noise)
 
 
+def sample_pool(key: jax.Array, count: int, pool: jax.Array) -> jax.Array:
+    """Draws kernels of a finite set, each as likely as the others (``degradations.pools``).
+
+    Args:
+      key: PRNG key.
+      count: B.
+      pool: [N, K, K].
+
+    Returns:
+      [B, K, K].
+    """
+    return jnp.take(pool, jax.random.randint(key, (count,), 0, pool.shape[0]), axis=0)
+
+
 def dirac(size: int) -> jax.Array:
     """The kernel that blurs nothing, and DAN's initial guess: [K, K] with a one in the centre."""
     return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)

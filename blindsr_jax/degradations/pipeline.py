@@ -15,7 +15,7 @@ from blindsr_jax.ops.pixel import round_to_8bit
 from blindsr_jax.ops.resize import imresize, s_fold_down
 from blindsr_jax.types import Degraded
 
-KernelKind = typing.Literal["isotropic", "anisotropic"]
+KernelKind = typing.Literal["isotropic", "anisotropic", "pool"]
 Downsample = typing.Literal["bicubic", "s_fold"]
 BASIS_KERNELS = 30_000  # as many as the published bases were computed from
 
@@ -34,25 +34,27 @@ def degrade(
     blur_mode: BorderMode = "reflect",
     noise: tuple[float, float] = (0.0, 0.0),
     round_8bit: bool = True,
+    pool: jax.Array | None = None,
 ) -> Degraded:
     """Draws kernels and noise and makes LR images: y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
 
-    A pure function of its arguments: the same key gives the same batch on any number of devices. All options are
-    static under jit.
+    A pure function of its arguments: the same key gives the same batch on any number of devices. All options but
+    arrays are static under jit.
 
     Args:
       key: PRNG key of this batch.
       hr: [B, s·H, s·W, C] in [0, 1].
       scale: s.
-      kernel: ``isotropic`` or ``anisotropic`` to draw them, or kernels [B, K, K] (or [1, K, K]) to use.
-      kernel_size: K of drawn kernels, odd.
-      sigma: lowest and highest width of drawn kernels in HR pixels.
+      kernel: ``isotropic``, ``anisotropic`` or ``pool`` to draw them, or kernels [B, K, K] (or [1, K, K]) to use.
+      kernel_size: K of drawn Gaussians, odd.
+      sigma: lowest and highest width of drawn Gaussians in HR pixels.
       multiplicative_noise: anisotropic kernels only; largest relative increase of a kernel's pixel.
       isotropic_rate: anisotropic kernels only; the share that is round all the same.
       downsample: ``bicubic`` (MATLAB imresize; DAN's and DSSR's tables) or ``s_fold`` (upper-left pixel).
       blur_mode: border of the blur; see ``ops.blur``.
       noise: lowest and highest standard deviation of the white noise on the 0–255 scale, drawn per image.
       round_8bit: clip and round the result to 8 bits, as a stored LR file is.
+      pool: [N, K, K], what ``pool`` draws from.
 
     Returns:
       Degraded(lr [B, H, W, C], kernel [B, K, K]).
@@ -71,6 +73,7 @@ def degrade(
             sigma=sigma,
             multiplicative_noise=multiplicative_noise,
             isotropic_rate=isotropic_rate,
+            pool=pool,
         )
     lr = apply_degradation(hr, kernel, scale=scale, downsample=downsample, blur_mode=blur_mode)
     if noise[1] > 0:
@@ -123,8 +126,13 @@ def draw_kernels(
     sigma: tuple[float, float],
     multiplicative_noise: float = 0.25,
     isotropic_rate: float = 0.0,
+    pool: jax.Array | None = None,
 ) -> jax.Array:
-    """Draws kernels [B, K, K] of a setting by its name; see ``sample_isotropic`` and ``sample_anisotropic``."""
+    """Draws kernels [B, K, K] of a setting by its name: ``sample_isotropic``, ``_anisotropic`` or ``_pool``."""
+    if kind == "pool":
+        if pool is None:
+            raise ValueError("kernel 'pool' draws from kernels [N, K, K]: give them as pool")
+        return kernel_samplers.sample_pool(key, count, pool)
     if kind == "isotropic":
         return kernel_samplers.sample_isotropic(key, count, size=size, sigma=sigma)
     if kind == "anisotropic":
@@ -136,7 +144,7 @@ def draw_kernels(
             multiplicative_noise=multiplicative_noise,
             isotropic_rate=isotropic_rate,
         )
-    raise ValueError(f"kernel must be 'isotropic', 'anisotropic' or an array, got {kind!r}")
+    raise ValueError(f"kernel must be 'isotropic', 'anisotropic', 'pool' or an array, got {kind!r}")
 
 
 def basis_for(length: int, *, seed: int = 0, count: int = BASIS_KERNELS, **kernels: typing.Any) -> np.ndarray:

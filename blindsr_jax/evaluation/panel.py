@@ -1,4 +1,4 @@
-"""The panel of a trial: what each unfolded step made of it, beside the truth."""
+"""The panel of a trial: what each step of a model made of it, beside the truth."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from blindsr_jax.evaluation.trials import Trial
+from blindsr_jax.evaluation.protocols import Protocol
+from blindsr_jax.evaluation.trials import Trial, synthetic_trial
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.pictures import panel
+from blindsr_jax.inference.pictures import estimation_panel, panel
 from blindsr_jax.inference.restore import enlarge_bicubic, from_unit
 from blindsr_jax.metrics import kernel_l1, psnr
+
+_CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; a kernel is told from more of them
+
+
+def draw_panel(model: Model, hr: np.ndarray, protocol: Protocol) -> Image.Image:
+    """The panel of a model on the centre of an HR image, uint8 [H, W, 3], with the middle blur of a protocol."""
+    case = protocol.cases[len(protocol.cases) // 2]
+    if not model.restores:
+        return kernel_panel(model, synthetic_trial("panel", hr, protocol, case, _ESTIMATION_CROP))
+    return unfolding_panel(model, synthetic_trial("panel", hr, protocol, case, _CROP))
 
 
 def unfolding_panel(model: Model, trial: Trial) -> Image.Image:
@@ -20,7 +31,7 @@ def unfolding_panel(model: Model, trial: Trial) -> Image.Image:
       model: an unfolded model.
       trial: a small one: its images are shown in full.
     """
-    trace = model(jnp.asarray(trial.lr, jnp.float32)[None] / 255, trace=True).trace
+    trace = model(_as_batch(trial), trace=True).trace
     has_kernels = trace.kernel is not None and trial.kernel is not None
     steps, kernels = [], [(f"true kernel, {trial.case}", trial.kernel)] if has_kernels else []
     for t in range(trace.sr.shape[0]):
@@ -32,3 +43,23 @@ def unfolding_panel(model: Model, trial: Trial) -> Image.Image:
     bicubic = enlarge_bicubic(trial.lr, model.scale)
     caption = f"bicubic: {psnr(bicubic, trial.hr, model.scale):.2f} dB"
     return panel(trial.lr, (caption, bicubic), steps, trial.hr, kernels)
+
+
+def kernel_panel(model: Model, trial: Trial) -> Image.Image:
+    """LR image, its sharp gradients, the kernel of the LR image, coarse, refined and true one (KernelNet, figure 6).
+
+    Args:
+      model: a KernelNet.
+      trial: a small one: its LR image is shown in full; its true kernel is known.
+    """
+    found = model.module.apply(model.variables, _as_batch(trial), method="estimates")
+    sharp, kernel_lr, coarse, refined = (np.asarray(x[0]) for x in found)
+    gradients = [(f"sharp gradient, {way}", sharp[..., i]) for i, way in enumerate(("to the right", "downwards"))]
+    kernels = [("kernel of the LR image", kernel_lr)]
+    for name, kernel in (("coarse", coarse), ("refined", refined)):
+        kernels.append((f"{name} kernel: L1 {kernel_l1(kernel, trial.kernel):.2f}", kernel))
+    return estimation_panel(trial.lr, gradients, [*kernels, (f"true kernel, {trial.case}", trial.kernel)])
+
+
+def _as_batch(trial: Trial) -> jnp.ndarray:
+    return jnp.asarray(trial.lr, jnp.float32)[None] / 255

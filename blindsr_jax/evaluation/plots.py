@@ -63,27 +63,33 @@ def _over_steps(rows: list[Row]) -> Figure | None:
 
 
 def _over_widths(rows: list[Row]) -> Figure | None:
-    """PSNR of each method, and the errors of kernel and code, for each width of a round Gaussian blur."""
+    """PSNR of each method, and the errors of kernel and code, for each width of a round Gaussian blur.
+
+    Models that restore no image have the second only.
+    """
     methods = {name: members for name, members in group(rows, "method").items() if not name.startswith("T = ")}
     main = next(iter(methods.values()))
     widths = sorted({row.sigma for row in main if row.sigma is not None})
     if len(widths) < 2:
         return None
-    estimated = _curve(main, widths, "kernel_l1")
-    figure, axes = _axes(2 if estimated else 1, "width σ of the blur, HR pixels")
-    for name, members in methods.items():
-        axes[0].plot(*_curve(members, widths, "psnr_y"), "o-", label=name)
-    axes[0].plot(*_curve(main, widths, "bicubic_psnr_y"), "o--", color="grey", label="bicubic")
-    axes[0].set_ylabel("PSNR on luma, dB")
-    axes[0].legend()
+    restored, estimated = (_curve(main, widths, score) for score in ("psnr_y", "kernel_l1"))
+    if not restored and not estimated:
+        return None
+    figure, axes = _axes(bool(restored) + bool(estimated), "width σ of the blur, HR pixels")
+    if restored:
+        for name, members in methods.items():
+            axes[0].plot(*_curve(members, widths, "psnr_y"), "o-", label=name)
+        axes[0].plot(*_curve(main, widths, "bicubic_psnr_y"), "o--", color="grey", label="bicubic")
+        axes[0].set_ylabel("PSNR on luma, dB")
     if estimated:
-        axes[1].plot(*estimated, "o-", label="kernel")
+        axes[-1].plot(*estimated, "o-", label="kernel")
         code = _curve(main, widths, "code_l1")
         if code:
-            axes[1].plot(*code, "s-", label="PCA code")
-        axes[1].set_ylabel("ℓ1 error of the estimate")
-        axes[1].set_ylim(bottom=0)
-        axes[1].legend()
+            axes[-1].plot(*code, "s-", label="PCA code")
+        axes[-1].set_ylabel("ℓ1 error of the estimate")
+        axes[-1].set_ylim(bottom=0)
+    for axis in axes:
+        axis.legend()
     return figure
 
 

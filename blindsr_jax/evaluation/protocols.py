@@ -94,7 +94,8 @@ class Protocol:
             return self
         chosen = np.round(np.linspace(0, len(self.cases) - 1, count) if count > 1 else [len(self.cases) // 2])
         cases = tuple(self.cases[int(i)] for i in chosen)
-        return dataclasses.replace(self, name=f"{self.name}, {count} of {len(self.cases)} widths", cases=cases)
+        kind = "kernels" if isinstance(cases[0], GivenCase) else "widths"
+        return dataclasses.replace(self, name=f"{self.name}, {count} of {len(self.cases)} {kind}", cases=cases)
 
 
 def gaussian8(scale: int) -> Protocol:

@@ -45,7 +45,7 @@ def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
     """
     methods = group(rows, "method")
     main = next(iter(methods.values()))
-    infinite = sum(not math.isfinite(row.psnr_y) for row in main)
+    infinite = sum(row.psnr_y is not None and not math.isfinite(row.psnr_y) for row in main)
     if infinite:
         facts["perfect_rows"] = infinite  # without any error, hence without a finite PSNR: not in the means
     summary = {**facts, "images": len(group(main, "image")), "rows": len(main), **mean_scores(main)}
@@ -104,12 +104,11 @@ def method_table(rows: list[Row]) -> list[str]:
             ssim_y=row.bicubic_ssim_y,
             psnr_rgb=row.bicubic_psnr_rgb,
             ssim_rgb=row.bicubic_ssim_rgb,
-            bicubic_psnr_y=math.nan,
-            bicubic_ssim_y=math.nan,
         )
         for row in main
+        if row.bicubic_psnr_y is not None
     ]
-    return _table("method", groups | {"bicubic": as_bicubic}, leave_out="bicubic_")
+    return _table("method", groups | ({"bicubic": as_bicubic} if as_bicubic else {}), leave_out="bicubic_")
 
 
 def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
@@ -118,7 +117,7 @@ def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[st
     A test set of which only a part was scored is marked: its mean does not compare with a whole set's.
     """
     published = published_rows(summary["protocol"], summary["scale"], str(summary.get("data", "")))
-    if not published:
+    if not published or _is_about_kernels(summary):
         return []
     whole = SET_SIZES[set_name(summary["protocol"], str(summary.get("data", "")))]
     part = "" if summary["images"] == whole else f"; ONLY {summary['images']} of {whole} images, not comparable"
@@ -140,11 +139,26 @@ def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[st
 
 def headline(summary: dict[str, typing.Any]) -> str:
     """The scores of a summary in one line, the protocol named."""
+    protocol = f"{summary['protocol']} ×{summary['scale']}"
+    if _is_about_kernels(summary):
+        methods = list(summary.get("methods", {}).items())[1:]
+        others = ", ".join(f"{name} {scores['kernel_l1']:.3f}" for name, scores in methods)
+        return f"{protocol}: kernel ℓ1 {summary['kernel_l1']:.3f}" + (f" ({others})" if others else "")
     scores = [summary["psnr_y"], summary["bicubic_psnr_y"]]
     if None in scores:
-        return f"{summary['protocol']} ×{summary['scale']}: no finite PSNR"
+        return f"{protocol}: no finite PSNR"
     ours = f"{scores[0]:.2f} dB, SSIM {summary['ssim_y']:.4f}, {scores[0] - scores[1]:+.2f} dB against bicubic"
-    return f"{summary['protocol']} ×{summary['scale']}: {ours}"
+    return f"{protocol}: {ours}"
+
+
+def score_of(summary: dict[str, typing.Any]) -> float | None:
+    """What a model is chosen by, the higher, the better: its PSNR; minus its kernel ℓ1 where it restores no image."""
+    return -summary["kernel_l1"] if _is_about_kernels(summary) else summary["psnr_y"]
+
+
+def _is_about_kernels(summary: dict[str, typing.Any]) -> bool:
+    """Whether the model restored no image; one without a single error has no mean PSNR either."""
+    return summary["psnr_y"] is None and "perfect_rows" not in summary and summary["kernel_l1"] is not None
 
 
 def _table(heading: str, groups: dict[str, list[Row]], leave_out: str = "\0") -> list[str]:

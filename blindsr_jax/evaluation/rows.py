@@ -17,8 +17,9 @@ class Row:
       image: its name.
       case: label of the blur.
       sigma: width of the blur in HR pixels, where it is a round Gaussian.
-      method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``.
-      psnr_y, ssim_y, psnr_rgb, ssim_rgb: of the model's result, on luma and (where the protocol says so) on RGB.
+      method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``; or what it stands beside.
+      psnr_y, ssim_y, psnr_rgb, ssim_rgb: of the model's result, on luma and (where the protocol says so) on RGB. These
+        and the next are None for models that only estimate kernels.
       bicubic_psnr_y, bicubic_ssim_y, bicubic_psnr_rgb, bicubic_ssim_rgb: of bicubic interpolation of the same LR image.
       kernel_l1: ‖k̂ − k‖₁ (KernelNet's table 2).
       kernel_psnr: of k̂ as an image, peak the largest weight of k.
@@ -31,10 +32,10 @@ class Row:
     case: str
     sigma: float | None
     method: str
-    psnr_y: float
-    ssim_y: float
-    bicubic_psnr_y: float
-    bicubic_ssim_y: float
+    psnr_y: float | None = None
+    ssim_y: float | None = None
+    bicubic_psnr_y: float | None = None
+    bicubic_ssim_y: float | None = None
     psnr_rgb: float | None = None
     ssim_rgb: float | None = None
     bicubic_psnr_rgb: float | None = None

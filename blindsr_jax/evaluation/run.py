@@ -17,7 +17,7 @@ from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.rows import Row
+from blindsr_jax.evaluation.rows import Row, group
 from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
 from blindsr_jax.inference.model import Model, fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic, restore_image, restore_steps
@@ -28,7 +28,7 @@ from blindsr_jax.networks.unfolded import Unfolded
 log = logging.getLogger(__name__)
 
 KernelChoice = typing.Literal["estimated", "true", "none"]
-BLIND = "blind"
+BLIND, COARSE = "blind", "coarse kernel"
 _METHOD_NAMES: dict[KernelChoice, str] = {"estimated": BLIND, "true": "true kernel", "none": "no kernel"}
 
 
@@ -60,17 +60,18 @@ class Methods:
 
     def check(self, model: Model | Pipeline) -> None:
         """Raises DataError if a model cannot do what is asked."""
+        name = type(model.module).__name__
         if "estimated" in self.kernels and isinstance(model, Pipeline) and not model.estimates_kernel:
             raise DataError(
-                f"{type(model.module).__name__} has to be told the kernel: score it with the true kernel, or join it "
+                f"{name} has to be told the kernel: score it with the true kernel, or join it "
                 "with an estimator (ESTIMATOR+SOLVER)"
             )
         if self.sweep and not isinstance(model.module, Unfolded):
-            raise DataError(
-                f"{type(model.module).__name__} unfolds no steps that could be told apart: leave --sweep out"
-            )
+            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
-            raise DataError(f"{type(model.module).__name__} uses no kernel: it can only be scored as it is")
+            raise DataError(f"{name} uses no kernel: it can only be scored as it is")
+        if not model.restores and (self.sweep or self.iterations is not None):
+            raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
 
 
 def evaluate(
@@ -141,10 +142,10 @@ def score(model: Model | Pipeline, trial: Trial, protocol: Protocol, methods: Me
     Raises:
       DataError: the true kernel is asked for and not known, or too wide for the model.
     """
-    bicubic = {
-        f"bicubic_{name}": value
-        for name, value in _image_scores(enlarge_bicubic(trial.lr, protocol.scale), trial.hr, protocol).items()
-    }
+    bicubic: dict[str, float] = {}
+    if model.restores:
+        scores = _image_scores(enlarge_bicubic(trial.lr, protocol.scale), trial.hr, protocol)
+        bicubic = {f"bicubic_{name}": value for name, value in scores.items()}
     rows = []
     for name, restored, seconds in _restorations(model, trial, methods):
         rows.append(
@@ -162,8 +163,35 @@ def score(model: Model | Pipeline, trial: Trial, protocol: Protocol, methods: Me
     return rows
 
 
+def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, name: str) -> list[Row]:
+    """What naming one kernel for every image scores: the baseline of those who estimate kernels.
+
+    Args:
+      rows: of a model on synthetic tests; the new ones have the same images and cases.
+      protocol: of these tests.
+      kernel: [K, K].
+      name: of the method.
+    """
+    truth = {case.label: case.kernel for case in protocol.cases}
+    main = next(iter(group(rows, "method").values()))
+    return [
+        Row(
+            *(row.image, row.case, row.sigma, name),
+            kernel_l1=kernel_l1(kernel, truth[row.case]),
+            kernel_psnr=kernel_psnr(kernel, truth[row.case]),
+        )
+        for row in main
+    ]
+
+
 def _restorations(model: Model, trial: Trial, methods: Methods) -> typing.Iterator[tuple[str, Restored, float | None]]:
     """Name, result and seconds of each method; a sweep is run at once, so that its parts have no time of their own."""
+    if not model.restores and not methods.self_ensemble:
+        start = time.perf_counter()
+        coarse, refined = restore_steps(model, trial.lr)
+        yield BLIND, refined, time.perf_counter() - start
+        yield COARSE, coarse, None
+        return
     steps: list[Restored] = []
     if methods.sweep:
         own = methods.iterations or model.module.iterations
@@ -195,7 +223,9 @@ def _kernel_for(choice: KernelChoice, trial: Trial) -> np.ndarray | None:
     return trial.kernel
 
 
-def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
+    if image is None:
+        return {}
     channels = ("y", "rgb") if protocol.rgb else ("y",)
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}

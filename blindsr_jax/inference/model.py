@@ -103,6 +103,11 @@ class Model(Weighted):
         return recipe.get("degradation", {}).get("downsample", "bicubic")
 
     @property
+    def restores(self) -> bool:
+        """Whether images come out; some models estimate kernels only."""
+        return getattr(self.module, "restores", True)
+
+    @property
     def pca_basis(self) -> np.ndarray | None:
         """[K², L], what kernel codes are relative to; None for networks without such codes."""
         basis = self.variables["constants"].get("pca_basis")
@@ -152,8 +157,11 @@ class Model(Weighted):
           [s·H, s·W] with the same channels and type.
 
         Raises:
-          DataError: another shape or type, or values that are not finite or not in [0, 1].
+          DataError: another shape or type, or values that are not finite or not in [0, 1]; or the model estimates
+            kernels only.
         """
+        if not self.restores:
+            raise DataError(f"{type(self.module).__name__} restores no image: call the model for its kernel")
         return restore.restore_image(self, image, **options).image
 
 

@@ -1,4 +1,4 @@
-"""Pictures that explain: a kernel one can read, and the panel of an unfolded restoration."""
+"""Pictures that explain: a kernel one can read, the panel of an unfolded restoration and of an estimation."""
 
 from __future__ import annotations
 
@@ -52,6 +52,39 @@ def panel(
     side = min(size)
     cells += [(caption, kernel_picture(kernel, side).convert("RGB")) for caption, kernel in kernels]
     return _grid(cells, size, columns=min(4, len(cells)))
+
+
+def estimation_panel(
+    lr: np.ndarray, gradients: typing.Sequence[tuple[str, np.ndarray]], kernels: typing.Sequence[tuple[str, np.ndarray]]
+) -> Image.Image:
+    """How a blur was found in one image, side by side with captions (as KernelNet's figures 5 and 6).
+
+    Args:
+      lr: uint8 [H, W, 3].
+      gradients: caption and [H, W] of each direction; grey is none.
+      kernels: caption and [K, K], of any sizes.
+
+    Returns:
+      An RGB picture in rows of at most four.
+    """
+    factor = max(256 // min(lr.shape[:2]), 1)
+    size = (lr.shape[1] * factor, lr.shape[0] * factor)
+    images = [("LR image" + (", enlarged" if factor > 1 else ""), lr)]
+    images += [(caption, gradient_levels(gradient)) for caption, gradient in gradients]
+    cells = [(text, Image.fromarray(x).convert("RGB").resize(size, Image.Resampling.NEAREST)) for text, x in images]
+    cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
+    return _grid(cells, size, columns=min(4, len(cells)))
+
+
+def gradient_levels(gradient: np.ndarray) -> np.ndarray:
+    """Signed values [H, W] as grey levels, uint8: 128 for zero; all but the largest hundredth keep inside black, white.
+
+    Square roots of the magnitudes are drawn, since few gradients of a photograph are large.
+    """
+    gradient = np.asarray(gradient, np.float64)
+    largest = max(np.quantile(np.abs(gradient), 0.99), 1e-12)
+    levels = np.sign(gradient) * np.sqrt(np.minimum(np.abs(gradient) / largest, 1))
+    return np.uint8(np.round(127.5 + 127.5 * levels))
 
 
 def _grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int], columns: int) -> Image.Image:

@@ -19,9 +19,12 @@ if typing.TYPE_CHECKING:
 
 
 class Restored(typing.NamedTuple):
-    """A restored image of the input's kind, and the kernel [K, K] and code [L] that the model found (or was given)."""
+    """A restored image of the input's kind, and the kernel [K, K] and code [L] that the model found (or was given).
 
-    image: np.ndarray
+    Each is None for models without it.
+    """
+
+    image: np.ndarray | None
     kernel: np.ndarray | None
     code: np.ndarray | None
 
@@ -42,16 +45,17 @@ def restore_image(
     run = functools.partial(average_of_eight, model) if self_ensemble else model
     output: SROutput = run(pixels.rgb[None], kernel=kernel, iterations=iterations)
     first = [None if x is None else np.asarray(x[0]) for x in (output.kernel, output.kernel_code)]
-    return Restored(pixels.finish(np.asarray(output.sr[0]), model.scale), *first)
+    image = None if output.sr is None else pixels.finish(np.asarray(output.sr[0]), model.scale)
+    return Restored(image, *first)
 
 
-def restore_steps(model: Model, image: np.ndarray, steps: int) -> list[Restored]:
+def restore_steps(model: Model, image: np.ndarray, steps: int | None = None) -> list[Restored]:
     """What ``restore_image`` gives after 1, 2 … unfolded steps, for the price of the longest.
 
     Args:
-      model: an unfolded model.
+      model: an unfolded model, or KernelNet, whose steps are the coarse and the refined kernel.
       image: as for ``Model.restore``.
-      steps: the largest number of steps.
+      steps: the largest number of steps; by default as in training.
 
     Raises:
       DataError: as ``Model.restore``.
@@ -60,10 +64,11 @@ def restore_steps(model: Model, image: np.ndarray, steps: int) -> list[Restored]
     if not isinstance(model.module, Unfolded):
         raise DataError(f"{type(model.module).__name__} unfolds no steps that could be told apart")
     trace = model(pixels.rgb[None], iterations=steps, trace=True).trace
+    images = None if trace.sr is None else np.asarray(model.module.reported(trace.sr))
     results = []
-    for t, sr in enumerate(np.asarray(model.module.reported(trace.sr))):
+    for t in range(len(trace.kernel if images is None else images)):
         first = [None if x is None else np.asarray(x[t, 0]) for x in (trace.kernel, trace.kernel_code)]
-        results.append(Restored(pixels.finish(sr[0], model.scale), *first))
+        results.append(Restored(None if images is None else pixels.finish(images[t, 0], model.scale), *first))
     return results
 
 

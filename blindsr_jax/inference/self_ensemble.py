@@ -31,14 +31,16 @@ def average_of_eight(
     for orientation in range(8):
         turned_kernel = None if kernel is None else _turn(jnp.asarray(kernel), orientation, rows=-2)
         output = model(_turn(jnp.asarray(lr), orientation, rows=-3), kernel=turned_kernel, iterations=iterations)
-        images.append(_turn_back(output.sr, orientation, rows=-3))
+        if output.sr is not None:
+            images.append(_turn_back(output.sr, orientation, rows=-3))
         if output.kernel is not None:
             kernels.append(_turn_back(output.kernel, orientation, rows=-2))
+    sr = sum(images) / 8 if images else None
     if not kernels:
-        return SROutput(sr=sum(images) / 8)
+        return SROutput(sr=sr)
     mean = sum(kernels) / 8
     code = None if model.pca_basis is None else encode(mean, jnp.asarray(model.pca_basis))
-    return SROutput(sr=sum(images) / 8, kernel=mean, kernel_code=code)
+    return SROutput(sr=sr, kernel=mean, kernel_code=code)
 
 
 def _turn(x: jax.Array, orientation: int, rows: int) -> jax.Array:

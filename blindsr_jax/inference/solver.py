@@ -117,6 +117,7 @@ class Pipeline:
     sigma: float = 0.0
     border: typing.Literal["reflect", "circular"] = "reflect"
     takes_kernel: typing.ClassVar[bool] = True
+    restores: typing.ClassVar[bool] = True
     pca_basis: typing.ClassVar[None] = None
 
     def __repr__(self) -> str:

@@ -105,14 +105,13 @@ class Refinement(nn.Module):
 class KernelNet(nn.Module):
     """Estimates the blur kernel of an LR image; restores nothing.
 
-    Under data parallelism apply it inside ``jax.shard_map``; see ``ops.fft.per_shard``.
-
     Attributes:
       scale: s, of images made by keeping the upper-left pixel of each s×s block.
       kernel_size: K, odd.
       width: hidden channels of the gradient module.
       refine_features: hidden channels of the refinement.
       lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive.
+      restores, uses_fft: see ``Unfolded``.
     """
 
     scale: int
@@ -122,6 +121,8 @@ class KernelNet(nn.Module):
     lam: float = 1e-4
 
     supervision: typing.ClassVar[str] = "refined_kernel"
+    restores: typing.ClassVar[bool] = False
+    uses_fft: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         self.gradient_module = GradientModule(self.width)
@@ -190,12 +191,17 @@ class KernelNet(nn.Module):
         return luma_gradients(imresize(hr, 1 / self.scale))
 
     def training_steps(self, lr: jax.Array, *, gradient: str = "last") -> list[Estimate]:
-        """What the second stage, end to end, supervises: the refined kernel; ``gradient`` has no meaning here."""
-        return [Estimate(sr=None, kernel=self.estimates(lr).refined)]
+        """What the two stages supervise: the sharp gradients alone, then the refined kernel, end to end.
+
+        Under jit a loss that looks at the gradients alone leaves the kernels uncomputed, and the refinement as it is.
+        ``gradient`` has no meaning here.
+        """
+        found = self.estimates(lr)
+        return [Estimate(sr=None, kernel=found.refined, gradients=found.sharp)]
 
     def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """What the second stage aims at: the true kernel [B, K, K], of LR images from S-FOLD downsampling."""
-        return Estimate(sr=None, kernel=kernel)
+        """What the stages aim at: ``gradient_targets`` and, of S-FOLD LR images, the true kernel [B, K, K]."""
+        return Estimate(sr=None, kernel=kernel, gradients=self.gradient_targets(hr))
 
     def _solve(self, sharp: jax.Array, blurred: jax.Array) -> jax.Array:
         """FFT-1; images smaller than its window, which tell next to nothing, are surrounded by zeros."""

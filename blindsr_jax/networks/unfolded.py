@@ -57,7 +57,14 @@ class Unfolded(nn.Module):
     A network says how it starts (``start``), what a step does (``step``), what of its state is the estimate
     (``estimate_of``), and what it aims at in training (``targets``); its fields ``scale`` and ``iterations`` are s and
     T. The loop and its gradient stand here.
+
+    Attributes:
+      restores: whether an image comes out, as of all networks but those that only estimate kernels.
+      uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
     """
+
+    restores: typing.ClassVar[bool] = True
+    uses_fft: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""

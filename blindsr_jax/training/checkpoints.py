@@ -16,7 +16,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
-_METRIC = "psnr_y"
+_METRIC = "score"
 _GO_ON = "Complete checkpoints there are intact: make room, then run the same command to go on from the newest"
 
 
@@ -27,7 +27,7 @@ class Checkpoints:
 
     Args:
       workdir: of the run.
-      keep: how many of the newest stay, besides the best by validation PSNR.
+      keep: how many of the newest stay, besides the best by validation score.
       read_only: change nothing, for looking into a run that may be going on.
     """
 
@@ -71,18 +71,18 @@ class Checkpoints:
         validated = [step for step in self._manager.all_steps() if self._manager.metrics(step)]
         return max(validated, key=lambda step: _score(self._manager.metrics(step)), default=self.latest_step)
 
-    def save(self, state: TrainState, psnr_y: float | None = None) -> None:
+    def save(self, state: TrainState, score: float | None = None) -> None:
         """Starts writing a state under its step; the caller may go on at once, the arrays have been copied.
 
         Args:
           state: to save.
-          psnr_y: validation score at this step, if it was measured.
+          score: of the validation at this step, if there was one; the higher, the better.
 
         Raises:
           DataError: this or the previous save failed, as on a full disk; older checkpoints are intact.
         """
         self._check_room(state)
-        metrics = None if psnr_y is None else {_METRIC: psnr_y}
+        metrics = None if score is None else {_METRIC: score}
         with _readable_errors(self._directory):
             self._manager.save(int(state.step), args=ocp.args.StandardSave(state), metrics=metrics, force=True)
 
@@ -128,7 +128,8 @@ def _remove_unfinished(directory: pathlib.Path) -> None:
 
 
 def _score(metrics: dict[str, typing.Any]) -> float:
-    return metrics[_METRIC]
+    (score,) = metrics.values()  # runs of earlier versions have it under another name
+    return score
 
 
 class _readable_errors:

@@ -17,11 +17,11 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import Diverged, Interrupted
-from blindsr_jax.evaluation.panel import unfolding_panel
+from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.report import headline, summarise
+from blindsr_jax.evaluation.report import headline, score_of, summarise
 from blindsr_jax.evaluation.run import evaluate
-from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
+from blindsr_jax.evaluation.trials import SyntheticTests
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.model import Model
 from blindsr_jax.training.checkpoints import Checkpoints
@@ -32,10 +32,9 @@ from blindsr_jax.training.setup import (
     abstract_state,
     batches_of,
     claim_workdir,
-    degradation_of,
-    loss_of,
     network_of,
     optimizer_of,
+    stages_of,
     state_of,
     training_source,
     validation_of,
@@ -105,20 +104,20 @@ class Validation:
         self._panels = pathlib.Path(workdir) / "panels"
         self._protocol = protocol.subset(config.validation.widths)
 
-    def __call__(self, state: TrainState, run_log: RunLog) -> float:
-        """Writes scores and a panel of this state, and returns its mean PSNR on luma."""
+    def __call__(self, state: TrainState, run_log: RunLog) -> float | None:
+        """Writes scores and a panel of this state, and returns the score: the higher, the better."""
         step, options = int(state.step), self._options
         model = Model(self._network, {"params": state.best_params, "constants": state.constants})
         tests = SyntheticTests(self._source, self._protocol, limit=options.images, crop=options.crop)
         rows = evaluate(model, tests, failures=[])
         summary = summarise(rows, protocol=self._protocol.name, scale=self._protocol.scale)
-        run_log.scalars(step, {f"validation/{k}": v for k, v in summary.items() if isinstance(v, float)})
+        scores = summary | {f"kernel_l1, {k}": v["kernel_l1"] for k, v in summary.get("methods", {}).items()}
+        run_log.scalars(step, {f"validation/{k}": v for k, v in scores.items() if isinstance(v, float)})
         log.info("step %d, %s", step, headline(summary))
-        case = self._protocol.cases[len(self._protocol.cases) // 2]
-        picture = unfolding_panel(model, synthetic_trial("", first_readable(self._source), self._protocol, case, 256))
+        picture = draw_panel(model, first_readable(self._source), self._protocol)
         self._save(picture, step)
         run_log.image(step, "panel", np.asarray(picture))
-        return summary["psnr_y"]
+        return score_of(summary)
 
     def _save(self, picture: Image.Image, step: int) -> None:
         with atomic_path(self._panels / f"step_{step:07d}.png") as temporary:
@@ -136,18 +135,14 @@ def _run(
     stop: StopRequest,
 ) -> TrainState:
     """Steps until the end, an interrupt or divergence. Metrics of a step are read while the next one computes."""
-    train_step = make_train_step(
-        network_of(config),
-        optimizer_of(config),
-        mesh,
-        seed=config.seed,
-        degradation=degradation_of(config),
-        loss=loss_of(config),
-        supervise=config.model.supervise,
-        ema_decay=config.optimizer.ema_decay,
-    )
+    module, optimizer, options = network_of(config), optimizer_of(config), config.optimizer
+    train_steps = {
+        stage.until: make_train_step(module, optimizer, mesh, stage, seed=config.seed, ema_decay=options.ema_decay)
+        for stage in stages_of(config)
+    }
     previous: dict[str, typing.Any] | None = None
     for step in range(int(state.step) + 1, config.steps + 1):
+        train_step = next(train_steps[until] for until in train_steps if step <= until)
         state, metrics = train_step(state, put_batch(mesh, next(batches)))
         values = jax.device_get(previous) if previous else {}
         previous = metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 import optax
@@ -26,6 +27,18 @@ def learning_rate_schedule(
     if not warmup:
         return main
     return lambda step: main(step) * optax.linear_schedule(0.0, 1.0, warmup)(step)
+
+
+def restarting_schedule(peak: float, ends: typing.Sequence[int], **options: typing.Any) -> optax.Schedule:
+    """Learning rate of a run in stages, each with a schedule of its own from the first step on.
+
+    Args:
+      peak: the rate after warm-up.
+      ends: the last step of each stage.
+      **options: of ``learning_rate_schedule``, without ``steps``.
+    """
+    lengths = [end - start for start, end in itertools.pairwise([0, *ends])]
+    return optax.join_schedules([learning_rate_schedule(peak, steps=n, **options) for n in lengths], list(ends[:-1]))
 
 
 def make_optimizer(

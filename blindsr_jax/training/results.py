@@ -1,4 +1,4 @@
-"""What a run leaves: bundle, report, panel and a restored photograph, all from its best checkpoint."""
+"""What a run leaves: bundle, report, panel and a restored photograph, if it restores; all from its best checkpoint."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from ml_collections import ConfigDict
 import blindsr_jax
 from blindsr_jax import config as config_lib
 from blindsr_jax.data.sources import Source
+from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.degradations.pools import best_gaussian
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.panel import unfolding_panel
+from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import summarise, write_report
-from blindsr_jax.evaluation.run import evaluate
+from blindsr_jax.evaluation.rows import Row
+from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.image_io import ImageFile, write_image
@@ -26,6 +29,7 @@ from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.kernels import pools_of
 from blindsr_jax.training.setup import abstract_state, check_same_run, recorded_config, validation_of
 from blindsr_jax.training.sharding import data_mesh
 from blindsr_jax.training.state import TrainState
@@ -83,8 +87,9 @@ def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDi
 def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, typing.Any]:
     """Evaluates the best checkpoint in full and writes everything that a run leaves.
 
-    In the workdir: ``model.safetensors``; ``report.md``, ``.csv`` and ``.json``; ``panel.png``; and below ``restored``
-    one validation photograph as LR and restored.
+    In the workdir: ``model.safetensors``; ``report.md``, ``.csv`` and ``.json``; ``panel.png``; and, of models that
+    restore, one validation photograph as LR and restored below ``restored``. The report of a model that only estimates
+    kernels has the best fixed Gaussian of its training kernels beside it.
 
     Args:
       config: of the run.
@@ -103,6 +108,8 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
     log.info("evaluating step %d: %s, ×%d, %d images", int(state.step), protocol.name, protocol.scale, len(source))
     failures: list[str] = []
     rows = evaluate(model, SyntheticTests(source, protocol), failures=failures, bar="evaluating")
+    if config.degradation.kernel == "pool":
+        rows += _rows_of_best_gaussian(config, rows, protocol)
     data = pathlib.Path(config.validation.root).name if config.validation.source == "folder" else "sample"
     summary = summarise(
         rows,
@@ -117,11 +124,19 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
         unreadable=len(failures),
     )
     write_report(workdir, rows, summary)
-    save_bundle(
-        workdir / "model.safetensors", bundle_of(config, state, {f"{protocol.name}, {data}": summary["psnr_y"]})
-    )
+    scored = f"{protocol.name}, {data}"
+    scores = {scored: summary["psnr_y"]} if model.restores else {f"kernel l1, {scored}": summary["kernel_l1"]}
+    save_bundle(workdir / "model.safetensors", bundle_of(config, state, scores))
     write_pictures(model, first_readable(source), protocol, workdir)
     return summary
+
+
+def _rows_of_best_gaussian(config: ConfigDict, rows: list[Row], protocol: Protocol) -> list[Row]:
+    """What one would score who has seen the training kernels, but no image (KernelNet, table 2)."""
+    train = pools_of(config).train
+    width = best_gaussian(train)
+    kernel = np.asarray(isotropic_gaussian(width, train.shape[-1]))
+    return fixed_kernel_rows(rows, protocol, kernel, f"fixed Gaussian σ={width:.2f}")
 
 
 def first_readable(source: Source) -> np.ndarray:
@@ -135,10 +150,12 @@ def first_readable(source: Source) -> np.ndarray:
 
 
 def write_pictures(model: Model, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
-    """``panel.png`` and the folder ``restored``, for one HR image at the middle width of the protocol."""
-    case = protocol.cases[len(protocol.cases) // 2]
+    """``panel.png`` and, if the model restores, ``restored``, for one HR image at the middle blur of the protocol."""
     with atomic_path(workdir / "panel.png") as temporary:
-        unfolding_panel(model, synthetic_trial("panel", hr, protocol, case, crop=256)).save(temporary)
+        draw_panel(model, hr, protocol).save(temporary)
+    if not model.restores:
+        return
+    case = protocol.cases[len(protocol.cases) // 2]
     trial = synthetic_trial("restored", hr, protocol, case)
     write_image(workdir / "restored" / "lr.png", ImageFile(trial.lr))
     write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, trial.lr).image))

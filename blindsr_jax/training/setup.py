@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -23,14 +24,17 @@ from blindsr_jax.evaluation.protocols import Protocol, validation_protocol
 from blindsr_jax.files import write_text
 from blindsr_jax.losses import LOSSES, Loss
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.registry import build
 from blindsr_jax.networks.unfolded import Unfolded
-from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from blindsr_jax.training.kernels import held_out_protocol, pools_of
+from blindsr_jax.training.optimizer import make_optimizer, restarting_schedule
 from blindsr_jax.training.sharding import replicated
 from blindsr_jax.training.state import TrainState, create_state, initial_state
+from blindsr_jax.training.step import Stage
 
 
-def network_of(config: ConfigDict) -> Unfolded:
+def network_of(config: ConfigDict) -> Unfolded | KernelNet:
     """The network of a config."""
     return build(**config_lib.model_sizes(config))
 
@@ -38,15 +42,19 @@ def network_of(config: ConfigDict) -> Unfolded:
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
     options = config.optimizer
+    peaks = {
+        "restorer": options.learning_rate,
+        "estimator": options.get("estimator_learning_rate", options.learning_rate),
+    }
     rates = {
-        name: learning_rate_schedule(
+        name: restarting_schedule(
             peak,
+            config_lib.stage_ends(config),
             schedule=options.schedule,
-            steps=config.steps,
             halve_every=options.halve_every,
             warmup=options.warmup,
         )
-        for name, peak in (("restorer", options.learning_rate), ("estimator", options.estimator_learning_rate))
+        for name, peak in peaks.items()
     }
     return make_optimizer(**rates, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
 
@@ -84,8 +92,24 @@ def _parameter_key(config: ConfigDict) -> jax.Array:
     return jax.random.key(config.seed, impl="rbg")
 
 
+def stages_of(config: ConfigDict) -> list[Stage]:
+    """The stages of a config's training: KernelNet's two, one of all other networks.
+
+    Raises:
+      DataError, ConfigError: as ``pools_of``.
+    """
+    ends = config_lib.stage_ends(config)
+    pool = pools_of(config).train if config.degradation.kernel == "pool" else None
+    supervise = config.model.get("supervise", "last")
+    last = Stage(ends[-1], degradation_of(config), loss_of(config), supervise, pool)
+    if len(ends) == 1:
+        return [last]
+    bicubic = last.degradation | {"downsample": "bicubic"}  # see networks.kernelnet
+    return [dataclasses.replace(last, until=ends[0], degradation=bicubic, loss=LOSSES["gradients"]), last]
+
+
 def loss_of(config: ConfigDict) -> Loss:
-    """The loss of a config's network, with its weights."""
+    """The loss of a config's network, with its weights; of the last stage, where there are several."""
     loss = LOSSES[network_of(config).supervision]
     if "detail_weight" in config.model:
         return functools.partial(loss, detail_weight=config.model.detail_weight)
@@ -93,14 +117,15 @@ def loss_of(config: ConfigDict) -> Loss:
 
 
 def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
-    """Keyword arguments of ``degradations.degrade``."""
+    """Keyword arguments of ``degradations.degrade``; of the last stage, where there are several."""
     options = config.degradation
-    kernels = config_lib.kernel_distribution(config)
+    drawn = {"kernel": "pool"}
+    if options.kernel != "pool":
+        kernels = config_lib.kernel_distribution(config)
+        drawn = {"kernel": kernels.pop("kind"), "kernel_size": kernels.pop("size"), **kernels}
     return {
         "scale": config.model.scale,
-        "kernel": kernels.pop("kind"),
-        "kernel_size": kernels.pop("size"),
-        **kernels,
+        **drawn,
         "downsample": options.downsample,
         "noise": tuple(options.noise),
         "round_8bit": options.round_8bit,
@@ -134,9 +159,15 @@ def batches_of(config: ConfigDict, source: Source, start_step: int) -> typing.It
 
 
 def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
-    """The held-out images, and the protocol that scores them."""
+    """The held-out images, and the protocol that scores them.
+
+    Raises:
+      DataError, ConfigError: there are no images, or as ``pools_of``.
+    """
     smallest = 16 * config.model.scale  # SSIM's window inside the shaved border, and the blur's reflection
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
+    if config.degradation.kernel == "pool":
+        return source, held_out_protocol(config)
     return source, validation_protocol(config.model.scale)
 
 

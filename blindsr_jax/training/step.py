@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from blindsr_jax.degradations.pipeline import degrade
 from blindsr_jax.losses import Loss
 from blindsr_jax.training.sharding import replicated, split
-from blindsr_jax.training.state import TrainState
+from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
 
 Metrics = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stage:
+    """A part of a run with a task of its own.
+
+    Attributes:
+      until: its last step, counted from the start of the run.
+      degradation: keyword arguments of ``degradations.degrade``.
+      loss: one of ``losses``.
+      supervise: see ``Unfolded.training_steps``.
+      pool: [N, K, K], the kernels, if the degradation draws from a pool.
+    """
+
+    until: int
+    degradation: dict[str, typing.Any]
+    loss: Loss
+    supervise: typing.Literal["last", "all"] = "last"
+    pool: np.ndarray | None = None
 
 
 def make_train_step(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
+    stage: Stage,
     *,
     seed: int,
-    degradation: dict[str, typing.Any],
-    loss: Loss,
-    supervise: typing.Literal["last", "all"] = "last",
     ema_decay: float = 0.0,
 ) -> typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
     """The jitted update; it donates the state it is given.
@@ -40,25 +61,21 @@ def make_train_step(
       module: the network.
       optimizer: optax's.
       mesh: from ``sharding.data_mesh``.
+      stage: what is trained.
       seed: of kernels and noise.
-      degradation: keyword arguments of ``degradations.degrade``.
-      loss: one of ``losses``.
-      supervise: see ``Unfolded.training_steps``.
       ema_decay: of the moving average of the parameters, if the state keeps one.
 
     Returns:
       (state, hr uint8 [B, sP, sP, 3]) -> (state, metrics); the metrics are scalars.
     """
 
-    def train_step(state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
+    gradient = _gradient_of_loss(module, mesh, stage)
+
+    def train_step(pool: jax.Array | None, state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
         hr = hr.astype(jnp.float32) / 255.0
-        degraded = degrade(jax.random.fold_in(jax.random.key(seed), state.step), hr, **degradation)
-
-        def loss_of(params: typing.Any) -> tuple[jax.Array, Metrics]:
-            variables = {"params": params, "constants": state.constants}
-            return supervised_loss(module, variables, hr, degraded, loss=loss, supervise=supervise)
-
-        (value, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        degraded = degrade(key, hr, pool=pool, **stage.degradation)
+        (value, parts), grads = gradient(state.params, state.constants, hr, degraded)
         grad_norm = optax.global_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -83,7 +100,26 @@ def make_train_step(
         return state, {"loss": value, **parts, "grad_norm": grad_norm, **counters}
 
     whole, batch = replicated(mesh), split(mesh)
-    return jax.jit(train_step, in_shardings=(whole, batch), out_shardings=(whole, whole), donate_argnums=0)
+    compiled = jax.jit(train_step, in_shardings=(whole, whole, batch), out_shardings=(whole, whole), donate_argnums=1)
+    return functools.partial(compiled, jax.device_put(stage.pool, whole))
+
+
+def _gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
+    """(params, constants, hr, degraded) -> ((loss, its parts), gradient with respect to the parameters)."""
+
+    def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
+        variables = {"params": params, "constants": constants}
+        return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
+
+    gradient = jax.value_and_grad(loss_of, has_aux=True)
+    if not module.uses_fft:
+        return gradient
+
+    def of_one_share(*arguments: typing.Any) -> typing.Any:
+        return jax.lax.pmean(gradient(*arguments), "data")  # equal shares: the mean of their means is the batch's
+
+    specs = (P(), P(), P("data"), P("data"))
+    return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
 
 
 def supervised_loss(

@@ -27,11 +27,15 @@ def packaged_path(name: str) -> pathlib.Path | None:
 def _describe(path: pathlib.Path) -> str:
     bundle = load_bundle(path)
     parameters = sum(x.size for x in _leaves(bundle.variables["params"]))
-    scores = ", ".join(f"{name} {score:.2f} dB" for name, score in sorted(bundle.metadata.get("scores", {}).items()))
+    scores = ", ".join(_score(*item) for item in sorted(bundle.metadata.get("scores", {}).items()))
     trained_on = bundle.metadata.get("protocol", "")
     scale = f"×{bundle.model['scale']}" if "scale" in bundle.model else "any scale"
     parts = [scale, trained_on, f"{parameters / 1e6:.2f} M parameters", scores]
     return ", ".join(part for part in parts if part)
+
+
+def _score(name: str, score: float) -> str:
+    return f"{name} {score:.3f}" if name.startswith("kernel l1") else f"{name} {score:.2f} dB"
 
 
 def _leaves(tree: dict) -> list:

@@ -95,3 +95,15 @@ def test_is_differentiable_in_image_and_kernel(hr):
 def test_bad_options_are_named(hr, options, message):
     with pytest.raises(ValueError, match=message):
         degradations.degrade(jax.random.key(0), hr, **options)
+
+
+def test_a_pool_is_drawn_from_evenly():
+    pool = np.float32([kernels * np.eye(3) / 3 for kernels in (1, 2, 4)])
+    hr = jnp.zeros((300, 4, 4, 3))
+    out = degradations.degrade(jax.random.key(0), hr, scale=2, kernel="pool", pool=pool, downsample="s_fold")
+    assert out.kernel.shape == (300, 3, 3)
+    counts = [int((np.asarray(out.kernel) == kernel).all(axis=(1, 2)).sum()) for kernel in pool]
+    assert sum(counts) == 300
+    assert min(counts) > 75
+    with pytest.raises(ValueError, match="give them as pool"):
+        degradations.degrade(jax.random.key(0), hr, scale=2, kernel="pool")

@@ -109,12 +109,16 @@ def test_true_gradients_give_the_gaussian_back_as_the_paper_says(photo, scale, w
     assert jnp.abs(coarse[0] - truth).sum() < 0.02
 
 
-def test_training_steps_and_targets_are_the_refined_and_the_true_kernel():
+def test_training_steps_and_targets_are_those_of_both_stages():
     network, variables = _small()
     (step,) = network.apply(variables, _lr(), gradient="last", method="training_steps")
-    np.testing.assert_allclose(step.kernel, _estimates(network, variables, _lr()).refined, atol=1e-6)
-    truth = degradations.isotropic_gaussian(jnp.asarray([1.0, 2.0]), 17)
-    np.testing.assert_array_equal(network.apply(variables, None, None, truth, method="targets").kernel, truth)
+    found = _estimates(network, variables, _lr())
+    np.testing.assert_allclose(step.kernel, found.refined, atol=1e-6)
+    np.testing.assert_allclose(step.gradients, found.sharp, atol=1e-6)
+    truth, hr = degradations.isotropic_gaussian(jnp.asarray([1.0, 2.0]), 17), _lr(2, 48, 62)
+    targets = network.apply(variables, hr, _lr(), truth, method="targets")
+    np.testing.assert_array_equal(targets.kernel, truth)
+    np.testing.assert_array_equal(targets.gradients, network.apply(variables, hr, method="gradient_targets"))
 
 
 @pytest.mark.parametrize("image", ["noise", "flat", "one step"])

@@ -1,0 +1,78 @@
+"""The kernel pool of a run: what is trained on, and what is held out to validate on."""
+
+from __future__ import annotations
+
+import functools
+import typing
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from blindsr_jax.data.kernel_arrays import read_pool
+from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, split_pool
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.evaluation.protocols import Protocol, s_fold_circular
+
+VALIDATION_KERNELS = 8
+_OFF_CENTRE = 0.5  # HR pixels
+
+
+class Pools(typing.NamedTuple):
+    """The two parts of a pool, [N, K, K] each."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def pools_of(config: ConfigDict) -> Pools:
+    """The kernels of a config, the same ones for every seed: of its file, or of the package's own pool.
+
+    Raises:
+      DataError: the file cannot be used: it is missing or damaged, has too few kernels, or one that is not centred or
+        wider than ``degradation.kernel_size``.
+      ConfigError: that size is too small for the package's pool.
+    """
+    path, size = config.degradation.pool, config.degradation.kernel_size
+    pool = _read(path, size) if path else _own(config.model.scale, size)
+    try:
+        return Pools(*split_pool(pool))
+    except ValueError:
+        raise DataError(f"{path}: two kernels at least are needed, one to train on and one to validate on") from None
+
+
+def held_out_protocol(config: ConfigDict) -> Protocol:
+    """``s_fold_circular`` with held-out kernels that stand for all: nearly round ones to the farthest from round.
+
+    Raises:
+      DataError, ConfigError: as ``pools_of``.
+    """
+    train, test = pools_of(config)
+    gaussian = np.asarray(isotropic_gaussian(best_gaussian(train), train.shape[-1]))
+    by_shape = np.abs(test - gaussian).sum(axis=(1, 2)).argsort(kind="stable")
+    count = min(VALIDATION_KERNELS, len(test))
+    chosen = by_shape[np.int64((np.arange(count) + 0.5) / count * len(test))]
+    return s_fold_circular(config.model.scale, {f"kernel {i}": test[i] for i in chosen})
+
+
+def _read(path: str, size: int) -> np.ndarray:
+    try:
+        pool = read_pool(path, size)
+    except DataError as error:
+        raise DataError(f"config.degradation.pool, for config.degradation.kernel_size={size}: {error}") from None
+    offsets = moments(pool).offset
+    worst = int(offsets.argmax())
+    if not offsets[worst] <= _OFF_CENTRE:
+        raise DataError(
+            f"{path}: kernel {worst} has its centre of mass {offsets[worst]:.1f} pixels from its central pixel, which "
+            "cannot be told from a moved image: centre all with blindsr_jax.degradations.move_kernel"
+        )
+    return pool
+
+
+@functools.cache
+def _own(scale: int, size: int) -> np.ndarray:
+    try:
+        return kernel_pool(scale, size=size)
+    except ValueError as error:
+        raise ConfigError(f"config.degradation.kernel_size: {error}") from None
