@@ -66,7 +66,7 @@ class Methods:
                 f"{name} has to be told the kernel: score it with the true kernel, or join it "
                 "with an estimator (ESTIMATOR+SOLVER)"
             )
-        if self.sweep and not isinstance(model.module, Unfolded):
+        if self.sweep and model.restores and not isinstance(model.module, Unfolded):
             raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{name} uses no kernel: it can only be scored as it is")

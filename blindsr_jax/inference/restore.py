@@ -61,7 +61,7 @@ def restore_steps(model: Model, image: np.ndarray, steps: int | None = None) -> 
       DataError: as ``Model.restore``.
     """
     pixels = _Pixels(image)
-    if not isinstance(model.module, Unfolded):
+    if model.restores and not isinstance(model.module, Unfolded):
         raise DataError(f"{type(model.module).__name__} unfolds no steps that could be told apart")
     trace = model(pixels.rgb[None], iterations=steps, trace=True).trace
     images = None if trace.sr is None else np.asarray(model.module.reported(trace.sr))

@@ -23,9 +23,9 @@ def average_of_eight(
     A given kernel is turned with the image; estimated ones are turned back and averaged, and their code is that of the
     average.
 
-    Args, raises: see ``Model.__call__``; and DataError for models of s-fold sampling, whose pixels a turn would move.
+    Args, raises: see ``Model.__call__``; and DataError for restoring with s-fold sampling, whose pixels a turn moves.
     """
-    if model.downsample == "s_fold" and model.scale > 1:
+    if model.downsample == "s_fold" and model.restores and model.scale > 1:
         raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
     images, kernels = [], []
     for orientation in range(8):
