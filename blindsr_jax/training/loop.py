@@ -111,7 +111,8 @@ class Validation:
         tests = SyntheticTests(self._source, self._protocol, limit=options.images, crop=options.crop)
         rows = evaluate(model, tests, failures=[])
         summary = summarise(rows, protocol=self._protocol.name, scale=self._protocol.scale)
-        scores = summary | {f"kernel_l1, {k}": v["kernel_l1"] for k, v in summary.get("methods", {}).items()}
+        others = list(summary.get("methods", {}).items())[1:]
+        scores = summary | {f"{name.replace(' ', '_')}_l1": means["kernel_l1"] for name, means in others}
         run_log.scalars(step, {f"validation/{k}": v for k, v in scores.items() if isinstance(v, float)})
         log.info("step %d, %s", step, headline(summary))
         picture = draw_panel(model, first_readable(self._source), self._protocol)
