@@ -92,8 +92,9 @@ def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
     config.steps = config.model.gradient_steps + rest
     config.degradation = _pool_degradation(scale)
     config.data.batch_size, config.data.patch = 48, _KERNELNET_PATCH[scale]
-    del config.optimizer.estimator_learning_rate  # one network, one learning rate
+    del config.optimizer.estimator_learning_rate
     config.optimizer.learning_rate = 1e-4
+    config.optimizer.refinement_learning_rate = 1e-4  # of the refinement; the other is the gradient module's
     config.checkpoint.every = config.validation.every = 1_000
 
 
@@ -149,14 +150,15 @@ def _kernelnet() -> dict[str, typing.Any]:
         "name": "kernelnet",
         "width": 128,  # hidden channels of the gradient module
         "refine_features": 64,  # hidden channels of the refinement
-        "lam": 1e-4,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
+        "lam": 1e-6,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
+        "coarse_weight": 0.0,  # of the coarse kernel in the second stage's loss; 1 learns far faster than the paper's 0
         "gradient_steps": 16_000,  # the first so many of all steps train the gradient module alone; 0 for none
     }
 
 
 _MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite, "kernelnet": _kernelnet}
 # Fields of the model section that its network does not take.
-_TRAINING_ONLY = ("supervise", "detail_weight", "gradient_steps")
+_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps")
 
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
@@ -258,7 +260,8 @@ def _validate_model(model: ConfigDict) -> None:
     for name, value in model.items():
         if isinstance(value, int):
             _at_least(f"model.{name}", value, 0 if name == "gradient_steps" else 1)
-    _at_least("model.detail_weight", model.get("detail_weight", 0.0), 0)
+    for name in ("detail_weight", "coarse_weight"):
+        _at_least(f"model.{name}", model.get(name, 0.0), 0)
     if not 0 < model.get("lam", 1.0) < math.inf:
         raise ConfigError(f"config.model.lam must be a positive number, got {model.lam}")
 
@@ -309,7 +312,7 @@ def _validate_data(config: ConfigDict) -> None:
 
 def _validate_optimizer(optimizer: ConfigDict) -> None:
     _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
-    for name in ("learning_rate", "estimator_learning_rate", "warmup", "clip_norm"):
+    for name in ("learning_rate", "estimator_learning_rate", "refinement_learning_rate", "warmup", "clip_norm"):
         _at_least(f"optimizer.{name}", optimizer.get(name, 0.0), 0)
     for name in ("b1", "b2", "ema_decay"):
         if not 0 <= optimizer[name] < 1:

@@ -33,6 +33,7 @@ class Estimate(typing.NamedTuple):
       kernel: [B, K, K].
       code: [B, L].
       detail: [B, s·H, s·W, 3], what bicubic interpolation lacks (DSSR).
+      coarse: [B, K, K], the kernel before it was refined (KernelNet).
       gradients: [B, H, W, 2], the sharp gradients of the LR image (KernelNet).
     """
 
@@ -40,6 +41,7 @@ class Estimate(typing.NamedTuple):
     kernel: jax.Array | None = None
     code: jax.Array | None = None
     detail: jax.Array | None = None
+    coarse: jax.Array | None = None
     gradients: jax.Array | None = None
 
 

@@ -1,10 +1,11 @@
-"""A narrower KernelNet ×2 for CPUs, on the packaged photographs or any folder of yours; estimates kernels only:
+"""A narrow KernelNet ×2 for CPUs, on the packaged photographs or any folder of yours; estimates kernels only:
 
   python -m blindsr_jax.main --config configs/kernelnet_lite_x2.py --workdir runs/kernelnet_lite_x2 \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  not measured yet; meant for about 45 minutes on 2 CPU cores
-Score: not measured yet
+Time:  about 9 minutes on 2 CPU cores, other work beside it
+Score: kernel ℓ1 on held-out kernels and photographs, in a trial of this recipe outside this command: coarse 0.253,
+       refined 0.239, fixed Gaussian 0.331; the command itself has not been run to the end yet
 """
 
 from blindsr_jax import config as config_lib
@@ -12,16 +13,17 @@ from blindsr_jax import config as config_lib
 
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("kernelnet", scale=2)
-    config.steps = 5_000
-    config.model.gradient_steps = 2_000
-    config.model.width = 32
+    config.steps = 3150
+    config.model.gradient_steps = 150
+    config.model.width = 16
+    config.model.coarse_weight = 1.0
     config.data.batch_size = 8
     config.data.patch = 96
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.refinement_learning_rate = 5e-3
     config.optimizer.schedule = "cosine"
-    config.optimizer.warmup = 100  # also eases the change of stages, where Adam remembers other gradients
+    config.optimizer.warmup = 50
     config.optimizer.clip_norm = 1.0
-    config.optimizer.ema_decay = 0.999
     config.checkpoint.every = 250
     config.validation.every = 500
     config.validation.widths = 4

@@ -67,8 +67,11 @@ def luma_gradients(images: jax.Array) -> jax.Array:
 class GradientModule(nn.Module):
     """Sharp gradients from blurred ones: six convolutions (KernelNet section 3.2.1).
 
+    Before training it returns nearly what it is given: k_LR then is nearly a Dirac, from where the search is short.
+    Drawn at random alone, its gradients would have no relation to the image, and FFT-1 nothing to solve.
+
     Attributes:
-      width: channels of the five hidden layers.
+      width: channels of the five hidden layers, at least four.
     """
 
     width: int = 128
@@ -78,8 +81,25 @@ class GradientModule(nn.Module):
         """[B, H, W, 2] to [B, H, W, 2] in (−1, 1)."""
         x = gradients
         for i, size in enumerate((9, 1, 3, 5, 1), 1):
-            x = nn.relu(conv(self.width, size, name=f"conv{i}")(x))
-        return nn.tanh(conv(2, 3, name="conv6")(x))
+            x = nn.relu(conv(self.width, size, kernel_init=_passing_on, name=f"conv{i}")(x))
+        return nn.tanh(conv(2, 3, kernel_init=_passing_on, name="conv6")(x))
+
+
+def _passing_on(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """He's initial weights, but the first four hidden channels carry ±the two gradients, which the last layer joins."""
+    weights = nn.initializers.he_normal()(key, shape, dtype)
+    into, out_of = shape[2:]
+    signs = jnp.asarray([[1, -1, 0, 0], [0, 0, 1, -1]], dtype)  # of the parts above and below zero, [2, 4]
+    if into == 2:  # the first layer
+        carried = signs
+    elif out_of == 2:  # the last layer
+        weights, carried = weights * 0.1, signs.T
+    else:
+        carried = jnp.eye(4, dtype=dtype)
+    rows, columns = carried.shape
+    centre = shape[0] // 2
+    clean = weights.at[:, :, :, :columns].set(0) if out_of > 2 else weights.at[:, :, :rows].set(0)
+    return clean.at[centre, centre, :rows, :columns].set(carried)
 
 
 class Refinement(nn.Module):
@@ -96,9 +116,11 @@ class Refinement(nn.Module):
         """[B, K, K] to [B, K, K], non-negative, summing to one."""
         size = coarse.shape[-1]
         x = coarse[..., None] * size**2  # the mean weight becomes one, which suits the initial parameters
-        x = nn.sigmoid(conv(self.features, 3, name="conv1")(x))
-        x = nn.sigmoid(conv(self.features, 3, name="conv2")(x))
-        x = nn.sigmoid(conv(1, 1, name="conv3")(x))
+        initial = nn.initializers.lecun_normal()
+        x = nn.sigmoid(conv(self.features, 3, kernel_init=initial, name="conv1")(x))
+        x = nn.sigmoid(conv(self.features, 3, kernel_init=initial, name="conv2")(x))
+        # Most of a kernel is nearly zero; from a bias of zero it would take long to get there.
+        x = nn.sigmoid(conv(1, 1, kernel_init=initial, initial_bias=-6.0, name="conv3")(x))
         return normalize_kernel(x[..., 0])
 
 
@@ -110,7 +132,9 @@ class KernelNet(nn.Module):
       kernel_size: K, odd.
       width: hidden channels of the gradient module.
       refine_features: hidden channels of the refinement.
-      lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive.
+      lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive. Far below
+        the variance of the gradients, which is about 1e-4 in blurred photographs: a larger one makes k_LR wider where
+        there is less contrast.
       restores, uses_fft: see ``Unfolded``.
     """
 
@@ -118,7 +142,7 @@ class KernelNet(nn.Module):
     kernel_size: int = 21
     width: int = 128
     refine_features: int = 64
-    lam: float = 1e-4
+    lam: float = 1e-6
 
     supervision: typing.ClassVar[str] = "refined_kernel"
     restores: typing.ClassVar[bool] = False
@@ -197,7 +221,7 @@ class KernelNet(nn.Module):
         ``gradient`` has no meaning here.
         """
         found = self.estimates(lr)
-        return [Estimate(sr=None, kernel=found.refined, gradients=found.sharp)]
+        return [Estimate(sr=None, kernel=found.refined, coarse=found.coarse, gradients=found.sharp)]
 
     def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
         """What the stages aim at: ``gradient_targets`` and, of S-FOLD LR images, the true kernel [B, K, K]."""

@@ -23,6 +23,8 @@ def conv(
     stride: int = 1,
     padding: int | None = None,
     bias: bool = True,
+    kernel_init: nn.initializers.Initializer = torch_uniform,
+    initial_bias: float = 0.0,
     name: str | None = None,
 ) -> nn.Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
@@ -34,7 +36,8 @@ def conv(
         strides=(stride, stride),
         padding=[(padding, padding)] * 2,
         use_bias=bias,
-        kernel_init=torch_uniform,
+        kernel_init=kernel_init,
+        bias_init=nn.initializers.constant(initial_bias),
         name=name,
     )
 

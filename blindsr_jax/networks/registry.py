@@ -82,13 +82,15 @@ def build_dssr(
 
 
 def build_kernelnet(
-    *, scale: int, kernel_size: int | None = None, width: int = 128, refine_features: int = 64, lam: float = 1e-4
+    *, scale: int, kernel_size: int | None = None, width: int = 128, refine_features: int = 64, lam: float = 1e-6
 ) -> KernelNet:
     """KernelNet; kernels as large as those of our pools of the scale unless ``kernel_size`` says otherwise."""
     _one_of("kernelnet", "scale", scale, (2, 3, 4))
     size = POOL_SIZES[scale] if kernel_size is None else kernel_size
     if size % 2 == 0:
         raise ConfigError(f"kernel_size of model 'kernelnet' must be odd, got {size}")
+    if width < 4:
+        raise ConfigError(f"width of model 'kernelnet' must be at least 4, got {width}")
     return KernelNet(scale, size, width, refine_features, lam)
 
 

@@ -52,7 +52,7 @@ def make_optimizer(
     """Adam (Kingma and Ba, 2015) with a learning rate per module.
 
     Args:
-      estimator: learning rate of the parameters below that name.
+      estimator: learning rate of the parameters below that name, or below ``refinement`` in KernelNet.
       restorer: learning rate of all others.
       b1, b2: decay of the first and second moment.
       clip_norm: gradients are first scaled down to this global norm; 0 for never.
@@ -60,7 +60,7 @@ def make_optimizer(
     rates = {"restorer": restorer, "estimator": estimator}
     adam = optax.partition(
         {name: optax.adam(rate, b1=b1, b2=b2) for name, rate in rates.items()},
-        lambda params: {name: "estimator" if name == "estimator" else "restorer" for name in params},
+        lambda params: {name: "estimator" if name in ("estimator", "refinement") else "restorer" for name in params},
     )
     # The chain has two links in either case, so that a run can go on with clipping switched on or off.
     return optax.chain(optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(), adam)

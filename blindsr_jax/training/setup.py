@@ -42,10 +42,8 @@ def network_of(config: ConfigDict) -> Unfolded | KernelNet:
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
     options = config.optimizer
-    peaks = {
-        "restorer": options.learning_rate,
-        "estimator": options.get("estimator_learning_rate", options.learning_rate),
-    }
+    second = next(name for name in ("estimator_learning_rate", "refinement_learning_rate") if name in options)
+    peaks = {"restorer": options.learning_rate, "estimator": options[second]}
     rates = {
         name: restarting_schedule(
             peak,
@@ -111,9 +109,8 @@ def stages_of(config: ConfigDict) -> list[Stage]:
 def loss_of(config: ConfigDict) -> Loss:
     """The loss of a config's network, with its weights; of the last stage, where there are several."""
     loss = LOSSES[network_of(config).supervision]
-    if "detail_weight" in config.model:
-        return functools.partial(loss, detail_weight=config.model.detail_weight)
-    return loss
+    weights = {name: config.model[name] for name in ("detail_weight", "coarse_weight") if name in config.model}
+    return functools.partial(loss, **weights) if weights else loss
 
 
 def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:

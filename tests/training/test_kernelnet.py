@@ -10,7 +10,7 @@ import pytest
 from blindsr_jax import config as config_lib
 from blindsr_jax.degradations import pools
 from blindsr_jax.errors import ConfigError, DataError, Interrupted
-from blindsr_jax.inference.model import load
+from blindsr_jax.inference.loading import load
 from blindsr_jax.metrics import kernel_l1
 from blindsr_jax.training import loop
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
