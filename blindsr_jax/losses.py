@@ -61,8 +61,8 @@ def refined_kernel_supervision(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """KernelNet, second stage (section 4.2): ‖refined − k‖₁ + w·‖coarse − k‖₁, means over the batch; each 0 to 2.
 
-    The paper has no second term. With it the gradient module is led by the kernel that it makes from the first step on,
-    while the refinement is still untrained: hundreds of steps then do what otherwise takes thousands.
+    The paper has no second term. With it the coarse kernel stays one that can be looked at; without it, it becomes
+    whatever serves the refinement best, which then is a little better.
 
     Args:
       steps, truth: as above.
