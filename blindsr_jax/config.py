@@ -151,7 +151,7 @@ def _kernelnet() -> dict[str, typing.Any]:
         "width": 128,  # hidden channels of the gradient module
         "refine_features": 64,  # hidden channels of the refinement
         "lam": 1e-6,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
-        "coarse_weight": 0.0,  # of the coarse kernel in the second stage's loss; the paper's is 0, 1 keeps it good to see
+        "coarse_weight": 0.0,  # of the coarse kernel in the second stage's loss, 0 in the paper; 1 keeps it good to see
         "gradient_steps": 16_000,  # the first so many of all steps train the gradient module alone; 0 for none
     }
 

@@ -4,8 +4,9 @@
       --config.data.source=folder --config.data.root=PHOTOS
 
 Time:  about 9 minutes on 2 CPU cores
-Score: kernel ℓ1 on held-out kernels and photographs, in a trial of this recipe outside this command: refined 0.231,
-       coarse 0.464, fixed Gaussian 0.331; the command itself has not been run to the end yet
+Score: mean kernel ℓ1 of 128 trials, held-out kernels on central 256×256 LR crops of held-out photographs, in a trial of
+       this recipe outside this command: refined 0.206, coarse 0.439, fixed Gaussian 0.314; the command itself has not
+       been run to the end yet
 """
 
 from blindsr_jax import config as config_lib
