@@ -320,6 +320,26 @@ def test_a_solver_is_told_scale_noise_and_kernel(scene, capsys, reference):
     assert "not told the noise level" in capsys.readouterr().err
 
 
+def test_an_estimator_alone_restores_nothing(place, capsys):
+    import jax
+
+    from blindsr_jax.networks import build, init_variables
+    from blindsr_jax.weights.bundle import Bundle
+
+    sizes = {"name": "kernelnet", "scale": 2, "kernel_size": 13, "width": 4, "refine_features": 4}
+    variables = init_variables(build(**sizes), jax.random.key(0, impl="rbg"))
+    save_bundle(place / "k.safetensors", Bundle(jax.tree.map(np.asarray, variables), sizes))
+    alone, image = str(place / "k.safetensors"), str(place / "in" / "a.png")
+    assert main(["restore", image, "-o", str(place / "o.png"), "--model", alone, "--save-kernel"]) == 2
+    assert "join it with a solver" in capsys.readouterr().err
+    both = f"{alone}+dpir-tv"
+    assert (
+        main(["restore", image, "-o", str(place / "o.png"), "--model", both, "--save-kernel", "--iterations", "2"]) == 0
+    )
+    assert _size(place / "o.png") == (36, 28)
+    assert np.load(place / "o.png.kernel.npy").shape == (13, 13)
+
+
 def test_models_and_version(capsys):
     assert main(["models"]) == 0
     assert capsys.readouterr().out.strip()

@@ -28,12 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = plan_outputs(arguments.inputs, arguments.output)
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = open_model(arguments)
-    if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
-        raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
     if not model.restores:
         raise DataError(
             f"{arguments.model} only estimates kernels: join it with a solver, --model {arguments.model}+SOLVER"
         )
+    if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
+        raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
     if kernel is None and not model.estimates_kernel and model.takes_kernel:
         raise DataError(f"{arguments.model} has to be told the blur: --kernel k.npy, or --model ESTIMATOR+SOLVER")
 
