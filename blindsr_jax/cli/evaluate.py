@@ -9,6 +9,7 @@ import pathlib
 import sys
 import typing
 
+import blindsr_jax
 from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_model, positive
 from blindsr_jax.errors import DataError
 
@@ -111,7 +112,8 @@ def _evaluate_folder(
     name = folder.resolve().name
     tests = open_tests(protocol, folder)
     question = {
-        "weights": model.fingerprint,
+        "version of blindsr_jax": blindsr_jax.__version__,
+        "model": model.fingerprint,
         "protocol": dataclasses.asdict(protocol),
         "methods": dataclasses.asdict(methods),
         "data": name,

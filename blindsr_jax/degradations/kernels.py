@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 
 from blindsr_jax.ops.resize import resize_matrix
 
@@ -172,7 +171,8 @@ def sampled_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     reach = np.abs(taps - pixel * scale).max()
     centred = np.zeros(2 * reach + 1)
     centred[taps - pixel * scale + reach] = weights[taps]
-    return np.float32(scipy.signal.convolve2d(np.float64(kernel), np.outer(centred, centred)))
+    down = np.apply_along_axis(np.convolve, 0, np.float64(kernel), centred)
+    return np.float32(np.apply_along_axis(np.convolve, 1, down, centred))
 
 
 def _grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:

@@ -59,8 +59,8 @@ class Weighted:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over names, shapes and values of all its arrays: equal for equal weights, wherever they come from."""
-        digest = hashlib.sha256()
+        """SHA-256 over the network's kind, its number of steps and all its arrays: equal ones restore alike."""
+        digest = hashlib.sha256(f"{type(self.module).__name__} {getattr(self.module, 'iterations', None)}".encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             array = np.ascontiguousarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())

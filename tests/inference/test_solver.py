@@ -96,6 +96,14 @@ def test_a_pipeline_is_a_model(solver, estimator):
     assert blindsr_jax.pipeline(estimator, solver).restore(image).shape == (24, 28, 3)
 
 
+def test_fingerprints_tell_apart_what_restores_differently(solver, estimator):
+    weightless = load("dpir-tv")
+    longer = Solver(build("usrnet", iterations=3, hyper_features=4, features=(4, 4, 4, 4), blocks=1), solver.variables)
+    prints = [model.fingerprint for model in (solver, longer, estimator, weightless)]
+    assert len(set(prints)) == 4
+    assert load("dpir-tv").fingerprint == weightless.fingerprint
+
+
 def test_the_kernels_of_bicubic_models_are_converted(solver, model):
     lr, kernel = _lr(), np.asarray(degradations.isotropic_gaussian(1.2, 11))
     out = dataclasses.replace(pipeline(model, solver), border="circular")(lr, kernel=kernel)
