@@ -379,6 +379,19 @@ def test_an_unused_memo_number_takes_no_memory(tmp_path):
         refuse(tmp_path, both(body + b".")["zip"], "leaves values over")
 
 
+# Seconds of this thread. What is refused takes milliseconds, and a bomb for ever; between them lie other threads and a
+# garbage collection of all that the tests before have left.
+ENDLESS = 20
+
+
+@contextlib.contextmanager
+def ends_soon():
+    """Fails if what is inside works as if it would never end."""
+    before = time.thread_time()
+    yield
+    assert time.thread_time() - before < ENDLESS
+
+
 @contextlib.contextmanager
 def peak_below(most: int):
     """Fails if more Python memory than this is taken at once inside."""
@@ -525,9 +538,8 @@ REFUSED = {
 @pytest.mark.parametrize(("match", "name"), [(match, name) for match, group in REFUSED.items() for name in group])
 def test_refused_pickles(tmp_path, form, match, name):
     content = both(b"\x80\x02" + REFUSED[match][name] + b".")[form]
-    before = time.process_time()
-    refuse(tmp_path, content, match)
-    assert time.process_time() - before < 1
+    with ends_soon():
+        refuse(tmp_path, content, match)
     with peak_below(16 << 20):
         refuse(tmp_path, content)
 
@@ -898,7 +910,7 @@ def test_random_damage(tmp_path, part):
         else:
             content = legacy_bytes(mutate(rng, body), raw, counts)
         path.write_bytes(content)
-        before = time.process_time()
+        before = time.thread_time()
         try:
             arrays = read_torch_checkpoint(path)
             read_fine += 1
@@ -907,6 +919,6 @@ def test_random_damage(tmp_path, part):
         except WeightsError as error:
             refused += 1
             assert str(error).isprintable()
-        assert time.process_time() - before < 1, content
+        assert time.thread_time() - before < ENDLESS, content
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < most_memory, content
     assert refused > 1000 and read_fine > 50, (refused, read_fine)
