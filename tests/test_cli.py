@@ -338,6 +338,10 @@ def test_an_estimator_alone_restores_nothing(place, capsys):
     )
     assert _size(place / "o.png") == (36, 28)
     assert np.load(place / "o.png.kernel.npy").shape == (13, 13)
+    window = ["--kernel-window", "16", "--iterations", "1", "--overwrite"]
+    assert main(["restore", image, "-o", str(place / "o.png"), "--model", both, *window]) == 0
+    assert main(["restore", image, "-o", str(place / "p.png"), "--model", "dpir-tv", "--scale", "2", *window]) == 2
+    assert "estimates no kernel" in capsys.readouterr().err
 
 
 def test_models_and_version(capsys):

@@ -11,10 +11,11 @@ from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.inference.model import Model
-    from blindsr_jax.inference.solver import Pipeline
+    from blindsr_jax.inference.solver import Pipeline, Solver
 
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
+_KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
     "ESTIMATOR+SOLVER joins two"
@@ -43,6 +44,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
+    command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
     command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
 
 
@@ -56,6 +58,8 @@ def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
     from blindsr_jax.inference.solver import Pipeline, Solver
 
     model, sigma = load(arguments.model), arguments.sigma / 255
+    if arguments.kernel_window:
+        model = _within(model, arguments.kernel_window, arguments.model)
     if isinstance(model, Solver):
         if arguments.scale is None:
             raise DataError(f"{arguments.model} restores at several scales: say which with --scale")
@@ -67,6 +71,16 @@ def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
     if sigma:
         raise DataError(f"--sigma: {arguments.model} is not told the noise level; USRNet and DPIR are")
     return model
+
+
+def _within(model: Model | Solver | Pipeline, window: int, name: str) -> Model | Pipeline:
+    from blindsr_jax.inference.solver import Pipeline, Solver
+
+    if isinstance(model, Solver):
+        raise DataError(f"--kernel-window: {name} estimates no kernel")
+    if isinstance(model, Pipeline):
+        return dataclasses.replace(model, estimator=model.estimator.within(window))
+    return model.within(window)
 
 
 def positive(text: str) -> int:
