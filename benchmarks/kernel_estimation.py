@@ -14,7 +14,6 @@ import statistics
 import typing
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.machine import median_seconds, options, report
@@ -103,9 +102,7 @@ def main():
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--model", help="trained KernelNet: a run or a bundle")
     parser.add_argument("--data", type=pathlib.Path, help="HR photographs that it was not trained on")
-    parser.add_argument(
-        "--kernels", type=pathlib.Path, help="file of kernels that it was not trained on; eight are used"
-    )
+    parser.add_argument("--kernels", type=pathlib.Path, help="file of held-out kernels; eight are used")
     arguments = parser.parse_args()
     given = (arguments.model, arguments.data, arguments.kernels)
     if any(given) != all(given):
