@@ -17,6 +17,10 @@ class DataError(BlindSRError):
     """An image, a folder of images or a data set cannot be used."""
 
 
+class OutOfMemory(DataError):
+    """An image is too large to be restored at once."""
+
+
 class WeightsError(BlindSRError):
     """A weight file is damaged, of an unknown kind, or does not fit the model it is for."""
 

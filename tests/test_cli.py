@@ -344,6 +344,19 @@ def test_an_estimator_alone_restores_nothing(place, capsys):
     assert "estimates no kernel" in capsys.readouterr().err
 
 
+def test_a_large_picture_in_tiles(place, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, (70, 100, 3), np.uint8)
+    Image.fromarray(noise).save(place / "large.png")
+    assert _restore(place, place / "large.png", "-o", place / "whole.png", "--tile", "0") == 0
+    assert _restore(place, place / "large.png", "-o", place / "tiles.png", "--tile", "64", "--save-kernel") == 0
+    whole, tiles = (np.int32(Image.open(place / f"{name}.png")) for name in ("whole", "tiles"))
+    assert 0 < np.abs(whole - tiles).mean() < 2
+    assert (place / "tiles.png.kernel.npy").is_file()
+    with pytest.raises(SystemExit):
+        _restore(place, place / "large.png", "-o", place / "x.png", "--tile", "63")
+    assert "at least 64" in capsys.readouterr().err
+
+
 def test_models_and_version(capsys):
     assert main(["models"]) == 0
     assert capsys.readouterr().out.strip()

@@ -8,6 +8,10 @@ import pathlib
 from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model
 from blindsr_jax.errors import DataError
 
+# Pictures of more LR pixels are restored in tiles of this side, unless --tile says otherwise.
+_LARGE, _SIDE = 2**20, 512
+_TILE = f"restore in overlapping parts of NxN pixels; 0: always whole; default: {_SIDE} for pictures over a megapixel"
+
 
 def add(commands: Commands) -> None:
     """The subcommand's options."""
@@ -15,6 +19,7 @@ def add(commands: Commands) -> None:
     add_files(command)
     add_model(command)
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
+    command.add_argument("--tile", type=_tile, metavar="N", help=_TILE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
 
@@ -45,9 +50,23 @@ def run(arguments: argparse.Namespace) -> int:
             kernel=kernel,
             iterations=arguments.iterations,
             self_ensemble=arguments.self_ensemble,
+            tile=_tile_for(file.pixels.shape, arguments.tile),
         )
         image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
         if arguments.save_kernel and restored.kernel is not None:
             kernel_files.write_kernel(target, restored.kernel)
 
     return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring")
+
+
+def _tile_for(shape: tuple[int, ...], asked: int | None) -> int:
+    return (_SIDE if shape[0] * shape[1] > _LARGE else 0) if asked is None else asked
+
+
+def _tile(text: str) -> int:
+    """0, or a number of pixels that leaves room for the overlap."""
+    from blindsr_jax.inference.tiling import SMALLEST
+
+    if not text.isdigit() or 0 < int(text) < SMALLEST:
+        raise argparse.ArgumentTypeError(f"must be 0 or a whole number of at least {SMALLEST}, got {text!r}")
+    return int(text)

@@ -14,7 +14,7 @@ import numpy as np
 
 from blindsr_jax.data.kernel_arrays import in_window
 from blindsr_jax.degradations.pipeline import Downsample
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.networks.dssr import DSSR
@@ -27,13 +27,13 @@ def _apply(
     module: nn.Module,
     variables: dict[str, typing.Any],
     lr: jax.Array,
-    kernel: jax.Array | None,
+    known: dict[str, jax.Array],
     *,
     iterations: int | None,
     trace: bool,
 ) -> SROutput:
-    """Compiled once for each network and shape, whatever its weights."""
-    return module.apply(variables, lr, kernel=kernel, iterations=iterations, trace=trace)
+    """Compiled once for each network and shape, whatever its weights; ``known`` is a kernel, its code or nothing."""
+    return module.apply(variables, lr, **known, iterations=iterations, trace=trace)
 
 
 class Weighted:
@@ -143,6 +143,7 @@ class Model(Weighted):
         lr: jax.Array,
         *,
         kernel: jax.Array | None = None,
+        kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
     ) -> SROutput:
@@ -151,6 +152,7 @@ class Model(Weighted):
         Args:
           lr: [B, H, W, 3] float32 in [0, 1].
           kernel: the blur kernel if it is known, [B, K', K'] or [K', K'], odd K', summing to one; else it is estimated.
+          kernel_code: instead of a kernel its code, [B, L], as an earlier call returned it.
           iterations: unfolded steps T; by default as many as in training.
           trace: also return every step.
 
@@ -161,16 +163,28 @@ class Model(Weighted):
           DataError: shapes or values are not as above.
         """
         lr = checked_batch(lr, iterations)
-        if kernel is not None:
-            if not self.takes_kernel:
-                raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
-            kernel = one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])
+        known = self._known(lr, kernel, kernel_code)
         if iterations is not None and isinstance(self.module, KernelNet):
             raise DataError("KernelNet estimates a kernel in one pass: leave the number of iterations out")
         if self.window:
             lr = jnp.asarray(most_textured(lr, self.window))
         with memory_errors(lr):
-            return _apply(self.module, self.variables, lr, kernel, iterations=iterations, trace=trace)
+            return _apply(self.module, self.variables, lr, known, iterations=iterations, trace=trace)
+
+    def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, jax.Array]:
+        """What is given of the blur, checked."""
+        if kernel is None and code is None:
+            return {}
+        if not self.takes_kernel:
+            raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
+        if kernel is not None and code is not None:
+            raise DataError("give a kernel or its code, not both")
+        if kernel is not None:
+            return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])}
+        code, shape = jnp.asarray(code, jnp.float32), (lr.shape[0], self.module.code_length)
+        if code.shape != shape:
+            raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
+        return {"kernel_code": code}
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind.
@@ -178,7 +192,8 @@ class Model(Weighted):
         Args:
           image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
           **options: ``kernel`` and ``iterations`` as when called; ``self_ensemble=True`` for the mean over the image's
-            eight flips and turns, which takes eight times as long.
+            eight flips and turns, which takes eight times as long; ``tile=N`` to restore it in parts of N×N pixels,
+            with bounded memory (``inference.tiling``).
 
         Returns:
           [s·H, s·W] with the same channels and type.
@@ -242,10 +257,11 @@ def one_for_each(kernels: np.ndarray, count: int) -> jax.Array:
 
 @contextlib.contextmanager
 def memory_errors(lr: jax.Array) -> typing.Iterator[None]:
-    """Turns running out of memory into a DataError that names the size of the images."""
+    """Turns running out of memory into an OutOfMemory that names the size of the images."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise DataError(f"not enough memory for images of {lr.shape[2]}x{lr.shape[1]} pixels") from None
+        size = f"{lr.shape[2]}x{lr.shape[1]}"
+        raise OutOfMemory(f"not enough memory for images of {size} pixels: restore in smaller tiles (--tile)") from None

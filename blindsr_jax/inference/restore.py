@@ -10,6 +10,7 @@ import numpy as np
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.self_ensemble import average_of_eight
+from blindsr_jax.inference.tiling import restore_tiles
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.resize import imresize
 
@@ -36,6 +37,7 @@ def restore_image(
     kernel: np.ndarray | None = None,
     iterations: int | None = None,
     self_ensemble: bool = False,
+    tile: int | None = None,
 ) -> Restored:
     """Restores one image. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
 
@@ -43,7 +45,11 @@ def restore_image(
     """
     pixels = _Pixels(image)
     run = functools.partial(average_of_eight, model) if self_ensemble else model
-    output: SROutput = run(pixels.rgb[None], kernel=kernel, iterations=iterations)
+    options = {"kernel": kernel, "iterations": iterations}
+    if tile and max(pixels.rgb.shape[:2]) > tile:
+        output: SROutput = restore_tiles(model, run, pixels.rgb, tile, **options)
+    else:
+        output = run(pixels.rgb[None], **options)
     first = [None if x is None else np.asarray(x[0]) for x in (output.kernel, output.kernel_code)]
     image = None if output.sr is None else pixels.finish(np.asarray(output.sr[0]), model.scale)
     return Restored(image, *first)

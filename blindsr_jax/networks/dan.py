@@ -70,12 +70,19 @@ class DAN(Unfolded):
         if self.estimator.predicts == "kernel":
             kernel = prediction.reshape(-1, self.kernel_size, self.kernel_size)
             return Estimate(sr=sr, kernel=kernel, code=encode(kernel, basis))
-        return Estimate(sr=sr, kernel=normalize_kernel(decode(prediction, basis)), code=prediction)
+        return Estimate(sr=sr, kernel=self._kernel_of(prediction), code=prediction)
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
         """The Restorer once, with a known kernel."""
         code = encode(kernel, self.pca_basis.value)
         return Estimate(sr=self.restorer(lr, code), kernel=kernel, code=code)
+
+    def with_code(self, lr: jax.Array, code: jax.Array) -> Estimate:
+        """The Restorer once, with a known code."""
+        return Estimate(sr=self.restorer(lr, code), kernel=self._kernel_of(code), code=code)
+
+    def _kernel_of(self, code: jax.Array) -> jax.Array:
+        return normalize_kernel(decode(code, self.pca_basis.value))
 
     def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
         """True image, kernel and code."""

@@ -98,11 +98,16 @@ class Unfolded(nn.Module):
         """The estimate with a known kernel [B, K, K], for networks that can use one."""
         raise TypeError(f"{type(self).__name__} does not use a kernel")
 
+    def with_code(self, lr: jax.Array, code: jax.Array) -> Estimate:
+        """The estimate with a known kernel code [B, L], for networks that can use one."""
+        raise TypeError(f"{type(self).__name__} does not use a kernel code")
+
     def __call__(
         self,
         lr: jax.Array,
         *,
         kernel: jax.Array | None = None,
+        kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
     ) -> SROutput:
@@ -111,6 +116,7 @@ class Unfolded(nn.Module):
         Args:
           lr: [B, H, W, 3] in [0, 1].
           kernel: [B, K, K]; if given, it is used once and nothing is estimated (DAN's table 3).
+          kernel_code: [B, L], the same by its code.
           iterations: T.
           trace: also return every step.
 
@@ -119,8 +125,8 @@ class Unfolded(nn.Module):
         """
         if self.is_initializing():
             return self._output(self.step(self.start(lr), lr), 1)
-        if kernel is not None:
-            estimate = self.with_kernel(lr, kernel)
+        if kernel is not None or kernel_code is not None:
+            estimate = self.with_code(lr, kernel_code) if kernel is None else self.with_kernel(lr, kernel)
             steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
             return _as_output(estimate.sr, estimate, steps)
         count = iterations or self.iterations

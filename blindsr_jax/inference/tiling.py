@@ -1,0 +1,149 @@
+"""Large images in tiles: the blur is estimated once, the tiles overlap and are blended.
+
+What a network knows of the whole image, it now knows of a part. The kernel is estimated from the most textured tile
+(by KernelNet, which takes little memory, from its own window or the whole image) and then given to all tiles, which
+need one unfolded step, not T. The means of channel attention (DANv1) are those of each tile: tiles differ slightly from
+the whole image, see ``docs/models.md`` for how much.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import typing
+
+import numpy as np
+from tqdm import tqdm
+
+from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.inference.texture import most_textured
+from blindsr_jax.types import SROutput
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.inference.model import Model
+    from blindsr_jax.inference.solver import Pipeline
+
+# LR pixels that neighbouring tiles share at least, and of these what is thrown away on either side: pixels that saw the
+# tile's border. Between them the tiles pass into each other.
+OVERLAP, MARGIN = 32, 8
+SMALLEST = 64
+
+
+def plan(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
+    """Where tiles of one size begin that cover a length, evenly spread.
+
+    Args:
+      length: pixels to cover.
+      tile: pixels of each tile, more than ``overlap``.
+      overlap: pixels that neighbours share at least.
+
+    Returns:
+      First pixels; a single 0 if one tile is enough.
+    """
+    if length <= tile:
+        return [0]
+    count = math.ceil((length - overlap) / (tile - overlap))
+    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) -> np.ndarray:
+    """Weights of a tile's pixels along an axis: zero in the margin, then rising to one where the overlap ends.
+
+    Args:
+      length: of the tile, LR pixels.
+      first, last: whether the tile begins or ends where the image does; there nothing is thrown away.
+      scale: s.
+
+    Returns:
+      [s·length] in [0, 1].
+    """
+    position = (np.arange(scale * length) + 0.5) / scale
+    ramp = OVERLAP - 2 * MARGIN
+    rising = 1.0 if first else np.clip((position - MARGIN) / ramp, 0, 1)
+    falling = 1.0 if last else np.clip((length - position - MARGIN) / ramp, 0, 1)
+    return np.broadcast_to(np.minimum(rising, falling), position.shape)
+
+
+def restore_tiles(
+    model: Model | Pipeline,
+    run: typing.Callable[..., SROutput],
+    image: np.ndarray,
+    tile: int,
+    *,
+    kernel: np.ndarray | None,
+    iterations: int | None,
+) -> SROutput:
+    """Restores an image tile by tile; a tile that does not fit into memory is halved, and all start again.
+
+    Args:
+      model: a model that restores.
+      run: the model itself, or what else restores a batch with it (self-ensemble).
+      image: [H, W, 3] in [0, 1].
+      tile: side of a tile in LR pixels, at least 64.
+      kernel, iterations: see ``Model.__call__``.
+
+    Returns:
+      SROutput of a batch of one, with the kernel that all tiles share.
+
+    Raises:
+      DataError: the tile is too small, or as the model.
+      OutOfMemory: not even the smallest tile fits.
+    """
+    if tile < SMALLEST:
+        raise DataError(f"a tile of {tile}x{tile} pixels is smaller than its overlap allows: take {SMALLEST} or more")
+    if getattr(model, "border", "reflect") == "circular":
+        raise DataError("tiles do not wrap around as the image does: restore it whole, or with border='reflect'")
+    while True:
+        try:
+            known = {"kernel": kernel} if kernel is not None else estimate_once(model, run, image, tile, iterations)
+            options = known | ({} if "kernel_code" in known else {"iterations": iterations})
+            first, sr = _blend(model, run, image, tile, options)
+            return SROutput(sr=sr[None], kernel=first.kernel, kernel_code=first.kernel_code)
+        except OutOfMemory:
+            if tile // 2 < SMALLEST:
+                raise
+            tile //= 2
+
+
+def estimate_once(
+    model: Model | Pipeline, run: typing.Callable[..., SROutput], image: np.ndarray, tile: int, iterations: int | None
+) -> dict[str, typing.Any]:
+    """The blur that all tiles are told, as options of a call; none for models that do not use one."""
+    if not model.takes_kernel:
+        return {}
+    if not model.estimates_kernel:
+        return {"kernel": None}  # the model says what is missing
+    estimator = getattr(model, "estimator", None)
+    if estimator is not None and not estimator.restores:
+        return {"kernel": np.asarray(estimator(image[None]).kernel)}
+    sample = run(most_textured(image[None], tile), kernel=None, iterations=iterations)
+    if run is model and sample.kernel_code is not None:
+        return {"kernel_code": sample.kernel_code}
+    return {"kernel": np.asarray(sample.kernel)}
+
+
+def _blend(
+    model: Model | Pipeline,
+    run: typing.Callable[..., SROutput],
+    image: np.ndarray,
+    tile: int,
+    options: dict[str, typing.Any],
+) -> tuple[SROutput, np.ndarray]:
+    """What the first tile gives, and the whole image [sH, sW, 3]."""
+    scale = model.scale
+    (height, width), tops, lefts = image.shape[:2], plan(image.shape[0], tile), plan(image.shape[1], tile)
+    rows, columns = min(tile, height), min(tile, width)
+    total = np.zeros((scale * height, scale * width, 3), np.float32)
+    weight = np.zeros((scale * height, scale * width, 1), np.float32)
+    output = None
+    places = list(itertools.product(tops, lefts))
+    for top, left in tqdm(places, "tiles", unit="tile", leave=False, delay=2, disable=None):
+        down = blending_weights(rows, first=top == 0, last=top + rows == height, scale=scale)
+        across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
+        now = run(image[None, top : top + rows, left : left + columns], **options)
+        output = output or now
+        here = np.s_[scale * top : scale * (top + rows), scale * left : scale * (left + columns)]
+        part = (down[:, None] * across)[..., None]
+        total[here] += part * np.asarray(now.sr[0])
+        weight[here] += part
+    return output, total / weight

@@ -1,0 +1,132 @@
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from blindsr_jax.degradations import isotropic_gaussian
+from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.inference.solver import Pipeline, Solver
+from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, plan
+from blindsr_jax.metrics import psnr
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.types import SROutput
+from tests.inference.conftest import tiny_bundle
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 96, 97, 100, 1000])
+def test_tiles_cover_and_overlap(length):
+    starts = plan(length, 64)
+    assert starts[0] == 0 and starts[-1] + min(64, length) == length
+    assert all(0 < b - a <= 64 - OVERLAP for a, b in itertools.pairwise(starts))
+
+
+@pytest.mark.parametrize("length", [65, 96, 150])
+def test_the_weights_leave_nothing_out(length):
+    starts, total = plan(length, 64), np.zeros(3 * length)
+    for start in starts:
+        weights = blending_weights(64, first=start == 0, last=start + 64 == length, scale=3)
+        total[3 * start : 3 * (start + 64)] += weights
+        assert start == 0 or (weights[: 3 * MARGIN] == 0).all()
+    assert total.min() > 0.5
+
+
+@dataclasses.dataclass
+class Repeating:
+    """Repeats pixels twice, and spoils the border of what it is given, as networks do."""
+
+    most: int = 10_000
+    scale: int = 2
+    takes_kernel: bool = False
+
+    def __call__(self, lr, kernel=None, iterations=None):
+        lr = np.array(lr)
+        if lr.shape[1] * lr.shape[2] > self.most:
+            raise OutOfMemory("too large")
+        lr[:, :MARGIN] = lr[:, -MARGIN:] = 9
+        lr[:, :, :MARGIN] = lr[:, :, -MARGIN:] = 9
+        return SROutput(sr=lr.repeat(2, 1).repeat(2, 2))
+
+
+@pytest.mark.parametrize("most", [10_000, 80 * 80])
+def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
+    """With the smaller memory tiles of 128 do not fit, and those of 64 are taken."""
+    image = np.random.default_rng(0).random((150, 97, 3), np.float32)
+    restored = restore_image(Repeating(most), image, tile=128).image
+    inside = np.s_[2 * MARGIN : -2 * MARGIN, 2 * MARGIN : -2 * MARGIN]
+    np.testing.assert_allclose(restored[inside], image.repeat(2, 0).repeat(2, 1)[inside], atol=1e-6)
+    assert (restored[0] == 1).all(), "the image's own border stays as the model makes it"
+
+
+def test_memory_that_suffices_for_no_tile():
+    with pytest.raises(OutOfMemory, match="too large"):
+        restore_image(Repeating(64 * 63), np.zeros((100, 100, 3), np.float32), tile=100)
+
+
+def _scene():
+    coarse = np.random.default_rng(0).random((1, 16, 20, 3))
+    return np.array(jax.image.resize(coarse, (1, 128, 160, 3), "cubic")[0].clip(0, 1), np.float32)
+
+
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
+    image = _scene()
+    whole = restore_image(model, image, self_ensemble=self_ensemble)
+    tiles = restore_image(model, image, tile=96, self_ensemble=self_ensemble)
+    assert psnr(*(np.uint8(255 * x.image) for x in (tiles, whole)), 0, "rgb") > 40
+    assert tiles.kernel.shape == whole.kernel.shape and np.isfinite(tiles.code).all()
+    known = np.asarray(whole.kernel)
+    told = [restore_image(model, image, kernel=known, tile=tile) for tile in (None, 96)]
+    assert psnr(*(np.uint8(255 * x.image) for x in told), 0, "rgb") > 40
+
+
+def test_models_of_each_kind_go_through_tiles(reference):
+    from blindsr_jax.inference.loading import load
+
+    image = _scene()
+    for name in ("danv2_x2", "dssr_x2"):
+        one = load(reference / "networks" / f"{name}.pth")
+        whole, tiles = (restore_image(one, image, tile=tile).image for tile in (None, 96))
+        assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 35, name
+
+
+def test_a_pipeline_estimates_from_the_whole_image(reference):
+    from blindsr_jax.inference.loading import load
+
+    network = build("kernelnet", scale=2, width=4)
+    estimator = Model(network, init_variables(network, jax.random.key(0, impl="rbg")))
+    solver = load(reference / "networks" / "usrnet_tiny.pth")
+    assert isinstance(solver, Solver)
+    joined, image = Pipeline(estimator, solver, 2), _scene()
+    whole, tiles = (restore_image(joined, image, tile=tile) for tile in (None, 96))
+    np.testing.assert_allclose(tiles.kernel, whole.kernel, atol=1e-6)
+    # What it found is no kernel of this image, with which a solver would make rings that reach far.
+    known = {"kernel": np.asarray(isotropic_gaussian(0.8, 9))}
+    whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (None, 96))
+    assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 50
+    alone = Pipeline(None, solver, 2)
+    with pytest.raises(DataError, match="has to be told the blur"):
+        restore_image(alone, image, tile=96)
+    with pytest.raises(DataError, match="do not wrap around"):
+        restore_image(dataclasses.replace(joined, border="circular"), image, tile=96)
+
+
+def test_small_tiles_are_refused(model):
+    with pytest.raises(DataError, match="take 64 or more"):
+        restore_image(model, _scene(), tile=63)
+
+
+def test_a_code_stands_for_its_kernel():
+    model, lr = from_bundle(tiny_bundle()), _scene()[None, :32, :32]
+    found = model(lr, iterations=3)
+    again = model(lr, kernel_code=found.kernel_code)
+    np.testing.assert_allclose(again.kernel, found.kernel, atol=1e-6)
+    np.testing.assert_allclose(again.sr, model(lr, iterations=4).sr, atol=1e-5)
+    with pytest.raises(DataError, match="not both"):
+        model(lr, kernel=found.kernel, kernel_code=found.kernel_code)
+    with pytest.raises(DataError, match=r"shape \(1, 10\), got \(1, 9\)"):
+        model(lr, kernel_code=found.kernel_code[:, :9])
