@@ -8,26 +8,68 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import Chain, ChannelAttention, Upsampler, conv, interpolation_skip, lrelu
+from blindsr_jax.networks.layers import (
+    Chain,
+    ChannelAttention,
+    Upsampler,
+    conv,
+    convolve,
+    interpolation_skip,
+    lrelu,
+    torch_uniform,
+)
+
+
+class ConditionedConv(nn.Module):
+    """A 3×3 convolution of features joined with a condition: a map of its own, or a code that is the same everywhere.
+
+    A code contributes the same to every pixel, save on the border, where it meets the zeros outside. So it is convolved
+    on a 3×3 map, which is then spread over the image: the same numbers as if the code were stretched, for less work.
+
+    Attributes:
+      features: output channels.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
+        """[B, H, W, C] and [B, H, W, L] or [B, L] to [B, H, W, features]."""
+        channels = x.shape[-1]
+        kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        if condition.ndim == 4:
+            return convolve(jnp.concatenate([x, condition], axis=-1), kernel) + bias
+        height, width = x.shape[1:3]
+        small = (condition.shape[0], min(height, 3), min(width, 3), condition.shape[-1])
+        constant = convolve(jnp.broadcast_to(condition[:, None, None], small), kernel[:, :, channels:])
+        return convolve(x, kernel[:, :, :channels]) + (_spread(_spread(constant, height, 1), width, 2) + bias)
+
+
+def _spread(x: jax.Array, length: int, axis: int) -> jax.Array:
+    """Three pixels to so many: the first and the last stay at the ends, the middle one fills the rest."""
+    if length <= 3:
+        return x
+    first, middle, last = jnp.split(x, 3, axis)
+    return jnp.concatenate([first, jnp.repeat(middle, length - 2, axis), last], axis)
 
 
 class CRB(nn.Module):
     """Conditional residual block (DAN eq. 5): basic + attention(conv(lrelu(conv([basic, cond])))).
 
-    ``cond`` is passed on unchanged, so that blocks chain.
+    ``cond``, a map or a code (see ``ConditionedConv``), is passed on unchanged, so that blocks chain.
     """
 
     @nn.compact
     def __call__(self, basic: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
         features = basic.shape[-1]
-        y = jnp.concatenate([basic, cond], axis=-1)
-        y = lrelu(conv(y.shape[-1], 3, name="conv1")(y))
+        y = lrelu(ConditionedConv(features + cond.shape[-1], name="conv1")(basic, cond))
         y = conv(features, 3, name="conv2")(y)
         return basic + ChannelAttention(name="attention")(y), cond
 
 
 class Restorer(nn.Module):
-    """An image from an LR image and a kernel code, which is stretched over the image (SRMD's way).
+    """An image from an LR image and a kernel code, which every pixel sees (SRMD's way).
 
     Attributes:
       scale: 2, 3 or 4.
@@ -45,9 +87,8 @@ class Restorer(nn.Module):
 
     @nn.compact
     def __call__(self, lr: jax.Array, code: jax.Array) -> jax.Array:
-        stretched = jnp.broadcast_to(code[:, None, None, :], (*lr.shape[:3], code.shape[-1]))
         x = conv(self.features, 3, name="head")(lr)
-        x, _ = Chain(CRB, self.blocks, name="body")(x, stretched)
+        x, _ = Chain(CRB, self.blocks, name="body")(x, code)
         x = conv(self.features, 3, name="fusion")(x)
         sr = Upsampler(self.scale, self.upsampler, name="upscale")(x)
         return sr + interpolation_skip(lr, self.scale, self.skip)

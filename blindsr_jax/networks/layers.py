@@ -42,6 +42,11 @@ def conv(
     )
 
 
+def convolve(x: jax.Array, kernel: jax.Array, padding: tuple[int, int] = (1, 1)) -> jax.Array:
+    """[B, H, W, C] with a kernel [k, k, C, C'], so many zeros before and after on both axes, no bias."""
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), [padding] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
 def lrelu(x: jax.Array) -> jax.Array:
     """Leaky ReLU of slope 0.2, the activation of DAN and DSSR."""
     return nn.leaky_relu(x, 0.2)
@@ -126,9 +131,7 @@ class ConvTranspose(nn.Module):
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
-        y = jax.lax.conv_general_dilated(
-            x, by_phase, (1, 1), [(before, after)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        y = convolve(x, by_phase, (before, after))
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return y

@@ -7,6 +7,7 @@ from flax.traverse_util import flatten_dict
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import MODELS, build, init_variables
+from blindsr_jax.networks.dan_v1 import ConditionedConv
 from blindsr_jax.networks.layers import interpolation_skip
 
 SMALL = {
@@ -42,6 +43,24 @@ def test_published_sizes(name, millions):
     shapes = jax.eval_shape(lambda: init_variables(build(name, scale=4), jax.random.key(0)))
     count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
     assert round(count / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (3, 3), (4, 1), (7, 9)])
+def test_a_code_is_convolved_as_if_it_were_stretched(height, width):
+    layer = ConditionedConv(6)
+    x, code = jax.random.normal(jax.random.key(0), (2, height, width, 4)), jax.random.normal(jax.random.key(1), (2, 3))
+    stretched = jnp.broadcast_to(code[:, None, None], (2, height, width, 3))
+    variables = layer.init(jax.random.key(2), x, code)
+    weights = jax.random.normal(jax.random.key(3), (2, height, width, 6))
+
+    def weighted(variables, x, condition):
+        y = layer.apply(variables, x, condition)
+        return (weights * y).sum(), y
+
+    value = jax.jit(jax.value_and_grad(weighted, argnums=(0, 1), has_aux=True))
+    ((_, y), gradient), ((_, expected), of_stretched) = (value(variables, x, c) for c in (code, stretched))
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), gradient, of_stretched)
 
 
 @pytest.mark.parametrize(
