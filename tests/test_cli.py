@@ -357,6 +357,25 @@ def test_a_large_picture_in_tiles(place, capsys):
     assert "at least 64" in capsys.readouterr().err
 
 
+def test_a_second_command_need_not_compile(place):
+    """In processes of their own, as users run it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    environment |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache"), "JAX_LOGGING_LEVEL": "DEBUG"}
+    command = [sys.executable, "-m", "blindsr_jax.cli", "restore", place / "in" / "a.png", "-o", place / "o.png"]
+    command += ["--model", place / "tiny.safetensors", "--overwrite"]
+
+    def hits():
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=True)
+        return result.stderr.count("Persistent compilation cache hit for 'jit__apply'")
+
+    assert hits() == 0
+    programs = place / "cache" / "blindsr_jax" / "programs"
+    assert list(programs.glob("jit__apply*")) and programs.stat().st_mode & 0o777 == 0o700
+    assert hits() == 1
+    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    assert hits() == 0
+
+
 def test_models_and_version(capsys):
     assert main(["models"]) == 0
     assert capsys.readouterr().out.strip()

@@ -10,12 +10,14 @@ import argparse
 import sys
 
 from blindsr_jax.cli import convert, degrade, evaluate, kernels, models, restore
+from blindsr_jax.cli.program_cache import keep_compiled_programs
 from blindsr_jax.errors import BlindSRError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     arguments = parser().parse_args(argv)
+    keep_compiled_programs()
     try:
         return arguments.run(arguments)
     except BlindSRError as error:
