@@ -16,8 +16,6 @@ from blindsr_jax.data.kernel_arrays import in_window
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
-from blindsr_jax.networks.dssr import DSSR
-from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.types import SROutput
 
 
@@ -59,8 +57,9 @@ class Weighted:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the network's kind, its number of steps and all its arrays: equal ones restore alike."""
-        digest = hashlib.sha256(f"{type(self.module).__name__} {getattr(self.module, 'iterations', None)}".encode())
+        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
+        sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
+        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             array = np.ascontiguousarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
@@ -92,20 +91,20 @@ class Model(Weighted):
     @property
     def estimates_kernel(self) -> bool:
         """Whether it finds one by itself."""
-        return not isinstance(self.module, DSSR)
+        return self.module.estimates_kernel
 
     @property
     def downsample(self) -> Downsample:
         """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
-        if isinstance(self.module, KernelNet):
-            return "s_fold"
+        if not self.module.restores:
+            return self.module.downsample
         recipe = self.metadata.get("source", {}).get("config", {})
         return recipe.get("degradation", {}).get("downsample", "bicubic")
 
     @property
     def restores(self) -> bool:
         """Whether images come out; some models estimate kernels only."""
-        return getattr(self.module, "restores", True)
+        return self.module.restores
 
     @property
     def pca_basis(self) -> np.ndarray | None:
@@ -140,8 +139,10 @@ class Model(Weighted):
             if not self.takes_kernel:
                 raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
             kernel = one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])
-        if iterations is not None and isinstance(self.module, KernelNet):
-            raise DataError("KernelNet estimates a kernel in one pass: leave the number of iterations out")
+        if iterations is not None and not self.restores:
+            raise DataError(
+                f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
+            )
         with memory_errors(lr):
             return _apply(self.module, self.variables, lr, kernel, iterations=iterations, trace=trace)
 
