@@ -50,6 +50,16 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
     )
 
 
+def name_in_reports(name_or_path: str | os.PathLike) -> str:
+    """What a model that ``load`` takes is called in a report: its name, or its files' without their folders.
+
+    >>> name_in_reports("runs/a/kernelnet.safetensors+weights/usrnet_tiny.pth")
+    'kernelnet.safetensors+usrnet_tiny.pth'
+    """
+    path = pathlib.Path(name_or_path)
+    return path.name if path.exists() else "+".join(pathlib.Path(part).name for part in str(name_or_path).split("+"))
+
+
 def from_bundle(bundle: Bundle) -> Model | Solver:
     """The model that a bundle describes, with its weights; a denoiser becomes the DPIR around it.
 
