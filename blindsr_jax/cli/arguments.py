@@ -83,6 +83,31 @@ def _within(model: Model | Solver | Pipeline, window: int, name: str) -> Model |
     return model.within(window)
 
 
+def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Model | Pipeline]:
+    """Models to stand beside another one, by their names in a report.
+
+    Args:
+      names: as ``load`` takes them.
+      scale: of those that know several.
+      sigma: noise level on the 0–255 scale, which those are told that want it.
+
+    Raises:
+      DataError: two would have one name in the report; or as ``load``.
+    """
+    from blindsr_jax.inference.loading import load, name_in_reports
+    from blindsr_jax.inference.solver import Pipeline, Solver
+
+    models: dict[str, Model | Pipeline] = {}
+    for name in names:
+        model, label = load(name), name_in_reports(name)
+        if label in models:
+            raise DataError(f"--beside: two models are called {label}: rename a file, or leave one out")
+        if isinstance(model, Solver):
+            model = Pipeline(None, model, scale)
+        models[label] = dataclasses.replace(model, sigma=sigma / 255) if isinstance(model, Pipeline) else model
+    return models
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdigit() or int(text) < 1:

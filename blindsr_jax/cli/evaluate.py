@@ -10,12 +10,12 @@ import sys
 import typing
 
 import blindsr_jax
-from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_model, positive
+from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_beside, open_model, positive
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.evaluation.protocols import Protocol
-    from blindsr_jax.evaluation.run import Methods
+    from blindsr_jax.evaluation.restorations import Methods
     from blindsr_jax.inference.model import Model
     from blindsr_jax.inference.solver import Pipeline
 
@@ -47,19 +47,30 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--flip-kernels", action="store_true", help="these are convolution kernels, as USRNet's are: flip both axes"
     )
+    command.add_argument(
+        "--one-kernel-per-image",
+        action="store_true",
+        help="s_fold_circular: one blur for each image, in turn, not every one for each",
+    )
+    command.add_argument(
+        "--beside", nargs="+", default=[], metavar="MODEL", help="other models to score on the same LR images"
+    )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="folder for the reports")
     command.add_argument("--overwrite", action="store_true", help="start anew instead of going on, or replace a report")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr evaluate``: a protocol on test sets; a report for each, beside bicubic and the papers."""
-    from blindsr_jax.evaluation.run import Methods
+    from blindsr_jax.evaluation.entrants import entrants_of
+    from blindsr_jax.evaluation.restorations import Methods
+    from blindsr_jax.inference.loading import name_in_reports
 
     logging.basicConfig(format="blindsr: %(message)s")
     model = open_model(arguments)
     methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
-    methods.check(model)
+    beside = open_beside(arguments.beside, model.scale, arguments.sigma)
     protocol = _protocol_of(arguments, model.scale)
+    entrants_of(model, methods, name_in_reports(arguments.model), beside, protocol)  # whether they can be compared
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
         raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
@@ -67,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, folder in zip(names, arguments.data):
         target = arguments.output / name if len(names) > 1 else arguments.output
         try:
-            complete &= _evaluate_folder(arguments, model, protocol, methods, folder, target)
+            complete &= _evaluate_folder(arguments, model, beside, protocol, methods, folder, target)
         except DataError as error:
             if len(names) == 1:
                 raise
@@ -81,7 +92,7 @@ def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
     from blindsr_jax.evaluation.protocols import PROTOCOLS, s_fold_circular
 
     if arguments.protocol != "s_fold_circular":
-        if arguments.kernels or arguments.flip_kernels:
+        if arguments.kernels or arguments.flip_kernels or arguments.one_kernel_per_image:
             raise DataError(f"--kernels: protocol {arguments.protocol} has its own; s_fold_circular takes them")
         return PROTOCOLS[arguments.protocol](scale)
     if not arguments.kernels:
@@ -92,12 +103,13 @@ def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
         for i, kernel in enumerate(members, 1):
             label = f"{path.stem} {i}" if len(members) > 1 else path.stem
             kernels[label] = kernel[::-1, ::-1] if arguments.flip_kernels else kernel
-    return s_fold_circular(scale, kernels)
+    return s_fold_circular(scale, kernels, one_kernel_per_image=arguments.one_kernel_per_image)
 
 
 def _evaluate_folder(
     arguments: argparse.Namespace,
     model: Model | Pipeline,
+    beside: dict[str, Model | Pipeline],
     protocol: Protocol,
     methods: Methods,
     folder: pathlib.Path,
@@ -105,15 +117,18 @@ def _evaluate_folder(
 ) -> bool:
     """One report; whether all files could be used."""
     from blindsr_jax.evaluation.journal import Journal
-    from blindsr_jax.evaluation.report import beside_published, headline, method_table, summarise, write_report
+    from blindsr_jax.evaluation.report import headline, summarise, tables, write_report
+    from blindsr_jax.evaluation.restorations import BLIND
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.evaluation.trials import open_tests
+    from blindsr_jax.inference.loading import name_in_reports
 
     name = folder.resolve().name
     tests = open_tests(protocol, folder)
     question = {
         "version of blindsr_jax": blindsr_jax.__version__,
         "model": model.fingerprint,
+        "models beside": {other: others.fingerprint for other, others in beside.items()},
         "protocol": dataclasses.asdict(protocol),
         "methods": dataclasses.asdict(methods),
         "data": name,
@@ -122,14 +137,15 @@ def _evaluate_folder(
     if len(journal):
         print(f"{target}: going on after {len(journal)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
-    rows = run_protocol(model, tests, methods, failures=failures, journal=journal, bar=name)
+    label = name_in_reports(arguments.model)
+    options = {"beside": beside, "name": label if beside else BLIND}
+    rows = run_protocol(model, tests, methods, **options, failures=failures, journal=journal, bar=name)
     unusable = len(failures) + len(tests.left_out)
-    label = pathlib.Path(arguments.model).name + ("+ (self-ensemble)" if methods.self_ensemble else "")
+    label += "+ (self-ensemble)" if methods.self_ensemble else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}
     summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
     write_report(target, rows, summary)
     print(f"{name}, {headline(summary)}; see {target / 'report.md'}")
-    tables = [method_table(rows) if "methods" in summary else [], beside_published(rows, summary)]
-    for table in filter(None, tables):
+    for table in tables(rows, summary):
         print("\n" + "\n".join(table).strip())
     return unusable == 0

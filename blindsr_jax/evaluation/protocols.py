@@ -15,6 +15,7 @@ from blindsr_jax.ops.blur import BorderMode
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
 
+S_FOLD_CIRCULAR = "s_fold_circular"
 _SINGLE_WIDTHS = {2: (0.0, 0.6, 1.2, 1.8), 3: (0.0, 0.8, 1.6, 2.4), 4: (0.0, 1.2, 2.4, 3.6)}
 
 
@@ -72,6 +73,7 @@ class Protocol:
       block_centres: the kernel is first moved to sample the centres of s×s blocks: see ``degradations.move_kernel``.
       rounding: to 8 bits: ``nearest``, or ``down`` as a plain cast does.
       rgb: also score all three channels.
+      one_case_per_image: image i of a test set is blurred by case i modulo their number alone, not by each.
     """
 
     name: str
@@ -82,11 +84,16 @@ class Protocol:
     block_centres: bool = False
     rounding: typing.Literal["nearest", "down"] = "nearest"
     rgb: bool = False
+    one_case_per_image: bool = False
 
     @property
     def border(self) -> int:
         """Pixels shaved off each side before scoring."""
         return self.scale
+
+    def cases_of(self, image: int) -> tuple[Case, ...]:
+        """The blurs of a test image, by its number in the set."""
+        return (self.cases[image % len(self.cases)],) if self.one_case_per_image else self.cases
 
     def subset(self, count: int) -> Protocol:
         """The same with ``count`` of its cases, evenly spread, and a name that says so; itself if that is all."""
@@ -137,15 +144,22 @@ def div2krk(scale: int) -> Protocol:
     return Protocol("div2krk", scale, downsample="s_fold", blur_mode="symmetric", block_centres=True, rounding="down")
 
 
-def s_fold_circular(scale: int, kernels: typing.Mapping[str, np.ndarray]) -> Protocol:
+def s_fold_circular(
+    scale: int, kernels: typing.Mapping[str, np.ndarray], *, one_kernel_per_image: bool = False
+) -> Protocol:
     """The non-blind solvers' protocol (USRNet, CVPR 2020): given kernels, circular blur, the upper-left pixel kept.
 
     Args:
       scale: s.
       kernels: [K, K] by label, correlation kernels summing to one.
+      one_kernel_per_image: see ``Protocol.one_case_per_image``; the name says so. By default, every kernel for each.
     """
     cases = tuple(GivenCase(label, tuple(map(tuple, np.float64(k).tolist()))) for label, k in kernels.items())
-    return Protocol("s_fold_circular", scale, cases, downsample="s_fold", blur_mode="circular", rgb=True)
+    protocol = Protocol(S_FOLD_CIRCULAR, scale, cases, downsample="s_fold", blur_mode="circular", rgb=True)
+    if not one_kernel_per_image:
+        return protocol
+    name = f"{protocol.name}, one of {len(cases)} kernels per image"
+    return dataclasses.replace(protocol, name=name, one_case_per_image=True)
 
 
 def _gaussian(sigma: float) -> GaussianCase:

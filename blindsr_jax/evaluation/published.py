@@ -49,6 +49,35 @@ def published_rows(protocol: str, scale: int, data: str) -> list[Published]:
     return rows
 
 
+class PublishedKernels(typing.NamedTuple):
+    """A line of KernelNet's table 2: mean ℓ1 of the kernels, PSNR in dB and SSIM of two solvers that use them, seconds.
+
+    None where the table has nothing.
+    """
+
+    method: str
+    kernel_l1: float
+    psnr_usrnet: float
+    ssim_usrnet: float
+    psnr_dpir: float
+    ssim_dpir: float
+    kernel_seconds: float | None
+
+
+def published_kernels(scale: int) -> list[PublishedKernels]:
+    """KernelNet's table 2 at one scale, in its order; empty for scales that it has not."""
+    return [
+        PublishedKernels(
+            row["method"],
+            float(row["kernel_l1"]),
+            *(float(row[f"{score}_with_{solver}"]) for solver in ("usrnet", "dpir") for score in ("psnr", "ssim")),
+            float(row["kernel_seconds"]) if row["kernel_seconds"] else None,
+        )
+        for row in _read("kernelnet")
+        if int(row["scale"]) == scale
+    ]
+
+
 def set_name(protocol: str, data: str) -> str:
     """The name of a test set as the tables have it: DIV2KRK's protocol is of that set alone, wherever it lies."""
     return "div2krk" if protocol == "div2krk" else data.lower()

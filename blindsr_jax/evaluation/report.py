@@ -12,7 +12,8 @@ import pathlib
 import typing
 
 from blindsr_jax.evaluation.plots import draw_plots
-from blindsr_jax.evaluation.published import SET_SIZES, published_rows, set_name
+from blindsr_jax.evaluation.protocols import S_FOLD_CIRCULAR
+from blindsr_jax.evaluation.published import SET_SIZES, published_kernels, published_rows, set_name
 from blindsr_jax.evaluation.rows import Row, group, mean_scores
 from blindsr_jax.files import write_text
 
@@ -29,6 +30,7 @@ _COLUMNS = (
     ("code_l1", "code ℓ1", 3),
     ("lr_psnr", "PSNR of LR remade", 2),
     ("seconds", "seconds", 2),
+    ("kernel_seconds", "kernel seconds", 2),
 )
 
 
@@ -82,6 +84,7 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.S
         *method_table(rows),
         "",
         *beside_published(rows, summary),
+        *published_kernels_table(rows, summary),
         *(f"![{name}]({name})\n" for name in plots),
         *_table("blur", group(main, "case")),
         "",
@@ -90,13 +93,20 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.S
     return "\n".join(lines) + "\n"
 
 
+def tables(rows: list[Row], summary: dict[str, typing.Any]) -> list[list[str]]:
+    """What a terminal shows of a report: the methods, where there are several, and the papers' figures."""
+    methods = method_table(rows) if "methods" in summary else []
+    shown = [methods, beside_published(rows, summary), published_kernels_table(rows, summary)]
+    return [table for table in shown if table]
+
+
 def method_table(rows: list[Row]) -> list[str]:
     """A Markdown table of the mean scores of each method and of bicubic interpolation, as lines.
 
     The rows ``true kernel`` and ``no kernel`` show what knowing the kernel is worth to this network.
     """
     groups = group(rows, "method")
-    main = next(iter(groups.values()))
+    restoring = [members for members in groups.values() if members[0].bicubic_psnr_y is not None]
     as_bicubic = [
         Row(
             *(row.image, row.case, row.sigma, "bicubic"),
@@ -105,8 +115,7 @@ def method_table(rows: list[Row]) -> list[str]:
             psnr_rgb=row.bicubic_psnr_rgb,
             ssim_rgb=row.bicubic_ssim_rgb,
         )
-        for row in main
-        if row.bicubic_psnr_y is not None
+        for row in (restoring[0] if restoring else [])
     ]
     return _table("method", groups | ({"bicubic": as_bicubic} if as_bicubic else {}), leave_out="bicubic_")
 
@@ -137,12 +146,34 @@ def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[st
     return [*lines, ""]
 
 
+_ABOUT_ITS_TABLE = (
+    "KernelNet's own table 2, ×{scale}: its kernels come from a camera and are not public, and its test images are "
+    "other ones, so that the order of the methods compares, not the figures."
+)
+
+
+def published_kernels_table(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
+    """KernelNet's table 2 in Markdown, as lines, for s-fold reports of kernel estimators; else empty."""
+    estimated = any(row.kernel_seconds is not None for row in rows)
+    published = published_kernels(summary["scale"])
+    if not estimated or not published or not summary["protocol"].startswith(S_FOLD_CIRCULAR):
+        return []
+    lines = ["| method | kernel ℓ1 | PSNR, SSIM with USRNet | PSNR, SSIM with DPIR | kernel seconds |"]
+    lines.append("|---|" + "---:|" * 4)
+    for row in published:
+        seconds = "" if row.kernel_seconds is None else f"{row.kernel_seconds:.2f}"
+        usrnet, dpir = f"{row.psnr_usrnet:.2f}, {row.ssim_usrnet:.3f}", f"{row.psnr_dpir:.2f}, {row.ssim_dpir:.3f}"
+        lines.append(f"| {row.method} | {row.kernel_l1:.3f} | {usrnet} | {dpir} | {seconds} |")
+    return [_ABOUT_ITS_TABLE.format(scale=summary["scale"]), "", *lines, ""]
+
+
 def headline(summary: dict[str, typing.Any]) -> str:
     """The scores of a summary in one line, the protocol named."""
     protocol = f"{summary['protocol']} ×{summary['scale']}"
     if _is_about_kernels(summary):
         methods = list(summary.get("methods", {}).items())[1:]
-        others = ", ".join(f"{name} {scores['kernel_l1']:.3f}" for name, scores in methods)
+        errors = {name: scores["kernel_l1"] for name, scores in methods}
+        others = ", ".join(f"{name} {error:.3f}" for name, error in errors.items() if error is not None)
         return f"{protocol}: kernel ℓ1 {summary['kernel_l1']:.3f}" + (f" ({others})" if others else "")
     scores = [summary["psnr_y"], summary["bicubic_psnr_y"]]
     if None in scores:

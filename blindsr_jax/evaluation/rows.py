@@ -17,7 +17,8 @@ class Row:
       image: its name.
       case: label of the blur.
       sigma: width of the blur in HR pixels, where it is a round Gaussian.
-      method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``; or what it stands beside.
+      method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``; or what it stands beside;
+        where there are several models, their names: see ``entrants.name_of``.
       psnr_y, ssim_y, psnr_rgb, ssim_rgb: of the model's result, on luma and (where the protocol says so) on RGB. These
         and the next are None for models that only estimate kernels.
       bicubic_psnr_y, bicubic_ssim_y, bicubic_psnr_rgb, bicubic_ssim_rgb: of bicubic interpolation of the same LR image.
@@ -26,6 +27,7 @@ class Row:
       code_l1: ‖ĉ − c‖₁ in the space of the model's PCA code (DAN's figure 5).
       lr_psnr: of the LR image made again from the HR image with k̂, on luma.
       seconds: of the restoration; the first of a shape includes compiling.
+      kernel_seconds: of these, for the kernel's estimate; None for models in which it is no step of its own.
     """
 
     image: str
@@ -45,6 +47,7 @@ class Row:
     code_l1: float | None = None
     lr_psnr: float | None = None
     seconds: float | None = None
+    kernel_seconds: float | None = None
 
 
 SCORES = tuple(
@@ -58,7 +61,7 @@ def mean_scores(rows: typing.Sequence[Row]) -> dict[str, float | None]:
     for name in SCORES:
         values = [getattr(row, name) for row in rows]
         known = [value for value in values if value is not None and math.isfinite(value)]
-        average = np.median if name == "seconds" else np.mean
+        average = np.median if name.endswith("seconds") else np.mean
         means[name] = float(average(known)) if known else None
     return means
 

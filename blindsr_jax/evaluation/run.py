@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 import typing
 
 import jax.numpy as jnp
@@ -12,73 +11,29 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.entrants import Entrant, entrants_of, name_of
 from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.protocols import Protocol
+from blindsr_jax.evaluation.restorations import BLIND, OWN_ESTIMATE, Estimates, Methods, restorations
 from blindsr_jax.evaluation.rows import Row, group
 from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
 from blindsr_jax.inference.model import Model, fit_kernel
-from blindsr_jax.inference.restore import Restored, enlarge_bicubic, restore_image, restore_steps
+from blindsr_jax.inference.restore import Restored, enlarge_bicubic
 from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim
-from blindsr_jax.networks.unfolded import Unfolded
 
 log = logging.getLogger(__name__)
-
-KernelChoice = typing.Literal["estimated", "true", "none"]
-BLIND, COARSE = "blind", "coarse kernel"
-_METHOD_NAMES: dict[KernelChoice, str] = {"estimated": BLIND, "true": "true kernel", "none": "no kernel"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Methods:
-    """The ways in which a model restores each test image.
-
-    Attributes:
-      kernels: with the model's own estimate, with the true kernel (DAN's table 3), or with the Dirac kernel: what it
-        would do if it knew of no blur. The first is the method that the headline is about.
-      iterations: unfolded steps of the estimate; by default as in training.
-      sweep: also score 1, 2 … so many steps (DAN's figure 6); 0 for no sweep.
-      self_ensemble: average over the eight flips and turns of the image.
-
-    Raises:
-      DataError: the choices contradict each other.
-    """
-
-    kernels: tuple[KernelChoice, ...] = ("estimated",)
-    iterations: int | None = None
-    sweep: int = 0
-    self_ensemble: bool = False
-
-    def __post_init__(self) -> None:
-        if self.sweep and self.self_ensemble:
-            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
-        if self.sweep and "estimated" not in self.kernels:
-            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
-
-    def check(self, model: Model | Pipeline) -> None:
-        """Raises DataError if a model cannot do what is asked."""
-        name = type(model.module).__name__
-        if "estimated" in self.kernels and isinstance(model, Pipeline) and not model.estimates_kernel:
-            raise DataError(
-                f"{name} has to be told the kernel: score it with the true kernel, or join it "
-                "with an estimator (ESTIMATOR+SOLVER)"
-            )
-        if self.sweep and model.restores and not isinstance(model.module, Unfolded):
-            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
-        if not model.takes_kernel and self.kernels != ("estimated",):
-            raise DataError(f"{name} uses no kernel: it can only be scored as it is")
-        if not model.restores and (self.sweep or self.iterations is not None):
-            raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
 
 
 def evaluate(
     model: Model | Pipeline,
     tests: EvaluationSet,
-    methods: Methods = Methods(),
+    methods: Methods = OWN_ESTIMATE,
     *,
+    beside: typing.Mapping[str, Model | Pipeline] | None = None,
+    name: str = BLIND,
     failures: list[str] | None = None,
     journal: Journal | None = None,
     bar: str = "",
@@ -89,6 +44,8 @@ def evaluate(
       model: to score.
       tests: the test set.
       methods: how it restores.
+      beside: other models by name, which restore the very same trials, each with its own estimate of the kernel.
+      name: of the method in which the model itself uses its own estimate.
       failures: collects a line for each image that cannot be used; without it the first one raises.
       journal: remembers the images that are done; those are not restored again.
       bar: name on a progress bar; none if it is empty.
@@ -97,18 +54,16 @@ def evaluate(
       A row for each image, blur and method.
 
     Raises:
-      DataError: no image can be used, or one cannot and ``failures`` was not given; or the model cannot do what is
-        asked.
+      DataError: no image can be used, or one cannot and ``failures`` was not given; or a model cannot do what is
+        asked, or is of another scale than the tests.
     """
-    methods.check(model)
-    if isinstance(model, Pipeline):
-        model = dataclasses.replace(model, border="circular" if tests.protocol.blur_mode == "circular" else "reflect")
+    entrants = entrants_of(model, methods, name, beside or {}, tests.protocol)
     rows: list[Row] = []
     total = len(tests.names) * tests.trials_per_image
     with logging_redirect_tqdm(), tqdm(total=total, desc=bar, unit="image", disable=not bar) as progress:
         for index in range(len(tests.names)):
             try:
-                rows += _evaluate_image(model, tests, index, methods, journal, progress)
+                rows += _evaluate_image(entrants, tests, index, journal, progress)
             except DataError as error:
                 if failures is None:
                     raise
@@ -120,7 +75,7 @@ def evaluate(
 
 
 def _evaluate_image(
-    model: Model | Pipeline, tests: EvaluationSet, index: int, methods: Methods, journal: Journal | None, progress: tqdm
+    entrants: list[Entrant], tests: EvaluationSet, index: int, journal: Journal | None, progress: tqdm
 ) -> list[Row]:
     image = tests.open(index)
     rows = journal.rows_of(image) if journal is not None else None
@@ -129,15 +84,31 @@ def _evaluate_image(
         return rows
     rows = []
     for trial in image.trials:
-        rows += score(model, trial, tests.protocol, methods)
+        estimates = Estimates(trial)
+        for name, model, methods in entrants:
+            scored = score(model, trial, tests.protocol, methods, estimates)
+            rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
         progress.update()
     if journal is not None:
         journal.add(image, rows)
     return rows
 
 
-def score(model: Model | Pipeline, trial: Trial, protocol: Protocol, methods: Methods = Methods()) -> list[Row]:
+def score(
+    model: Model | Pipeline,
+    trial: Trial,
+    protocol: Protocol,
+    methods: Methods = OWN_ESTIMATE,
+    estimates: Estimates | None = None,
+) -> list[Row]:
     """A row for each method, of one trial; scores are measured on 8-bit images.
+
+    Args:
+      model: to score.
+      trial: one image under one blur.
+      protocol: of the trial.
+      methods: how the model restores.
+      estimates: kernels of the trial that models have found before.
 
     Raises:
       DataError: the true kernel is asked for and not known, or too wide for the model.
@@ -146,21 +117,20 @@ def score(model: Model | Pipeline, trial: Trial, protocol: Protocol, methods: Me
     if model.restores:
         scores = _image_scores(enlarge_bicubic(trial.lr, protocol.scale), trial.hr, protocol)
         bicubic = {f"bicubic_{name}": value for name, value in scores.items()}
-    rows = []
-    for name, restored, seconds in _restorations(model, trial, methods):
-        rows.append(
-            Row(
-                image=trial.image,
-                case=trial.case,
-                sigma=trial.sigma,
-                method=name,
-                **_image_scores(restored.image, trial.hr, protocol),
-                **bicubic,
-                **_kernel_scores(restored, trial, protocol, model.pca_basis),
-                seconds=seconds,
-            )
+    return [
+        Row(
+            image=trial.image,
+            case=trial.case,
+            sigma=trial.sigma,
+            method=one.name,
+            **_image_scores(one.restored.image, trial.hr, protocol),
+            **bicubic,
+            **_kernel_scores(one.restored, trial, protocol, model.pca_basis),
+            seconds=one.seconds,
+            kernel_seconds=one.kernel_seconds,
         )
-    return rows
+        for one in restorations(model, trial, methods, estimates or Estimates(trial))
+    ]
 
 
 def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, name: str) -> list[Row]:
@@ -182,45 +152,6 @@ def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, n
         )
         for row in main
     ]
-
-
-def _restorations(model: Model, trial: Trial, methods: Methods) -> typing.Iterator[tuple[str, Restored, float | None]]:
-    """Name, result and seconds of each method; a sweep is run at once, so that its parts have no time of their own."""
-    if not model.restores and not methods.self_ensemble:
-        start = time.perf_counter()
-        coarse, refined = restore_steps(model, trial.lr)
-        yield BLIND, refined, time.perf_counter() - start
-        yield COARSE, coarse, None
-        return
-    steps: list[Restored] = []
-    if methods.sweep:
-        own = methods.iterations or model.module.iterations
-        steps = restore_steps(model, trial.lr, max(methods.sweep, own))
-    for choice in methods.kernels:
-        if choice == "estimated" and steps:
-            yield BLIND, steps[own - 1], None
-            continue
-        start = time.perf_counter()
-        restored = restore_image(
-            model,
-            trial.lr,
-            kernel=_kernel_for(choice, trial),
-            iterations=methods.iterations,
-            self_ensemble=methods.self_ensemble,
-        )
-        yield _METHOD_NAMES[choice], restored, time.perf_counter() - start
-    for t, restored in enumerate(steps[: methods.sweep], 1):
-        yield f"T = {t}", restored, None
-
-
-def _kernel_for(choice: KernelChoice, trial: Trial) -> np.ndarray | None:
-    if choice == "estimated":
-        return None
-    if choice == "none":
-        return np.asarray(dirac(3))
-    if trial.kernel is None:
-        raise DataError(f"{trial.image}: its true kernel is not known")
-    return trial.kernel
 
 
 def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:

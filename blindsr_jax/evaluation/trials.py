@@ -91,12 +91,13 @@ class SyntheticTests:
         self._source, self._crop, self.protocol = source, crop, protocol
         self.names = source.names[: limit or None]
         self.left_out: list[str] = list(getattr(source, "left_out", []))
-        self.trials_per_image = len(protocol.cases)
+        self.trials_per_image = 1 if protocol.one_case_per_image else len(protocol.cases)
 
     def open(self, index: int) -> EvaluationImage:
-        """The image, and a trial for each case of the protocol."""
+        """The image, and a trial for each case that the protocol has for it."""
         hr, name = self._source.read(index), self.names[index]
-        trials = (synthetic_trial(name, hr, self.protocol, case, self._crop) for case in self.protocol.cases)
+        cases = self.protocol.cases_of(index)
+        trials = (synthetic_trial(name, hr, self.protocol, case, self._crop) for case in cases)
         return EvaluationImage(name, _digest(hr), trials)
 
 

@@ -16,15 +16,14 @@ from blindsr_jax.networks.registry import build
 from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 from blindsr_jax.weights.official import load_official
-from blindsr_jax.weights.zoo import models, packaged_path
-
-WITHOUT_WEIGHTS = "dpir-tv"
+from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models, packaged_path
 
 
 def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
     """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), a run, or an official .pth file.
 
-    ``ESTIMATOR+SOLVER`` joins two of them; ``dpir-tv`` is DPIR around total variation, which has no weights.
+    ``ESTIMATOR+SOLVER`` joins two of them. Those of ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
+    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, likewise for other scales.
 
     Raises:
       WeightsError: there is no such model or file, or it cannot be used.
@@ -34,8 +33,8 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
     packaged = packaged_path(name)
     if packaged is not None:
         return from_bundle(load_bundle(packaged))
-    if name == WITHOUT_WEIGHTS:
-        return Solver(build("dpir", denoiser="total_variation"), {"params": {}, "constants": {}})
+    if name in WITHOUT_WEIGHTS:
+        return from_bundle(Bundle({"params": {}, "constants": {}}, WITHOUT_WEIGHTS[name][1]))
     if "+" in name and not path.exists():
         estimator, _, solver = name.partition("+")
         return pipeline(load(estimator), load(solver))
@@ -45,10 +44,20 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
         return from_bundle(load_bundle(path))
     if path.suffix in (".pth", ".pt"):
         return from_bundle(load_official(path))
-    known = f"one of {', '.join(models())}, or " if models() else ""
+    known = ", ".join([*models(), *WITHOUT_WEIGHTS])
     raise WeightsError(
-        f"{name}: expected {known}a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
+        f"{name}: expected one of {known}, a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
     )
+
+
+def name_in_reports(name_or_path: str | os.PathLike) -> str:
+    """What a model that ``load`` takes is called in a report: its name, or its files' without their folders.
+
+    >>> name_in_reports("runs/a/kernelnet.safetensors+weights/usrnet_tiny.pth")
+    'kernelnet.safetensors+usrnet_tiny.pth'
+    """
+    path = pathlib.Path(name_or_path)
+    return path.name if path.exists() else "+".join(pathlib.Path(part).name for part in str(name_or_path).split("+"))
 
 
 def from_bundle(bundle: Bundle) -> Model | Solver:

@@ -17,8 +17,6 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.texture import most_textured
-from blindsr_jax.networks.dssr import DSSR
-from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.types import SROutput
 
 
@@ -60,8 +58,9 @@ class Weighted:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the network's kind, its number of steps and all its arrays: equal ones restore alike."""
-        digest = hashlib.sha256(f"{type(self.module).__name__} {getattr(self.module, 'iterations', None)}".encode())
+        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
+        sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
+        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             array = np.ascontiguousarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
@@ -117,20 +116,20 @@ class Model(Weighted):
     @property
     def estimates_kernel(self) -> bool:
         """Whether it finds one by itself."""
-        return not isinstance(self.module, DSSR)
+        return self.module.estimates_kernel
 
     @property
     def downsample(self) -> Downsample:
         """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
-        if isinstance(self.module, KernelNet):
-            return "s_fold"
+        if not self.module.restores:
+            return self.module.downsample
         recipe = self.metadata.get("source", {}).get("config", {})
         return recipe.get("degradation", {}).get("downsample", "bicubic")
 
     @property
     def restores(self) -> bool:
         """Whether images come out; some models estimate kernels only."""
-        return getattr(self.module, "restores", True)
+        return self.module.restores
 
     @property
     def pca_basis(self) -> np.ndarray | None:
@@ -164,10 +163,172 @@ class Model(Weighted):
         """
         lr = checked_batch(lr, iterations)
         known = self._known(lr, kernel, kernel_code)
+        if iterations is not None and not self.restores:
+            raise DataError(
+                f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
+            )
+        if self.window:
+            lr = jnp.asarray(most_textured(lr, self.window))
+from blindsr_jax.types import SROutput
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace"))
+def _apply(
+    module: nn.Module,
+    variables: dict[str, typing.Any],
+    lr: jax.Array,
+    known: dict[str, jax.Array],
+    *,
+    iterations: int | None,
+    trace: bool,
+) -> SROutput:
+    """Compiled once for each network and shape, whatever its weights; ``known`` is a kernel, its code or nothing."""
+    return module.apply(variables, lr, **known, iterations=iterations, trace=trace)
+
+
+class Weighted:
+    """A network with its weights.
+
+    Args:
+      module: the flax network.
+      variables: its ``params`` and ``constants``.
+      metadata: what is known of the weights (protocol, source, scores).
+
+    Attributes:
+      module, variables, metadata: as given.
+    """
+
+    def __init__(
+        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    ):
+        self.module, self.variables, self.metadata = module, variables, metadata or {}
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
+        sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
+        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+class Model(Weighted):
+    """A blind model of one scale: call it on a batch, or ``restore`` one image.
+
+    Attributes:
+      scale: s.
+      window: see ``within``.
+    """
+
+    def __init__(
+        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    ):
+        super().__init__(module, variables, metadata)
+        self.scale: int = module.scale
+        self.window: int | None = None
+
+    def within(self, window: int) -> Model:
+        """The same model, looking only at the most textured part of an image, which is faster and nearly as good.
+
+        Args:
+          window: side of that part in LR pixels; smaller images are seen whole.
+
+        Raises:
+          DataError: the model restores images, for which it needs them whole; or the window has fewer than 16 pixels.
+        """
+        if self.restores:
+            raise DataError(f"{type(self.module).__name__} restores the image it looks at: it needs it whole")
+        if window < 16:
+            raise DataError(f"a kernel cannot be estimated from {window}x{window} pixels: take 16 or more")
+        model = Model(self.module, self.variables, self.metadata)
+        model.window = window
+        return model
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """As of ``Weighted``; another one for each window."""
+        return super().fingerprint + (f", window {self.window}" if self.window else "")
+
+    def __repr__(self) -> str:
+        return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
+
+    @property
+    def takes_kernel(self) -> bool:
+        """Whether a known kernel can be given."""
+        return self.pca_basis is not None
+
+    @property
+    def estimates_kernel(self) -> bool:
+        """Whether it finds one by itself."""
+        return self.module.estimates_kernel
+
+    @property
+    def downsample(self) -> Downsample:
+        """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
+        if not self.module.restores:
+            return self.module.downsample
+        recipe = self.metadata.get("source", {}).get("config", {})
+        return recipe.get("degradation", {}).get("downsample", "bicubic")
+
+    @property
+    def restores(self) -> bool:
+        """Whether images come out; some models estimate kernels only."""
+        return self.module.restores
+
+    @property
+    def pca_basis(self) -> np.ndarray | None:
+        """[K², L], what kernel codes are relative to; None for networks without such codes."""
+        basis = self.variables["constants"].get("pca_basis")
+        return None if basis is None else np.asarray(basis)
+
+    def __call__(
+        self,
+        lr: jax.Array,
+        *,
+        kernel: jax.Array | None = None,
+        kernel_code: jax.Array | None = None,
+        iterations: int | None = None,
+        trace: bool = False,
+    ) -> SROutput:
+        """Restores a batch. Compiles once for each shape.
+
+        Args:
+          lr: [B, H, W, 3] float32 in [0, 1].
+          kernel: the blur kernel if it is known, [B, K', K'] or [K', K'], odd K', summing to one; else it is estimated.
+          kernel_code: instead of a kernel its code, [B, L], as an earlier call returned it.
+          iterations: unfolded steps T; by default as many as in training.
+          trace: also return every step.
+
+        Returns:
+          SROutput.
+
+        Raises:
+          DataError: shapes or values are not as above.
+        """
+        lr = checked_batch(lr, iterations)
+<<<<<<< HEAD
+        known = self._known(lr, kernel, kernel_code)
         if iterations is not None and isinstance(self.module, KernelNet):
             raise DataError("KernelNet estimates a kernel in one pass: leave the number of iterations out")
         if self.window:
             lr = jnp.asarray(most_textured(lr, self.window))
+=======
+        if kernel is not None:
+            if not self.takes_kernel:
+                raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
+            kernel = one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])
+        if iterations is not None and not self.restores:
+            raise DataError(
+                f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
+            )
         with memory_errors(lr):
             return _apply(self.module, self.variables, lr, known, iterations=iterations, trace=trace)
 

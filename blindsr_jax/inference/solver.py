@@ -16,6 +16,7 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.model import Model, Weighted, checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
 
@@ -195,30 +196,6 @@ class Pipeline:
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind; see ``Model.restore``."""
         return restore.restore_image(self, image, **options).image
-
-
-def wrap_smoothly(lr: jax.Array, reach: int) -> jax.Array:
-    """Extends images below and on the right so that they go on into themselves when they are repeated.
-
-    What is added passes from the image mirrored at its end to the image mirrored at its beginning.
-
-    Args:
-      lr: [B, H, W, C].
-      reach: pixels to add on each axis.
-
-    Returns:
-      [B, H + reach, W + reach, C].
-    """
-    for axis in (1, 2):
-        length = lr.shape[axis]
-        mirrored = np.pad(np.arange(length), reach, mode="symmetric")
-        after, before = mirrored[length + reach :], mirrored[:reach]
-        place = (np.arange(reach) + 0.5) / reach
-        weight = jnp.asarray((1 - np.cos(np.pi * place)) / 2, lr.dtype)
-        weight = weight.reshape([-1 if a == axis else 1 for a in range(lr.ndim)])
-        added = (1 - weight) * jnp.take(lr, after, axis=axis) + weight * jnp.take(lr, before, axis=axis)
-        lr = jnp.concatenate([lr, added], axis=axis)
-    return lr
 
 
 def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipeline:

@@ -75,6 +75,7 @@ class DSSR(Unfolded):
     refine_blocks: int = 5
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
+    estimates_kernel: typing.ClassVar[bool] = False
 
     def setup(self) -> None:
         size, padding, stride = _RESAMPLING[self.scale]

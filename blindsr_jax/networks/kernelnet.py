@@ -26,11 +26,12 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks.layers import conv
+from blindsr_jax.networks.one_pass import OnePass
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
 from blindsr_jax.ops.resize import imresize
-from blindsr_jax.types import Estimate, SROutput, Trace
+from blindsr_jax.types import Estimate
 
 
 class KernelEstimates(typing.NamedTuple):
@@ -124,7 +125,7 @@ class Refinement(nn.Module):
         return normalize_kernel(x[..., 0])
 
 
-class KernelNet(nn.Module):
+class KernelNet(OnePass):
     """Estimates the blur kernel of an LR image; restores nothing.
 
     Attributes:
@@ -135,7 +136,6 @@ class KernelNet(nn.Module):
       lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive. Far below
         the variance of the gradients, which is about 1e-4 in blurred photographs: a larger one makes k_LR wider where
         there is less contrast.
-      restores, uses_fft: see ``Unfolded``.
     """
 
     scale: int
@@ -145,48 +145,20 @@ class KernelNet(nn.Module):
     lam: float = 1e-6
 
     supervision: typing.ClassVar[str] = "refined_kernel"
-    restores: typing.ClassVar[bool] = False
-    uses_fft: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         self.gradient_module = GradientModule(self.width)
         self.refinement = Refinement(self.refine_features)
-
-    def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
 
     @property
     def lr_kernel_size(self) -> int:
         """K': the smallest odd number of LR pixels that span K HR pixels, at least 3."""
         return max(2 * -(-(self.kernel_size // 2) // self.scale) + 1, 3)
 
-    def __call__(
-        self,
-        lr: jax.Array,
-        *,
-        kernel: jax.Array | None = None,
-        iterations: int | None = None,
-        trace: bool = False,
-    ) -> SROutput:
-        """The kernel of each image, in the form of all models.
-
-        Args:
-          lr: [B, H, W, 3] in [0, 1].
-          kernel, iterations: of other models; here there is no use for a kernel, and nothing is repeated.
-          trace: also return the coarse kernel, as the first of two steps.
-
-        Returns:
-          SROutput with ``sr=None``.
-
-        Raises:
-          TypeError: a kernel or a number of iterations was given.
-        """
-        if kernel is not None or iterations is not None:
-            raise TypeError("KernelNet estimates a kernel in one pass: leave kernel and iterations out")
+    def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
+        """The coarse kernel and the refined one."""
         estimates = self.estimates(lr)
-        steps = Trace(kernel=jnp.stack([estimates.coarse, estimates.refined])) if trace else None
-        return SROutput(kernel=estimates.refined, trace=steps)
+        return [estimates.coarse, estimates.refined]
 
     def estimates(self, lr: jax.Array) -> KernelEstimates:
         """The kernels of LR images [B, H, W, 3] with all that was found on the way."""

@@ -17,7 +17,9 @@ from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.fixed_gaussian import FixedGaussian
 from blindsr_jax.networks.kernelnet import KernelNet
+from blindsr_jax.networks.model_based import ModelBased
 from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.ops.total_variation import total_variation_denoise
 
@@ -85,13 +87,20 @@ def build_kernelnet(
     *, scale: int, kernel_size: int | None = None, width: int = 128, refine_features: int = 64, lam: float = 1e-6
 ) -> KernelNet:
     """KernelNet; kernels as large as those of our pools of the scale unless ``kernel_size`` says otherwise."""
-    _one_of("kernelnet", "scale", scale, (2, 3, 4))
-    size = POOL_SIZES[scale] if kernel_size is None else kernel_size
-    if size % 2 == 0:
-        raise ConfigError(f"kernel_size of model 'kernelnet' must be odd, got {size}")
+    size = _pool_size("kernelnet", scale, kernel_size)
     if width < 4:
         raise ConfigError(f"width of model 'kernelnet' must be at least 4, got {width}")
     return KernelNet(scale, size, width, refine_features, lam)
+
+
+def build_fixed_gaussian(*, scale: int, kernel_size: int | None = None) -> FixedGaussian:
+    """The best Gaussian of our pool of the scale, for every image; sizes as of KernelNet."""
+    return FixedGaussian(scale, _pool_size("fixed_gaussian", scale, kernel_size))
+
+
+def build_model_based(*, scale: int, kernel_size: int | None = None) -> ModelBased:
+    """The classical estimate by blind deblurring; sizes as of KernelNet."""
+    return ModelBased(scale, _pool_size("model_based", scale, kernel_size))
 
 
 _FOUR_SIZES = (64, 128, 256, 512)
@@ -135,6 +144,8 @@ MODELS: dict[str, typing.Callable[..., nn.Module]] = {
     "danv2": build_dan_v2,
     "dssr": build_dssr,
     "kernelnet": build_kernelnet,
+    "fixed_gaussian": build_fixed_gaussian,
+    "model_based": build_model_based,
     "usrnet": build_usrnet,
     "drunet": build_drunet,
     "dpir": build_dpir,
@@ -177,6 +188,15 @@ def init_variables(model: nn.Module, key: jax.Array, pca_basis: jax.Array | None
     if pca_basis is not None:
         variables["constants"] = {"pca_basis": jnp.asarray(pca_basis)}
     return variables
+
+
+def _pool_size(model: str, scale: int, kernel_size: int | None) -> int:
+    """The kernel size of a model that is about our pools, whose scales it knows."""
+    _one_of(model, "scale", scale, tuple(POOL_SIZES))
+    size = POOL_SIZES[scale] if kernel_size is None else kernel_size
+    if size % 2 == 0:
+        raise ConfigError(f"kernel_size of model {model!r} must be odd, got {size}")
+    return size
 
 
 def _check_size(model: str, size: str, value: typing.Any, default: typing.Any) -> None:

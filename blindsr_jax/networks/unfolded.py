@@ -60,10 +60,12 @@ class Unfolded(nn.Module):
 
     Attributes:
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
+      estimates_kernel: whether it finds a kernel, as all but DSSR do.
       uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
     """
 
     restores: typing.ClassVar[bool] = True
+    estimates_kernel: typing.ClassVar[bool] = True
     uses_fft: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import pathlib
+import typing
 
 from blindsr_jax.weights.bundle import load_bundle
 
 PACKAGED = pathlib.Path(__file__).parent / "packaged"
+
+# Models that need no weights, by name: one line on each, and the arguments of ``networks.build``.
+WITHOUT_WEIGHTS: dict[str, tuple[str, dict[str, typing.Any]]] = {
+    "dpir-tv": ("any scale, solver: DPIR around total variation", {"name": "dpir", "denoiser": "total_variation"}),
+    **{
+        f"{kind.replace('_', '-')}-x{scale}": (f"×{scale}, {text}", {"name": kind, "scale": scale})
+        for kind, text in (
+            ("fixed_gaussian", "kernel estimator: the best Gaussian of our kernel pool, whatever the image"),
+            ("model_based", "kernel estimator: blind deblurring of the interpolated image by sparse gradients"),
+        )
+        for scale in (2, 3, 4)
+    },
+}
 
 
 def models() -> dict[str, str]:

@@ -1,0 +1,154 @@
+"""The ways in which a model restores a trial, and what comes of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+
+import numpy as np
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.trials import Trial
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.restore import Restored, restore_image, restore_steps
+from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.networks.unfolded import Unfolded
+
+KernelChoice = typing.Literal["estimated", "true", "none"]
+BLIND, COARSE = "blind", "coarse kernel"
+_METHOD_NAMES: dict[KernelChoice, str] = {"estimated": BLIND, "true": "true kernel", "none": "no kernel"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Methods:
+    """The ways in which a model restores each test image.
+
+    Attributes:
+      kernels: with the model's own estimate, with the true kernel (DAN's table 3), or with the Dirac kernel: what it
+        would do if it knew of no blur. The first is the method that the headline is about.
+      iterations: unfolded steps of the estimate; by default as in training.
+      sweep: also score 1, 2 … so many steps (DAN's figure 6); 0 for no sweep.
+      self_ensemble: average over the eight flips and turns of the image.
+
+    Raises:
+      DataError: the choices contradict each other.
+    """
+
+    kernels: tuple[KernelChoice, ...] = ("estimated",)
+    iterations: int | None = None
+    sweep: int = 0
+    self_ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sweep and self.self_ensemble:
+            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
+        if self.sweep and "estimated" not in self.kernels:
+            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
+
+    def check(self, model: Model | Pipeline) -> None:
+        """Raises DataError if a model cannot do what is asked."""
+        name = type(model.module).__name__
+        if "estimated" in self.kernels and isinstance(model, Pipeline) and not model.estimates_kernel:
+            raise DataError(
+                f"{name} has to be told the kernel: score it with the true kernel, or join it "
+                "with an estimator (ESTIMATOR+SOLVER)"
+            )
+        if self.sweep and model.restores and not isinstance(model.module, Unfolded):
+            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
+        if not model.takes_kernel and self.kernels != ("estimated",):
+            raise DataError(f"{name} uses no kernel: it can only be scored as it is")
+        if not model.restores and (self.sweep or self.iterations is not None):
+            raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
+
+
+OWN_ESTIMATE = Methods()
+
+
+class Restoration(typing.NamedTuple):
+    """What came of one way to restore a trial.
+
+    Attributes:
+      name: of the way.
+      restored: image and kernel.
+      seconds: that it took; None where it was a part of something else, as a step of a sweep is.
+      kernel_seconds: of these, for the estimate of the kernel; None where that is no step of its own.
+    """
+
+    name: str
+    restored: Restored
+    seconds: float | None = None
+    kernel_seconds: float | None = None
+
+
+class Estimates:
+    """The kernels of one trial by each estimator that is asked: only once, however many solvers use it.
+
+    Args:
+      trial: whose LR image they are told from.
+    """
+
+    def __init__(self, trial: Trial):
+        self._lr = trial.lr
+        self._found: dict[str, tuple[list[Restored], float]] = {}
+
+    def steps(self, estimator: Model) -> tuple[list[Restored], float]:
+        """The estimator's kernels, the coarse ones first and the answer last, and the seconds that they took."""
+        if estimator.fingerprint not in self._found:
+            start = time.perf_counter()
+            alone = restore_image if estimator.restores else restore_steps
+            found = alone(estimator, self._lr)
+            steps = [found] if estimator.restores else found
+            self._found[estimator.fingerprint] = steps, time.perf_counter() - start
+        return self._found[estimator.fingerprint]
+
+
+def restorations(
+    model: Model | Pipeline, trial: Trial, methods: Methods, estimates: Estimates
+) -> typing.Iterator[Restoration]:
+    """What comes of each method, the first one first; a sweep is run at once.
+
+    Raises:
+      DataError: the true kernel is asked for and not known, or too wide for the model.
+    """
+    if not model.restores and not methods.self_ensemble:
+        (*coarse, refined), seconds = estimates.steps(model)
+        yield Restoration(BLIND, refined, seconds, seconds)
+        yield from (Restoration(COARSE, step) for step in coarse)
+        return
+    steps: list[Restored] = []
+    if methods.sweep:
+        own = methods.iterations or model.module.iterations
+        steps = restore_steps(model, trial.lr, max(methods.sweep, own))
+    for choice in methods.kernels:
+        if choice == "estimated" and steps:
+            yield Restoration(BLIND, steps[own - 1])
+        else:
+            yield _restoration(model, trial, choice, methods, estimates)
+    for t, restored in enumerate(steps[: methods.sweep], 1):
+        yield Restoration(f"T = {t}", restored)
+
+
+def _restoration(
+    model: Model | Pipeline, trial: Trial, choice: KernelChoice, methods: Methods, estimates: Estimates
+) -> Restoration:
+    kernel, kernel_seconds = _kernel_for(choice, trial), None
+    if choice == "estimated" and isinstance(model, Pipeline) and not methods.self_ensemble:
+        steps, kernel_seconds = estimates.steps(model.estimator)
+        kernel = steps[-1].kernel
+    start = time.perf_counter()
+    options = {"iterations": methods.iterations, "self_ensemble": methods.self_ensemble}
+    restored = restore_image(model, trial.lr, kernel=kernel, **options)
+    seconds = time.perf_counter() - start + (kernel_seconds or 0.0)
+    return Restoration(_METHOD_NAMES[choice], restored, seconds, kernel_seconds)
+
+
+def _kernel_for(choice: KernelChoice, trial: Trial) -> np.ndarray | None:
+    if choice == "estimated":
+        return None
+    if choice == "none":
+        return np.asarray(dirac(3))
+    if trial.kernel is None:
+        raise DataError(f"{trial.image}: its true kernel is not known")
+    return trial.kernel
