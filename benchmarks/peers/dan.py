@@ -36,7 +36,7 @@ class DAN(nn.Module):
 
     def start(self, lr: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The Dirac kernel's code [B, L]."""
-        return (self.init_ker_map.expand(lr.shape[0], -1),)
+        return (self.init_ker_map.repeat(lr.shape[0], 1),)
 
     def step(self, state: tuple[torch.Tensor, ...], lr: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], Tensors]:
         """The image from the last code, then the code (v2: the kernel and its code) from that image."""
