@@ -37,7 +37,7 @@ class Contender:
       facts: what its side tells of it.
       difference: from ours, of the largest value.
       failure: why it does not run here, if it does not.
-      seconds: of each steady call.
+      seconds, cpu_seconds: of each steady call, on the clock and of processor time in all threads.
     """
 
     worker: Worker
@@ -49,6 +49,7 @@ class Contender:
     difference: float = 0.0
     failure: str = ""
     seconds: list[float] = dataclasses.field(default_factory=list)
+    cpu_seconds: list[float] = dataclasses.field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -124,12 +125,14 @@ def time_in_turn(contenders: list[Contender], rounds: int) -> None:
     running = [contender for contender in contenders if not contender.failure]
     times = {}
     for contender in running:
-        (once,) = contender.worker.call("run", key=contender.key, times=1)
+        ((once, _),) = contender.worker.call("run", key=contender.key, times=1)
         times[contender.key] = max(1, round(_TURN_S / once))
     for _ in range(rounds):
         for contender in running:
             time.sleep(_PAUSE_S)
-            contender.seconds += contender.worker.call("run", key=contender.key, times=times[contender.key])
+            for seconds, cpu_seconds in contender.worker.call("run", key=contender.key, times=times[contender.key]):
+                contender.seconds.append(seconds)
+                contender.cpu_seconds.append(cpu_seconds)
 
 
 def row_of(contender: Contender) -> dict[str, typing.Any]:
@@ -137,7 +140,8 @@ def row_of(contender: Contender) -> dict[str, typing.Any]:
     row = {"by": contender.by, "form": contender.form}
     if contender.failure:
         return row | {"failure": contender.failure}
-    return row | {"difference": contender.difference, "warm_up_s": contender.warm_up_s, **spread(contender.seconds)}
+    row |= {"difference": contender.difference, "warm_up_s": contender.warm_up_s, **spread(contender.seconds)}
+    return row | {"cpu_s": statistics.median(contender.cpu_seconds)}
 
 
 def spread(seconds: list[float]) -> dict[str, typing.Any]:
@@ -149,8 +153,8 @@ def spread(seconds: list[float]) -> dict[str, typing.Any]:
 def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
     """Ours over the best form of the peers: at float32, and at any precision where there are others.
 
-    The best is that of least median time. ``least_over_least`` says the same of the shortest times, which other work
-    on the machine disturbs less.
+    The best is that of least median time. Two more ratios, of the shortest times and of processor time, are disturbed
+    less by other work on the machine.
     """
     found = []
     running = [contender for contender in contenders if contender.seconds]
@@ -174,4 +178,5 @@ def _ratio(ours: Contender, best: Contender) -> dict[str, typing.Any]:
         "best_peer_s": _median(best),
         "ours_over_best": _median(ours) / _median(best),
         "least_over_least": min(ours.seconds) / min(best.seconds),
+        "cpu_over_cpu": statistics.median(ours.cpu_seconds) / statistics.median(best.cpu_seconds),
     }

@@ -1,13 +1,14 @@
 """A process that is kept alive and told what to do, one JSON line at a time.
 
-    → {"call": "run", "with": {"key": "PyTorch eager", "times": 3}}
-    ← {"value": [0.51, 0.50, 0.50]}        or  ← {"error": "RuntimeError: …"}
+    → {"call": "run", "with": {"key": "PyTorch eager", "times": 1}}
+    ← {"value": [[0.51, 0.98]]}        or  ← {"error": "RuntimeError: …"}
 
 A process that waits for its next line computes nothing, so that two of them, of two Pythons, can be timed in turn.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import tempfile
 import typing
 
 ROOT = pathlib.Path(__file__).parents[1]
+_READY = "ready\n"
 Handlers = dict[str, typing.Callable[..., typing.Any]]
 
 
@@ -44,8 +46,14 @@ class Worker:
         try:
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
         except OSError as error:
+            self._complaints.close()
             raise WorkerError(f"{pathlib.Path(python).name} cannot be started: {error.strerror}") from None
-        self._receive()
+        try:
+            while self._read_line() != _READY:  # libraries may print while they are imported
+                pass
+        except WorkerError:
+            self.close()
+            raise
 
     def call(self, name: str, **arguments: typing.Any) -> typing.Any:
         """What the handler of this name returns. Raises WorkerError if it failed or the process ended."""
@@ -58,7 +66,8 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process, by the end of its input."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
         self._complaints.close()
@@ -70,13 +79,16 @@ class Worker:
         self.close()
 
     def _receive(self) -> typing.Any:
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError(self._last_words())
-        reply = json.loads(line)
+        reply = json.loads(self._read_line())
         if "error" in reply:
             raise WorkerError(reply["error"])
         return reply["value"]
+
+    def _read_line(self) -> str:
+        line = self._process.stdout.readline()
+        if not line:
+            raise WorkerError(self._last_words())
+        return line
 
     def _last_words(self) -> str:
         status = self._process.wait()
@@ -89,9 +101,11 @@ def serve(handlers: Handlers) -> None:
     """The worker's end: answers until the input ends. What handlers print goes to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _reply(replies, {"value": "ready"})
+    replies.write(_READY)
+    replies.flush()
     for line in sys.stdin:
-        _reply(replies, _answer(handlers, json.loads(line)))
+        replies.write(json.dumps(_answer(handlers, json.loads(line))) + "\n")
+        replies.flush()
 
 
 def _answer(handlers: Handlers, request: dict[str, typing.Any]) -> dict[str, typing.Any]:
@@ -100,11 +114,6 @@ def _answer(handlers: Handlers, request: dict[str, typing.Any]) -> dict[str, typ
     except Exception as error:  # whatever it is, the parent must hear of it
         first = next(iter(str(error).strip().splitlines()), "")
         return {"error": _without_folders(f"{type(error).__name__}: {first}")[:300]}
-
-
-def _reply(replies: typing.TextIO, reply: dict[str, typing.Any]) -> None:
-    replies.write(json.dumps(reply) + "\n")
-    replies.flush()
 
 
 def _without_folders(text: str) -> str:
