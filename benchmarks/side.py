@@ -72,7 +72,7 @@ def handlers_of(side: Side) -> Handlers:
     def run(key: str, times: int) -> list[tuple[float, float]]:
         return [_seconds(prepared[key].run) for _ in range(times)]
 
-    def peak(key: str) -> int:
+    def peak(key: str) -> int | None:
         return _peak(prepared[key].run, resident[key], side.device_peak)
 
     calls = {"prepare": prepare, "warm_up": warm_up, "run": run, "peak": peak}
@@ -86,8 +86,10 @@ def _seconds(run: typing.Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def _peak(run: typing.Callable[[], None], before: int, device_peak: typing.Callable[[], int | None]) -> int:
-    """Most bytes of memory during a run beyond those held when weights and input were loaded."""
+def _peak(run: typing.Callable[[], None], before: int, device_peak: typing.Callable[[], int | None]) -> int | None:
+    """Most bytes during a run beyond those held when weights and input were loaded; None where no one counts."""
+    if not _CLEAR.exists():
+        return device_peak()
     ctypes.CDLL(None).malloc_trim(0)  # what earlier calls freed is given back first
     _CLEAR.write_text("5")  # the high-water mark starts anew
     run()
@@ -96,5 +98,8 @@ def _peak(run: typing.Callable[[], None], before: int, device_peak: typing.Calla
 
 
 def _resident(field: str) -> int:
+    """A line of the process's status, in bytes; 0 where there is none, as outside Linux."""
+    if not _STATUS.exists():
+        return 0
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024

@@ -107,6 +107,9 @@ def test_form_names_are_checked(tmp_path, monkeypatch):
     options.forms = ["fast"]
     with pytest.raises(contest.ConfigError, match="there is no form 'fast'; known are right"):
         compare(options, "inference")
+    options.batch = [1, 2]
+    with pytest.raises(contest.ConfigError, match="--batch: 2 for 1 sizes"):
+        compare(options, "inference")
 
 
 @pytest.mark.slow
@@ -137,10 +140,10 @@ def test_pytorch_computes_the_same(tmp_path, name, kind):
     """Without agreement to 1e-4, of images or of losses over three updates, nothing would be measured."""
     pytest.importorskip("torch", reason="the other side is PyTorch, which is absent")
     sizes = ["--scale", "3", "--sizes", "8", "--batch", "2", "--repeats", "1", "--network", *SMALL[name]]
-    result = _measured(tmp_path, "--suite", kind, "--model", name, "--forms", "eager", "eager, channels last", *sizes)
+    result = _measured(tmp_path, "--suite", kind, "--model", name, "--forms", "eager, channels last", *sizes)
     rows = result["tables"]["Times"]
-    assert [row["by"] for row in rows] == [OURS, PEER, PEER]
-    assert all(row["difference"] < 1e-4 for row in rows)
+    assert [row["by"] for row in rows] == [OURS, PEER]
+    assert rows[1]["difference"] < 1e-4
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import typing
 
 from benchmarks.contest import OURS, Contender, contenders_of, row_of, time_in_turn, verdicts, warm_up
 from benchmarks.sides import Sides
+from blindsr_jax.errors import ConfigError
 
 Row = dict[str, typing.Any]
 
@@ -43,6 +44,10 @@ def compare(
 
 
 def cases(options: argparse.Namespace) -> list[tuple[int, int]]:
-    """Batch and side of each case: one batch for all sizes, or one each."""
+    """Batch and side of each case: one batch for all sizes, or one each. Raises ConfigError if it is neither."""
+    if len(options.batch) not in (1, len(options.sizes)):
+        raise ConfigError(
+            f"--batch: {len(options.batch)} for {len(options.sizes)} sizes; give one for all, or one each"
+        )
     batches = options.batch if len(options.batch) > 1 else itertools.repeat(options.batch[0])
     return list(zip(batches, options.sizes))

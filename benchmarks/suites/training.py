@@ -29,7 +29,8 @@ def _memory(sides: Sides, contender: Contender, case: dict[str, typing.Any]) -> 
     with sides.start(contender.by) as worker:
         worker.call("prepare", key=key, kind="training", form=form, model=case["model"], arrays=arrays)
         worker.call("warm_up", key=key, outcome=outcome)
-        row = {"peak_mib": worker.call("peak", key=key) / 2**20}
+        peak = worker.call("peak", key=key)
+    row: Row = {} if peak is None else {"peak_mib": peak / 2**20}
     if "temporaries_mib" in contender.facts:
         row["temporaries_mib"] = contender.facts["temporaries_mib"]
     return row
