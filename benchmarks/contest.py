@@ -153,8 +153,8 @@ def spread(seconds: list[float]) -> dict[str, typing.Any]:
 def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
     """Ours over the best form of the peers: at float32, and at any precision where there are others.
 
-    The best is that of least median time. Two more ratios, of the shortest times and of processor time, are disturbed
-    less by other work on the machine.
+    The best is that of least median time. Two more ratios, of the shortest times and of processor time, each with its own
+    best form, are disturbed less by other work on the machine.
     """
     found = []
     running = [contender for contender in contenders if contender.seconds]
@@ -163,20 +163,25 @@ def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
         fit = [contender for contender in running if contender.precision in allowed]
         ours, peers = ([c for c in fit if (c.by == OURS) == mine] for mine in (True, False))
         if ours and peers:
-            found.append({"precision": name} | _ratio(min(ours, key=_median), min(peers, key=_median)))
+            found.append({"precision": name} | _ratios(ours, peers))
     return found
 
 
-def _median(contender: Contender) -> float:
-    return statistics.median(contender.seconds)
+def _ratios(ours: list[Contender], peers: list[Contender]) -> dict[str, typing.Any]:
+    def least(contenders: list[Contender], value: typing.Callable[[Contender], float]) -> float:
+        return min(map(value, contenders))
 
+    def ratio(value: typing.Callable[[Contender], float]) -> float:
+        return least(ours, value) / least(peers, value)
 
-def _ratio(ours: Contender, best: Contender) -> dict[str, typing.Any]:
+    def median(contender: Contender) -> float:
+        return statistics.median(contender.seconds)
+
     return {
-        "ours_s": _median(ours),
-        "best_peer": best.form,
-        "best_peer_s": _median(best),
-        "ours_over_best": _median(ours) / _median(best),
-        "least_over_least": min(ours.seconds) / min(best.seconds),
-        "cpu_over_cpu": statistics.median(ours.cpu_seconds) / statistics.median(best.cpu_seconds),
+        "ours_s": least(ours, median),
+        "best_peer": min(peers, key=median).form,
+        "best_peer_s": least(peers, median),
+        "ours_over_best": ratio(median),
+        "least_over_least": ratio(lambda contender: min(contender.seconds)),
+        "cpu_over_cpu": ratio(lambda contender: statistics.median(contender.cpu_seconds)),
     }
