@@ -153,8 +153,8 @@ def spread(seconds: list[float]) -> dict[str, typing.Any]:
 def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
     """Ours over the best form of the peers: at float32, and at any precision where there are others.
 
-    The best is that of least median time. Two more ratios, of the shortest times and of processor time, each with its own
-    best form, are disturbed less by other work on the machine.
+    The best is that of least median time. Two more ratios, of the shortest times and of processor time, each with its
+    own best form, are disturbed less by other work on the machine.
     """
     found = []
     running = [contender for contender in contenders if contender.seconds]
