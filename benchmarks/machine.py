@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import platform
 import statistics
@@ -12,6 +11,8 @@ import time
 import typing
 
 import jax
+
+from benchmarks.host import cores, processor
 
 
 def options(description: str, repeats: int) -> argparse.ArgumentParser:
@@ -32,28 +33,26 @@ def report(result: dict[str, typing.Any], output: pathlib.Path | None) -> None:
 
 
 def median_seconds(functions: dict[str, typing.Callable[[], typing.Any]], repeats: int) -> dict[str, float]:
-    """Median wall time of each function, run in turn so that all see the same machine; call each once before."""
+    """Median wall time of each function; see ``seconds_in_turn``."""
+    return {name: statistics.median(seconds) for name, seconds in seconds_in_turn(functions, repeats).items()}
+
+
+def seconds_in_turn(functions: dict[str, typing.Callable[[], typing.Any]], repeats: int) -> dict[str, list[float]]:
+    """Wall times of each function, run in turn so that all see the same machine; call each once before."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             start = time.perf_counter()
             jax.block_until_ready(function())
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def describe_machine() -> dict[str, str]:
     """Device, processor and versions."""
     return {
         "device": f"{jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor()}, {cores()} cores",
         "python": platform.python_version(),
         "jax": jax.__version__,
     }
-
-
-def _processor() -> str:
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -1,6 +1,6 @@
 """Time and memory of a training step, by how its gradient is taken.
 
-  python -m benchmarks.training_step [--model danv1|dssr] [--output benchmarks/results/NAME.json]
+  python -m benchmarks.training_step [--model danv1|danv2|dssr] [--output benchmarks/results/NAME.json]
 
 `last`: T − 1 steps without gradient in one loop, then one differentiated step (how DAN trains here).
 `all`: every step supervised and differentiated, each unrolled (how DSSR trains here; DAN with `supervise="all"`).
@@ -23,6 +23,7 @@ from blindsr_jax.networks.unfolded import unfold
 # The full-size networks and the ways that make sense for them.
 NETWORKS = {
     "danv1": (("last", "all", "scan"), losses.code_supervision),
+    "danv2": (("last", "all", "scan"), losses.kernel_supervision),
     "dssr": (("all", "scan"), losses.detail_supervision),
 }
 

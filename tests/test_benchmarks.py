@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import blur, training_step
+from benchmarks import training_step
+from benchmarks.suites import blurs
 from blindsr_jax import ops
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
@@ -36,7 +37,7 @@ def test_the_plain_scan_computes_the_same_gradient(name):
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(results["scan"][0]), jax.tree.leaves(params)))
 
 
-@pytest.mark.parametrize("way", [blur.grouped_convolution, blur.mapped_convolution, blur.fourier])
+@pytest.mark.parametrize("way", [blurs.grouped_convolution, blurs.mapped_convolution, blurs.fourier])
 def test_every_blur_that_is_timed_is_the_same_blur(way):
     x, kernel = jax.random.uniform(jax.random.key(0), (2, 12, 14, 3)), jax.random.uniform(jax.random.key(1), (2, 5, 5))
     np.testing.assert_allclose(way(x, kernel), ops.blur(x, kernel), atol=1e-5)

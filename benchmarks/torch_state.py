@@ -1,0 +1,65 @@
+"""The package's parameters as a PyTorch state dict of the authors: ``weights.torch_names`` the other way round."""
+
+from __future__ import annotations
+
+import re
+import typing
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.weights.torch_names import TABLES, to_paths
+
+STAGES = {1: 0, 2: 1, 3: 1, 4: 2}  # sub-pixel stages of the upsampler, by scale
+
+
+def to_torch(model: str, scale: int, variables: dict[str, typing.Any]) -> dict[str, np.ndarray]:
+    """Names and layouts of the authors' checkpoint, for one of DANv1, DANv2 and DSSR.
+
+    Args:
+      model: ``danv1``, ``danv2`` or ``dssr``.
+      scale: s.
+      variables: of the package's network.
+
+    Returns:
+      {PyTorch name: array}; a DAN's PCA basis and what follows from it are among them.
+
+    Raises:
+      ValueError: a parameter has no name there, or would not be read back as it is.
+    """
+    state = {}
+    for path, array in flatten_dict(variables["params"], sep="/").items():
+        name = _name(model, STAGES[scale], path)
+        state[name] = _laid_out(model, STAGES[scale], name, path, np.asarray(array))
+    return state | _basis_tensors(variables["constants"])
+
+
+def _name(model: str, stages: int, path: str) -> str:
+    where, leaf = path.rsplit("/", 1)
+    for torch, pattern in TABLES[model](stages):
+        match = re.fullmatch(re.sub(r"{(\w)}", r"(?P<\1>\\d+)", pattern), where)
+        if match:
+            return f"{torch.format(**match.groupdict())}.{'bias' if leaf == 'bias' else 'weight'}"
+    raise ValueError(f"{path} has no name in the checkpoints of {model}")
+
+
+def _laid_out(model: str, stages: int, name: str, path: str, array: np.ndarray) -> np.ndarray:
+    """The layout that is read back as this array: that of a convolution or of a transposed one."""
+    layouts = [array]
+    if array.ndim == 4:
+        layouts = [array.transpose(3, 2, 0, 1), array.transpose(2, 3, 0, 1)[:, :, ::-1, ::-1]]
+    for candidate in layouts:
+        if np.array_equal(to_paths(model, stages, {name: candidate})[0].get(path), array):
+            return np.ascontiguousarray(candidate)
+    raise ValueError(f"{path} of shape {array.shape} would not be read back as it is")
+
+
+def _basis_tensors(constants: dict[str, typing.Any]) -> dict[str, np.ndarray]:
+    """A DAN's PCA basis, the Dirac kernel and its code, each with the leading axis that the authors' buffers have."""
+    if not constants:
+        return {}
+    basis = np.asarray(constants["pca_basis"])
+    kernel = np.asarray(dirac(round(basis.shape[0] ** 0.5)), np.float32)
+    code = kernel.reshape(1, -1) @ basis
+    return {"encoder": basis[None], "init_kernel": kernel[None], "init_ker_map": code}

@@ -1,0 +1,170 @@
+"""The harness: what it compares is the same, its sides run in turn, and each suite still fits the package."""
+
+import importlib.util
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import contest, run
+from benchmarks.contest import OURS
+from benchmarks.sides import PEER, Sides
+from benchmarks.suites.pairs import compare
+from benchmarks.torch_state import to_torch
+from benchmarks.worker import Worker, WorkerError
+from blindsr_jax.weights.official import load_official
+from blindsr_jax.weights.torch_reader import read_torch_checkpoint
+
+SMALL = {
+    "danv1": ["blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
+    "danv2": ["groups=1", "blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
+    "dssr": ["blocks=1", "features=4", "refine_blocks=1", "iterations=2"],
+}
+
+
+def _measured(tmp_path, *words):
+    """The JSON that a command writes, and its tables."""
+    output = tmp_path / "result.json"
+    assert run.main([*words, "--output", str(output)]) == 0
+    assert output.with_suffix(".md").read_text().startswith(f"# {words[1]}")
+    return json.loads(output.read_text())
+
+
+@pytest.mark.parametrize("name", ["danv1_x2", "danv1_x4", "danv2_x3", "dssr_x3", "dssr_x4"])
+def test_weights_are_given_back_to_pytorch(reference, name):
+    """Checkpoints of the authors, read by the package and exported again."""
+    path = reference / "networks" / f"{name}.pth"
+    bundle = load_official(path)
+    state, want = to_torch(bundle.model["name"], bundle.model["scale"], bundle.variables), read_torch_checkpoint(path)
+    assert state.keys() == want.keys()
+    for key, array in want.items():
+        np.testing.assert_allclose(state[key], array, atol=1e-5 if key == "init_ker_map" else 0, err_msg=key)
+
+
+def _fake(tmp_path, monkeypatch, forms, rounds=2):
+    monkeypatch.setenv("BENCHMARK_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("BENCHMARK_FORMS", forms)
+    options = run.parser().parse_args(["--suite", "inference", "--model", "danv1", "--repeats", str(rounds)])
+    options.sizes, options.batch, options.folder, options.network = [4], [1], tmp_path, {}
+    pythons = {OURS: sys.executable, PEER: sys.executable}
+    options.sides = Sides(pythons, tmp_path, dict.fromkeys(pythons, "tests.fake_side"))
+    return options
+
+
+def test_sides_run_in_turn_and_never_together(tmp_path, monkeypatch):
+    result = compare(_fake(tmp_path, monkeypatch, "right", rounds=3), "inference")
+    lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    begins, ends = lines[::2], lines[1::2]
+    assert [(begin[0], end[0]) for begin, end in zip(begins, ends)] == [("begin", "end")] * 8
+    assert [begin[1:] for begin in begins] == [end[1:] for end in ends]
+    first, second = begins[0][1], begins[1][1]
+    assert first != second
+    assert [begin[1] for begin in begins] == [first, second] * 4
+    ours, peer = result["tables"]["Times"]
+    assert (ours["by"], peer["by"], ours["calls"], peer["calls"]) == (OURS, PEER, 3, 3)
+    assert 0.25 <= ours["min_s"] <= ours["q1_s"] <= ours["median_s"] <= ours["q3_s"]
+    assert ours["cpu_s"] < 0.2  # it only slept
+    (ratio,) = result["tables"]["Ours over the best form of the peers"]
+    assert ratio["ours_over_best"] == pytest.approx(ours["median_s"] / peer["median_s"])
+
+
+def test_different_results_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(contest.Disagreement, match=r"wrong: its sr differs from that of blindsr_jax by 1\.0e-01"):
+        compare(_fake(tmp_path, monkeypatch, "right wrong"), "inference")
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_form_that_fails_is_recorded_without_folders(tmp_path, monkeypatch):
+    result = compare(_fake(tmp_path, monkeypatch, "broken right", rounds=1), "inference")
+    ours, broken, right = result["tables"]["Times"]
+    assert broken == {
+        "input": "1 of 4x4",
+        "by": PEER,
+        "form": "broken",
+        "failure": "RuntimeError: no compiler in cc",
+    }
+    assert ours["calls"] == right["calls"] == 1
+    assert result["tables"]["Ours over the best form of the peers"][0]["best_peer"] == "right"
+
+
+def test_a_worker_tells_why_it_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCHMARK_FORMS", "dead")
+    np.savez(tmp_path / "arrays.npz", lr=np.ones(3))
+    with Worker(sys.executable, "tests.fake_side") as worker:
+        worker.call("prepare", key="a", kind="inference", form="dead", model={}, arrays=str(tmp_path / "arrays.npz"))
+        with pytest.raises(WorkerError, match="KeyError: 'b'"):
+            worker.call("run", key="b", times=1)
+        with pytest.raises(WorkerError, match="the process ended with 1: out of memory"):
+            worker.call("run", key="a", times=1)
+    with pytest.raises(WorkerError, match=r"No module named benchmarks\.nothing"):
+        Worker(sys.executable, "benchmarks.nothing")
+
+
+def test_form_names_are_checked(tmp_path, monkeypatch):
+    options = _fake(tmp_path, monkeypatch, "right")
+    options.forms = ["fast"]
+    with pytest.raises(contest.ConfigError, match="there is no form 'fast'; known are right"):
+        compare(options, "inference")
+    options.batch = [1, 2]
+    with pytest.raises(contest.ConfigError, match="--batch: 2 for 1 sizes"):
+        compare(options, "inference")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["inference", "training", "compile"])
+def test_suites_with_peers_run_without_them(tmp_path, suite):
+    sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL["danv1"]]
+    result = _measured(tmp_path, "--suite", suite, "--forms", *sizes)
+    (row,) = next(iter(result["tables"].values()))
+    assert (row["by"], row["form"]) == (OURS, "jit")
+    wanted = {"inference": ["median_s"], "training": ["median_s", "peak_mib"], "compile": ["cold_s", "cached_s"]}
+    assert all(row[name] > 0 for name in wanted[suite])
+    assert result["sides"][OURS]["jax"] == jax.__version__
+
+
+@pytest.mark.slow
+def test_an_interpreter_without_pytorch_is_said(tmp_path):
+    if importlib.util.find_spec("torch"):
+        pytest.skip("this interpreter has PyTorch")
+    sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL["dssr"]]
+    (note,) = _measured(tmp_path, "--suite", "inference", "--model", "dssr", *sizes)["notes"]
+    assert note.startswith("Ours alone: ") and "No module named 'torch'" in note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["inference", "training"])
+@pytest.mark.parametrize("name", ["danv1", "danv2", "dssr"])
+def test_pytorch_computes_the_same(tmp_path, name, kind):
+    """Without agreement to 1e-4, of images or of losses over three updates, nothing would be measured."""
+    pytest.importorskip("torch", reason="the other side is PyTorch, which is absent")
+    sizes = ["--scale", "3", "--sizes", "8", "--batch", "2", "--repeats", "1", "--network", *SMALL[name]]
+    result = _measured(tmp_path, "--suite", kind, "--model", name, "--forms", "eager, channels last", *sizes)
+    rows = result["tables"]["Times"]
+    assert [row["by"] for row in rows] == [OURS, PEER]
+    assert rows[1]["difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_degradation_suite(tmp_path):
+    sizes = ["--sizes", "48", "--batch", "2", "--repeats", "1", "--network", *SMALL["danv1"]]
+    rows = _measured(tmp_path, "--suite", "degradation", *sizes)["tables"]["Times"]
+    assert len(rows) == 4
+    assert all(row["blur_s"] > 0 and row["share_of_step"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_input_suite(tmp_path):
+    rows = _measured(tmp_path, "--suite", "input", "--sizes", "32", "--batch", "4", "--repeats", "3")["tables"][
+        "Patches"
+    ]
+    assert all(row["patches_per_second"] > 0 and row["per_core_second"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_memory_suite_counts_bytes_for_each_pixel(tmp_path):
+    words = ["--suite", "memory", "--model", "dssr", "--sizes", "8", "--network", *SMALL["dssr"]]
+    (row,) = _measured(tmp_path, *words)["tables"]["Temporaries"]
+    assert row["bytes_per_restored_pixel"] * 32 * 32 == pytest.approx(row["temporaries_mib"] * 2**20, rel=1e-3)
+    assert row["bytes_per_restored_pixel"] > 12  # at least an image of three float32 numbers
