@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from blindsr_jax.networks.layers import (
     Chain,
     ChannelAttention,
-    Upsampler,
     conv,
     convolve,
     interpolation_skip,
     lrelu,
     torch_uniform,
 )
+from blindsr_jax.networks.upsampling import Upsampler
 
 
 class ConditionedConv(nn.Module):
@@ -75,7 +75,7 @@ class Restorer(nn.Module):
       scale: 2, 3 or 4.
       features: channels of the body.
       blocks: number of CRBs.
-      upsampler: see ``layers.Upsampler``.
+      upsampler: see ``upsampling.Upsampler``.
       skip: interpolation of the LR image added to the output, see ``layers.interpolation_skip``; DANv1 has none.
     """
 

@@ -8,7 +8,8 @@ import typing
 import flax.linen as nn
 import jax
 
-from blindsr_jax.networks.layers import Chain, Upsampler, conv, lrelu
+from blindsr_jax.networks.layers import Chain, conv, lrelu
+from blindsr_jax.networks.upsampling import Upsampler
 
 
 class DPCB(nn.Module):

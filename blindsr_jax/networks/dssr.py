@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import Chain, ConvTranspose, Upsampler, conv, lrelu
+from blindsr_jax.networks.layers import Chain, ConvTranspose, conv, lrelu
 from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.resize import interpolate_bicubic
 from blindsr_jax.types import Estimate
 

@@ -69,29 +69,6 @@ class ChannelAttention(nn.Module):
         return x * nn.sigmoid(conv(channels, 1, name="excite")(gate))
 
 
-class Upsampler(nn.Module):
-    """Features at LR size to an image s times larger, by sub-pixel convolution.
-
-    Attributes:
-      scale: 1, 2, 3 or 4; at 1 a single convolution to the image.
-      kind: ``stages`` is DAN's (features stay wide at full size; ×4 in two steps of 2); ``single`` goes to s²·3
-        channels at once, so nothing wide is ever computed at full size.
-    """
-
-    scale: int
-    kind: typing.Literal["stages", "single"] = "stages"
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        if self.kind == "single":
-            return pixel_shuffle(conv(3 * self.scale**2, 3, name="out")(x), self.scale)
-        features = x.shape[-1]
-        factors = {1: [], 2: [2], 3: [3], 4: [2, 2]}[self.scale]
-        for i, r in enumerate(factors):
-            x = pixel_shuffle(conv(features * r * r, 3, name=f"up{i}")(x), r)
-        return conv(3, 3, name="out")(x)
-
-
 def interpolation_skip(
     lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"]
 ) -> jax.Array | float:

@@ -1,0 +1,135 @@
+"""From features at LR size to an image: sub-pixel convolutions, and a faster way to the same numbers.
+
+Between DAN's and DSSR's sub-pixel convolutions there is no activation, so the whole chain is one linear map: a 5×5
+convolution at LR size to the s²·3 values of each LR pixel's block. Its kernel is composed from theirs
+(``composed``). Only the blocks along the image's border differ, since there the chain pads its wide intermediate maps
+with zeros; those are computed by the chain itself, on strips three LR pixels deep. Nothing wide is computed at full
+size: for DAN ×4 that is a tenth of the arithmetic and a fortieth of the memory.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.networks.layers import convolve, torch_uniform
+from blindsr_jax.ops.pixel import pixel_shuffle
+
+_FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
+_STRIP = 3  # LR pixels that the outermost blocks depend on
+_SMALLEST = 16  # LR pixels; the strips of smaller images are no less work than the images
+
+Weights = tuple[jax.Array, jax.Array]
+
+
+class _Conv(nn.Module):
+    """Kernel [3, 3, C, C'] and bias [C'] of a convolution, to compute with."""
+
+    channels: int
+    features: int
+
+    @nn.compact
+    def __call__(self) -> Weights:
+        kernel = self.param("kernel", torch_uniform, (3, 3, self.channels, self.features))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.features,))
+
+
+class Upsampler(nn.Module):
+    """Features at LR size to an image s times larger, by sub-pixel convolution.
+
+    Attributes:
+      scale: 1, 2, 3 or 4.
+      kind: ``stages`` is DAN's (features stay wide at full size; ×4 in two steps of 2); ``single`` goes to s²·3
+        channels at once, so nothing wide is ever computed at full size.
+    """
+
+    scale: int
+    kind: typing.Literal["stages", "single"] = "stages"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] to [B, s·H, s·W, 3]."""
+        channels = x.shape[-1]
+        if self.kind == "single":
+            return pixel_shuffle(_apply(_Conv(channels, 3 * self.scale**2, name="out")(), x), self.scale)
+        factors = _FACTORS[self.scale]
+        stages = [_Conv(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
+        stages.append(_Conv(channels, 3, name="out")())
+        if not factors or min(x.shape[1:3]) < _SMALLEST:
+            return _chain(stages, factors, x)
+        image = _apply(composed(stages, factors), x)
+        for r in factors:
+            image = pixel_shuffle(image, r)
+        return _with_border(image, x, stages, factors)
+
+
+def _apply(weights: Weights, x: jax.Array) -> jax.Array:
+    kernel, bias = weights
+    reach = kernel.shape[0] // 2
+    return convolve(x, kernel, (reach, reach)) + bias.reshape(1, 1, 1, -1)
+
+
+def _chain(stages: list[Weights], factors: tuple[int, ...], x: jax.Array) -> jax.Array:
+    """The convolutions one after the other, as published."""
+    for weights, r in zip(stages, factors):
+        x = pixel_shuffle(_apply(weights, x), r)
+    return _apply(stages[-1], x)
+
+
+def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]) -> jax.Array:
+    """The image with its outermost blocks from the chain."""
+    scale = image.shape[1] // x.shape[1]
+    for axis in (1, 2):
+        length = x.shape[axis]
+        ends = [jax.lax.slice_in_dim(x, start, start + _STRIP, axis=axis) for start in (0, length - _STRIP)]
+        first, last = jnp.split(_chain(stages, factors, jnp.concatenate(ends)), 2)
+        first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
+        last = jax.lax.slice_in_dim(last, (_STRIP - 1) * scale, None, axis=axis)
+        inner = jax.lax.slice_in_dim(image, scale, (length - 1) * scale, axis=axis)
+        image = jnp.concatenate([first, inner, last], axis=axis)
+    return image
+
+
+def composed(stages: list[Weights], factors: tuple[int, ...]) -> Weights:
+    """One convolution at LR size that equals a chain of sub-pixel convolutions away from the border.
+
+    Args:
+      stages: kernels [3, 3, C, C·r²] and biases [C·r²] of the convolutions before each pixel shuffle, and of the last
+        convolution, [3, 3, C, O] and [O].
+      factors: r of each pixel shuffle.
+
+    Returns:
+      Kernel [5, 5, C, O·s²] and bias [O·s²]; pixel shuffles by the factors, in order, make the image of the result.
+    """
+    kernel, bias = stages[-1]
+    for (before, offset), r in zip(reversed(stages[:-1]), reversed(factors)):
+        kernel, bias = _before_shuffle(kernel, r), jnp.repeat(bias, r * r)
+        bias = bias + jnp.einsum("yxio,i->o", kernel, offset)
+        kernel = _one_after_the_other(before, kernel)
+    return kernel, bias
+
+
+def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:
+    """A convolution of shuffled pixels as one of those before: [k, k, C, O] to [k', k', C·r², O·r²].
+
+    Output phase p reads the shuffled pixel p + d, which is phase φ of pixel a before, where p + d = r·a + φ.
+    """
+    size, reach = kernel.shape[0], kernel.shape[0] // 2
+    low, high = -reach // r, (r - 1 + reach) // r
+    taps = np.zeros((high - low + 1, r, r, size), np.float32)
+    for p in range(r):
+        for d in range(-reach, reach + 1):
+            taps[(p + d) // r - low, (p + d) % r, p, d + reach] = 1
+    placed = jnp.einsum("aipd,bjqe,deco->abcijopq", taps, taps, kernel)
+    return placed.reshape(*placed.shape[:2], kernel.shape[2] * r * r, kernel.shape[3] * r * r)
+
+
+def _one_after_the_other(first: jax.Array, second: jax.Array) -> jax.Array:
+    """The kernel of two correlations in turn: [k, k, A, B] and [l, l, B, C] to [k+l−1, k+l−1, A, C]."""
+    around = second.shape[0] - 1
+    images = first.transpose(2, 0, 1, 3)  # channels A as a batch of k×k images with channels B
+    return convolve(images, second[::-1, ::-1], (around, around)).transpose(1, 2, 0, 3)
