@@ -320,6 +320,41 @@ def test_a_solver_is_told_scale_noise_and_kernel(scene, capsys, reference):
     assert "not told the noise level" in capsys.readouterr().err
 
 
+def test_models_stand_beside_each_other(scene, capsys, reference):
+    rng = np.random.default_rng(0)
+    kernels = rng.uniform(size=(2, 5, 5))
+    np.save(scene / "two.npy", kernels / kernels.sum(axis=(1, 2), keepdims=True))
+    shutil.copy(scene / "hr" / "x.png", scene / "hr" / "y.png")
+    tiny = reference / "networks" / "usrnet_tiny.pth"
+    options = ["--protocol", "s_fold_circular", "--kernels", scene / "two.npy", "--one-kernel-per-image"]
+    arguments = [*options, "--data", scene / "hr", "--iterations", 2]
+    first, other = f"fixed-gaussian-x2+{tiny}", f"{scene / 'tiny.safetensors'}+{tiny}"
+    assert _evaluate(scene, *arguments, "--beside", other, "tiny.safetensors", model=first) == 2, "no such model here"
+    assert "no such file" in capsys.readouterr().err
+    assert _evaluate(scene, *arguments, "--beside", other, scene / "tiny.safetensors", model=first) == 0
+    report = json.loads((scene / "report" / "report.json").read_text())
+    names = ["fixed-gaussian-x2+usrnet_tiny.pth", "tiny.safetensors+usrnet_tiny.pth", "tiny.safetensors"]
+    assert list(report["methods"]) == names
+    assert (report["model"], report["rows"]) == (names[0], 2)
+    assert report["protocol"] == "s_fold_circular, one of 2 kernels per image"
+    assert report["psnr_y"] == report["methods"][names[0]]["psnr_y"] != report["methods"][names[1]]["psnr_y"]
+    output = capsys.readouterr().out
+    assert "kernel seconds" in output and "| Fixed Gaussian | 0.319 | 26.61, 0.890 |" in output
+    assert _evaluate(scene, *arguments, "--beside", other, scene / "tiny.safetensors", model=first) == 0
+    assert "going on after 2 of 2 images" in capsys.readouterr().out
+    assert _evaluate(scene, *arguments, "--beside", "fixed-gaussian-x2", model=first) == 2
+    assert "another models beside" in capsys.readouterr().err
+    for beside, message in (
+        ([other, other], "two models are called tiny.safetensors+usrnet_tiny.pth"),
+        (["model-based-x4"], "works at scale 4"),
+        ([tiny], "has to be told the kernel"),
+    ):
+        assert _evaluate(scene, *arguments, "--beside", *beside, model=first, output="r") == 2
+        assert message in capsys.readouterr().err
+    assert _evaluate(scene, "--one-kernel-per-image", "--data", scene / "hr", output="r") == 2
+    assert "gaussian8 has its own" in capsys.readouterr().err
+
+
 def test_an_estimator_alone_restores_nothing(place, capsys):
     import jax
 
@@ -378,7 +413,7 @@ def test_a_second_command_need_not_compile(place):
 
 def test_models_and_version(capsys):
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.strip()
+    assert "\nmodel-based-x4: ×4, kernel estimator" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0

@@ -11,8 +11,10 @@ blurred image, and the sharp one is made from it and moves along; so no shift en
 blind deblurring cannot tell is that kernel's own offset, and it is put on its centre of mass, as all kernels here are.
 
 What the interpolation does. The kernel k' = k ⊗ b_s that is found includes it (eq. 5), and the answer is k' as it is.
-Keys' cubic reproduces parabolas, so its second moment is zero and k' is as wide as k; and a blur of 0.6·s pixels or
-more has left little of the frequencies that it dampens. Of narrower blurs the answer is too wide.
+Keys' cubic reproduces parabolas, so its second moment is zero and k' has the width of k; but its form differs, of
+Gaussians by 0.17 to 0.18 in ℓ1 where σ = 0.6·s, by 0.08 where σ = 0.8·s, and by 0.5 where σ = 0.4·s, which our pools do
+not reach. To take b_s out again, by blurring the sharp gradients with it before the kernel is solved for, was tried and
+made estimates on photographs worse (ℓ1 0.40 for 0.23 at ×2): what b_s dampens comes back as noise.
 """
 
 from __future__ import annotations

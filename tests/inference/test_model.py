@@ -3,7 +3,7 @@ import pytest
 
 import blindsr_jax
 from blindsr_jax.errors import DataError, WeightsError
-from blindsr_jax.inference.loading import load
+from blindsr_jax.inference.loading import load, name_in_reports
 from blindsr_jax.inference.model import fit_kernel
 from blindsr_jax.weights import zoo
 from blindsr_jax.weights.bundle import load_bundle, save_bundle
@@ -113,6 +113,25 @@ def test_load_by_path_and_by_name(tmp_path, monkeypatch):
     assert list(blindsr_jax.models()) == ["tiny-x2"]
     assert blindsr_jax.models()["tiny-x2"].startswith("×2")
     assert load_bundle(path).model["scale"] == 2
+
+
+def test_models_without_weights_are_there(tmp_path):
+    for scale in (2, 3, 4):
+        for kind in ("fixed-gaussian", "model-based"):
+            model = load(f"{kind}-x{scale}")
+            assert (model.scale, model.parameters, model.restores, model.downsample) == (scale, 0, False, "s_fold")
+    names = [f"{kind}-x{scale}" for kind in ("fixed-gaussian", "model-based") for scale in (2, 3, 4)]
+    assert len({load(name).fingerprint for name in names}) == 6
+    out = load("fixed-gaussian-x2+dpir-tv")(_lr(1), iterations=1)
+    assert out.kernel.shape == (1, 17, 17) and out.sr is not None
+    with pytest.raises(DataError, match="FixedGaussian estimates a kernel in one pass"):
+        load("fixed-gaussian-x2")(_lr(1), iterations=2)
+
+
+def test_models_are_called_by_their_files(tmp_path):
+    (tmp_path / "a+b.safetensors").write_text("")
+    assert name_in_reports(tmp_path / "a+b.safetensors") == "a+b.safetensors"
+    assert name_in_reports("x/run+dpir-tv") == "run+dpir-tv"
 
 
 def test_unknown_models_are_named(tmp_path):

@@ -175,3 +175,25 @@ def test_no_collective_inside_shard_map():
     np.testing.assert_allclose(compiled(*arguments), _estimate(*arguments), atol=1e-6)
     mixing = jax.jit(lambda x, y: x - y.mean(axis=0, keepdims=True)).lower(*arguments).compile()
     assert any(name in mixing.as_text() for name in COLLECTIVES)  # the search above can find them
+
+
+def test_the_gradient_solver_finds_the_minimum():
+    """The objective, written with ``blur`` and ``circular_gradients``, is flat there and higher elsewhere."""
+    blurred, gradients, kernel = _normal(2, 9, 12, 1), _normal(2, 9, 12, 2, seed=1), _asymmetric()
+    weight = 0.3
+
+    def objective(x):
+        misfit = ops.blur(x, kernel, "circular") - blurred
+        return jnp.square(misfit).sum() + weight * jnp.square(ops.circular_gradients(x) - gradients).sum()
+
+    x = ops.gradient_solver(blurred, kernel)(gradients, weight)
+    assert x.shape == blurred.shape
+    np.testing.assert_allclose(jax.grad(objective)(x), 0, atol=2e-5)
+    assert objective(x) < objective(x + 0.01 * _normal(*x.shape, seed=2))
+
+
+def test_circular_gradients_go_right_and_down():
+    x = jnp.arange(12.0).reshape(1, 3, 4, 1)
+    right, below = np.moveaxis(np.asarray(ops.circular_gradients(x)[0]), -1, 0)
+    np.testing.assert_array_equal(right, [[1, 1, 1, -3]] * 3)
+    np.testing.assert_array_equal(below, [[4] * 4, [4] * 4, [-8] * 4])
