@@ -1,16 +1,7 @@
-"""Every setting of a run, with its default, unit and consequence; and ``validate``, which refuses what cannot work.
-
-A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked: a
-mistyped field is an error that names the nearest one. Config objects stop at ``training.setup``, ``loop`` and
-``results``: all other code takes plain arguments.
-"""
+"""Every setting of a run, with its default, unit and consequence: the papers' recipes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import pathlib
 import typing
 
 from ml_collections import ConfigDict
@@ -27,11 +18,6 @@ _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
 # Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
 _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 
-DATA_SOURCES = ("sample", "folder", "div2k")
-DOWNSAMPLERS = ("bicubic", "s_fold")
-KERNEL_KINDS = ("isotropic", "anisotropic")
-MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet")
-
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """The paper's recipe of a model; where there are several settings, in setting 1.
@@ -43,13 +29,13 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     Returns:
       A locked ConfigDict.
     """
-    if model not in _MODEL_SECTIONS:
-        raise ConfigError(f"there is no model {model!r}; known are {', '.join(_MODEL_SECTIONS)}")
+    if model not in MODEL_SECTIONS:
+        raise ConfigError(f"there is no model {model!r}; known are {', '.join(MODEL_SECTIONS)}")
     config = ConfigDict(
         {
             "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
             "steps": 400_000,  # updates of the parameters, in all: a resumed run stops at the same step
-            "model": _MODEL_SECTIONS[model]() | {"scale": scale},
+            "model": MODEL_SECTIONS[model]() | {"scale": scale},
             "degradation": _degradation(scale),
             "data": _data(),
             "optimizer": _optimizer(),
@@ -156,9 +142,7 @@ def _kernelnet() -> dict[str, typing.Any]:
     }
 
 
-_MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite, "kernelnet": _kernelnet}
-# Fields of the model section that its network does not take.
-_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps")
+MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite, "kernelnet": _kernelnet}
 
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
@@ -223,171 +207,3 @@ def _validation() -> dict[str, typing.Any]:
         "crop": 0,  # while training, use only the central crop of this many HR pixels; 0 for whole images
         "widths": 8,  # how many of the protocol's eight kernel widths (KernelNet: kernels) are used while training
     }
-
-
-def validate(config: ConfigDict) -> None:
-    """Checks values that types alone do not hold.
-
-    Raises:
-      ConfigError: names the field, its value, and what is allowed.
-    """
-    _validate_model(config.model)
-    _validate_data(config)
-    _validate_degradation(config)
-    _validate_optimizer(config.optimizer)
-    for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
-        _at_least(name, _get(config, name), 1)
-    _at_least("seed", config.seed, 0)
-    if config.model.get("gradient_steps", 0) >= config.steps:
-        raise ConfigError(
-            f"config.model.gradient_steps of {config.model.gradient_steps} leaves none of config.steps, "
-            f"{config.steps}, to train the whole network: take fewer, or more steps"
-        )
-
-
-def _validate_model(model: ConfigDict) -> None:
-    _one_of("model.name", model.name, MODEL_NAMES)
-    expected = _MODEL_SECTIONS[model.name]().keys() | {"scale"}
-    if set(model.keys()) != expected:
-        names = ", ".join(sorted(set(model.keys()) ^ expected))
-        raise ConfigError(f"config.model.name is {model.name!r}, but the fields are another model's ({names})")
-    _one_of("model.scale", model.scale, (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4))
-    if "supervise" in model:
-        _one_of("model.supervise", model.supervise, ("all",) if model.name == "dssr" else ("last", "all"))
-    if model.name == "danv1":
-        _one_of("model.upsampler", model.upsampler, ("stages", "single"))
-        _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
-    for name, value in model.items():
-        if isinstance(value, int):
-            _at_least(f"model.{name}", value, 0 if name == "gradient_steps" else 1)
-    for name in ("detail_weight", "coarse_weight"):
-        _at_least(f"model.{name}", model.get(name, 0.0), 0)
-    if not 0 < model.get("lam", 1.0) < math.inf:
-        raise ConfigError(f"config.model.lam must be a positive number, got {model.lam}")
-
-
-def _validate_degradation(config: ConfigDict) -> None:
-    degradation = config.degradation
-    if config.model.name == "kernelnet":  # whose operators are made for this, and only this
-        _one_of("degradation.kernel", degradation.kernel, ("pool",))
-        _one_of("degradation.downsample", degradation.downsample, ("s_fold",))
-    else:
-        _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
-        _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
-        _range("degradation.sigma", degradation.sigma, above=0.0)
-        _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
-        _within("degradation.isotropic_rate", degradation.isotropic_rate, 0, 1)
-    _range("degradation.noise", degradation.noise)
-    _at_least("degradation.kernel_size", degradation.kernel_size, 3)
-    if degradation.kernel_size % 2 == 0:
-        raise ConfigError(f"config.degradation.kernel_size must be odd, got {degradation.kernel_size}")
-    if config.model.get("code_length", 1) > degradation.kernel_size**2:
-        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {config.model.code_length}")
-    if config.data.patch * config.model.scale < degradation.kernel_size:
-        raise ConfigError(
-            f"config.data.patch of {config.data.patch} is smaller than the blur kernel: take a larger one"
-        )
-
-
-def _validate_data(config: ConfigDict) -> None:
-    data, validation = config.data, config.validation
-    _one_of("data.source", data.source, DATA_SOURCES)
-    _one_of("validation.source", validation.source, ("sample", "folder"))
-    for section in ("data", "validation"):
-        if config[section].source == "folder" and not config[section].root:
-            raise ConfigError(f"config.{section}.source is 'folder': say which with --config.{section}.root=DIR")
-    _at_least("data.batch_size", data.batch_size, 1)
-    _at_least("data.patch", data.patch, 8)
-    _at_least("data.cache_gib", data.cache_gib, 0)
-    _at_least("data.workers", data.workers, 0)
-    _at_least("validation.every", validation.every, 1)
-    _at_least("validation.images", validation.images, 0)
-    smallest = 16 * config.model.scale
-    if validation.crop and validation.crop < smallest:
-        raise ConfigError(
-            f"config.validation.crop must be 0 (whole images) or at least {smallest}, got {validation.crop}"
-        )
-    _within("validation.widths", validation.widths, 1, 8)
-
-
-def _validate_optimizer(optimizer: ConfigDict) -> None:
-    _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
-    for name in ("learning_rate", "estimator_learning_rate", "refinement_learning_rate", "warmup", "clip_norm"):
-        _at_least(f"optimizer.{name}", optimizer.get(name, 0.0), 0)
-    for name in ("b1", "b2", "ema_decay"):
-        if not 0 <= optimizer[name] < 1:
-            raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")
-    _at_least("optimizer.halve_every", optimizer.halve_every, 1)
-
-
-def stage_ends(config: ConfigDict) -> list[int]:
-    """The last step of each stage of training: KernelNet has two, all others one."""
-    first = config.model.get("gradient_steps", 0)
-    return [first, config.steps] if first else [config.steps]
-
-
-def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
-    """The Gaussians that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
-    degradation = config.degradation
-    return {
-        "kind": degradation.kernel,
-        "size": degradation.kernel_size,
-        "sigma": tuple(degradation.sigma),
-        "multiplicative_noise": degradation.multiplicative_noise,
-        "isotropic_rate": degradation.isotropic_rate,
-    }
-
-
-def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
-    """The arguments of ``networks.build``: all that makes the network what it is."""
-    sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
-    if config.model.name != "dssr":
-        sizes["kernel_size"] = config.degradation.kernel_size
-    return sizes
-
-
-def to_json(config: ConfigDict) -> str:
-    """A config as sorted, readable JSON."""
-    return json.dumps(config.to_dict(), indent=1, sort_keys=True)
-
-
-def recipe(config: ConfigDict) -> dict[str, typing.Any]:
-    """The config without the places of data on one machine: what another person needs to repeat a training."""
-    settings = config.to_dict()
-    for section in ("data", "validation"):
-        settings[section].pop("root")
-    if "pool" in settings["degradation"]:
-        settings["degradation"]["pool"] = pathlib.PurePath(settings["degradation"]["pool"]).name
-    return settings
-
-
-def config_hash(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits that change with any setting of the recipe: which numbers came from which."""
-    return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _get(config: ConfigDict, path: str) -> typing.Any:
-    for name in path.split("."):
-        config = config[name]
-    return config
-
-
-def _one_of(name: str, value: typing.Any, allowed: tuple[typing.Any, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"config.{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
-
-
-def _at_least(name: str, value: float, lowest: float) -> None:
-    if not (math.isfinite(value) and value >= lowest):
-        raise ConfigError(f"config.{name} must be at least {lowest}, got {value}")
-
-
-def _within(name: str, value: float, lowest: float, highest: float) -> None:
-    if not lowest <= value <= highest:
-        raise ConfigError(f"config.{name} must be {lowest} to {highest}, got {value}")
-
-
-def _range(name: str, value: tuple[float, float], above: float | None = None) -> None:
-    ordered = len(value) == 2 and 0 <= value[0] <= value[1] < math.inf
-    if not ordered or (above is not None and value[0] <= above):
-        raise ConfigError(f"config.{name} must be two numbers, lowest and highest, not negative; got {tuple(value)}")
