@@ -13,6 +13,7 @@ from blindsr_jax.config.derived import (
     kernel_distribution,
     model_sizes,
     recipe,
+    scales_of,
     stage_ends,
     to_json,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "kernel_distribution",
     "model_sizes",
     "recipe",
+    "scales_of",
     "setting2",
     "stage_ends",
     "to_json",

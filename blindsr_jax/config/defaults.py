@@ -23,8 +23,9 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """The paper's recipe of a model; where there are several settings, in setting 1.
 
     Args:
-      model: ``danv1``, ``danv2``, ``dssr``, ``kernelnet`` or ``dan_lite`` (a small DANv1 for CPUs).
-      scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring.
+      model: ``danv1``, ``danv2``, ``dssr``, ``kernelnet``, ``usrnet`` or ``dan_lite`` (a small DANv1 for CPUs).
+      scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring. Of ``usrnet``, which is for all of them, the one that it
+        is validated at.
 
     Returns:
       A locked ConfigDict.
@@ -54,6 +55,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
         config.optimizer.halve_every = 80_000
     if model == "kernelnet":
         _use_recipe_of_kernelnet(config)
+    if model == "usrnet":
+        _use_recipe_of_usrnet(config)
     return config.lock()
 
 
@@ -82,6 +85,17 @@ def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
     config.optimizer.learning_rate = 1e-4
     config.optimizer.refinement_learning_rate = 1e-4  # of the refinement; the other is the gradient module's
     config.checkpoint.every = config.validation.every = 1_000
+
+
+def _use_recipe_of_usrnet(config: ConfigDict) -> None:
+    """That of the authors' code where it says more than the paper; the number of steps is ours."""
+    if config.model.scale not in (2, 3, 4):
+        raise ConfigError(f"usrnet is validated at scale 2, 3 or 4, not {config.model.scale}")
+    config.steps = 500_000
+    config.degradation = _solver_degradation()
+    config.data.batch_size, config.data.patch = 48, 96 // config.model.scale
+    del config.optimizer.estimator_learning_rate
+    config.optimizer.learning_rate, config.optimizer.b2 = 1e-4, 0.999
 
 
 def _danv1() -> dict[str, typing.Any]:
@@ -142,7 +156,30 @@ def _kernelnet() -> dict[str, typing.Any]:
     }
 
 
-MODEL_SECTIONS = {"danv1": _danv1, "danv2": _danv2, "dssr": _dssr, "dan_lite": _dan_lite, "kernelnet": _kernelnet}
+def _usrnet() -> dict[str, typing.Any]:
+    return {
+        "name": "usrnet",
+        "iterations": 8,  # n: unfolded steps
+        "hyper_features": 64,  # h: hidden channels of the perceptron that weighs the steps
+        "features": (64, 128, 256, 512),  # nc: channels of the prior at its sizes
+        "blocks": 2,  # nb: residual blocks at each size, down and up
+        "scales": (
+            1,
+            2,
+            3,
+            4,
+        ),  # one is drawn for each batch; `scale` is that of validation and of `data.patch`
+    }
+
+
+MODEL_SECTIONS = {
+    "danv1": _danv1,
+    "danv2": _danv2,
+    "dssr": _dssr,
+    "dan_lite": _dan_lite,
+    "kernelnet": _kernelnet,
+    "usrnet": _usrnet,
+}
 
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
@@ -170,12 +207,26 @@ def _pool_degradation(scale: int) -> dict[str, typing.Any]:
     }
 
 
+def _solver_degradation() -> dict[str, typing.Any]:
+    """Of USRNet: kernels from one pool for all scales, of which a fifth is held out to validate on."""
+    return {
+        "kernel": "pool",
+        "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of Gaussians and paths
+        "kernel_size": 25,  # K: side of the kernels in HR pixels, odd; a file's are fitted
+        "downsample": "s_fold",
+        "blur_mode": "circular",  # border of the blur
+        "noise": (0.0, 25.0),  # as above; the network is told
+        "noise_free_rate": 0.125,  # share of images without any noise; what the protocol tests
+        "round_8bit": True,
+    }
+
+
 def _data() -> dict[str, typing.Any]:
     return {
         "source": "sample",  # "sample" (packaged photographs), "folder" or "div2k" (through tensorflow-datasets)
         "root": "",  # folder: the folder of HR images; div2k: TFDS's data_dir, empty for its default
         "batch_size": 64,  # patches per update over all devices
-        "patch": 64,  # side of a training patch in LR pixels; the HR patch is `scale` times as large
+        "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
         "augment": True,  # random flips and 90-degree rotations
         "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
         "workers": 0,  # threads that cut patches; 0 lets tf.data choose

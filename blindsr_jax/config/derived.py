@@ -10,13 +10,18 @@ import typing
 from ml_collections import ConfigDict
 
 # Fields of the model section that its network does not take.
-_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps")
+_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps", "scales")
 
 
 def stage_ends(config: ConfigDict) -> list[int]:
     """The last step of each stage of training: KernelNet has two, all others one."""
     first = config.model.get("gradient_steps", 0)
     return [first, config.steps] if first else [config.steps]
+
+
+def scales_of(config: ConfigDict) -> tuple[int, ...]:
+    """The scales that a config trains at: several of USRNet, one of all others."""
+    return tuple(config.model.get("scales", (config.model.scale,)))
 
 
 def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
@@ -34,7 +39,10 @@ def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
     """The arguments of ``networks.build``: all that makes the network what it is."""
     sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
-    if config.model.name != "dssr":
+    if config.model.name == "usrnet":  # a network for all scales and kernels
+        del sizes["scale"]
+        sizes["features"] = tuple(sizes["features"])  # a recorded config has a list
+    elif config.model.name != "dssr":
         sizes["kernel_size"] = config.degradation.kernel_size
     return sizes
 

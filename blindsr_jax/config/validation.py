@@ -8,12 +8,13 @@ import typing
 from ml_collections import ConfigDict
 
 from blindsr_jax.config.defaults import MODEL_SECTIONS
+from blindsr_jax.config.derived import scales_of
 from blindsr_jax.errors import ConfigError
 
 DATA_SOURCES = ("sample", "folder", "div2k")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
-MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet")
+MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet", "usrnet")
 
 
 def validate(config: ConfigDict) -> None:
@@ -48,6 +49,10 @@ def _validate_model(model: ConfigDict) -> None:
     if model.name == "danv1":
         _one_of("model.upsampler", model.upsampler, ("stages", "single"))
         _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
+    if model.name == "usrnet":
+        _several("model.scales", model.scales, (1, 2, 3, 4))
+        if len(model.features) < 2 or any(type(width) is not int or width < 1 for width in model.features):
+            raise ConfigError(f"config.model.features must be two or more positive numbers, got {model.features}")
     for name, value in model.items():
         if isinstance(value, int):
             _at_least(f"model.{name}", value, 0 if name == "gradient_steps" else 1)
@@ -59,9 +64,11 @@ def _validate_model(model: ConfigDict) -> None:
 
 def _validate_degradation(config: ConfigDict) -> None:
     degradation = config.degradation
-    if config.model.name == "kernelnet":  # whose operators are made for this, and only this
+    if config.model.name in ("kernelnet", "usrnet"):  # whose operators are made for this, and only this
         _one_of("degradation.kernel", degradation.kernel, ("pool",))
         _one_of("degradation.downsample", degradation.downsample, ("s_fold",))
+        _one_of("degradation.blur_mode", degradation.get("blur_mode", "circular"), ("circular",))
+        _within("degradation.noise_free_rate", degradation.get("noise_free_rate", 0), 0, 1)
     else:
         _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
         _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
@@ -89,6 +96,13 @@ def _validate_data(config: ConfigDict) -> None:
             raise ConfigError(f"config.{section}.source is 'folder': say which with --config.{section}.root=DIR")
     _at_least("data.batch_size", data.batch_size, 1)
     _at_least("data.patch", data.patch, 8)
+    for scale in scales_of(config):
+        if data.patch * config.model.scale % scale:
+            raise ConfigError(
+                f"config.data.patch of {data.patch} at config.model.scale={config.model.scale} makes HR patches of "
+                f"{data.patch * config.model.scale} pixels, no multiple of {scale}, one of config.model.scales: take "
+                f"another patch"
+            )
     _at_least("data.cache_gib", data.cache_gib, 0)
     _at_least("data.workers", data.workers, 0)
     _at_least("validation.every", validation.every, 1)
@@ -120,6 +134,11 @@ def _get(config: ConfigDict, path: str) -> typing.Any:
 def _one_of(name: str, value: typing.Any, allowed: tuple[typing.Any, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"config.{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+
+
+def _several(name: str, values: typing.Sequence[typing.Any], allowed: tuple[typing.Any, ...]) -> None:
+    if not values or len(set(values)) < len(values) or not set(values) <= set(allowed):
+        raise ConfigError(f"config.{name} must be some of {', '.join(map(str, allowed))}, got {tuple(values)}")
 
 
 def _at_least(name: str, value: float, lowest: float) -> None:

@@ -73,7 +73,10 @@ class Model(Weighted):
 
     Attributes:
       scale: s.
+      needs_kernel: whether it has to be told the blur.
     """
+
+    needs_kernel: typing.ClassVar[bool] = False
 
     def __init__(
         self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None

@@ -135,7 +135,7 @@ class KernelNet(nn.Module):
       lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive. Far below
         the variance of the gradients, which is about 1e-4 in blurred photographs: a larger one makes k_LR wider where
         there is less contrast.
-      restores, uses_fft: see ``Unfolded``.
+      blind, restores, uses_fft: see ``Unfolded``.
     """
 
     scale: int
@@ -145,6 +145,7 @@ class KernelNet(nn.Module):
     lam: float = 1e-6
 
     supervision: typing.ClassVar[str] = "refined_kernel"
+    blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = False
     uses_fft: typing.ClassVar[bool] = True
 

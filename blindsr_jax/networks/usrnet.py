@@ -36,7 +36,8 @@ class HyPaNet(nn.Module):
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
         x = nn.relu(conv(self.features, 1, name="fc1")(x))
         x = nn.relu(conv(self.features, 1, name="fc2")(x))
-        x = nn.softplus(conv(2 * self.iterations, 1, name="fc3")(x)) + 1e-6
+        # From a bias of zero the data steps would hardly move the image at first.
+        x = nn.softplus(conv(2 * self.iterations, 1, initial_bias=-3.0, name="fc3")(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
 
@@ -51,6 +52,7 @@ class USRNet(nn.Module):
       iterations: n.
       hyper_features: h, channels inside ``HyPaNet``.
       features, blocks: of the prior, see ``ResUNet``.
+      blind, restores, uses_fft: see ``Unfolded``.
     """
 
     iterations: int = 8
@@ -58,6 +60,10 @@ class USRNet(nn.Module):
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 2
     scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    supervision: typing.ClassVar[str] = "image"
+    blind: typing.ClassVar[bool] = False
+    restores: typing.ClassVar[bool] = True
+    uses_fft: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         self.hyper = HyPaNet(self.iterations, self.hyper_features)
@@ -107,6 +113,28 @@ class USRNet(nn.Module):
         else:
             (sr, _), steps = unfold(self, start, lr, count, keep=trace, schedule=schedule)
         return SROutput(sr=sr, kernel=kernel, trace=Trace(sr=steps.sr) if trace else None)
+
+    def training_steps(
+        self, lr: jax.Array, *, kernel: jax.Array, scale: int, sigma: jax.Array, gradient: str = "last"
+    ) -> list[Estimate]:
+        """The last step, which alone is supervised (section 4.1), with the gradient through all n.
+
+        They are unrolled, as those of ``Unfolded.training_steps`` are: XLA's CPU gradient of a convolution inside a
+        loop is over twenty times slower. ``gradient`` has no meaning here.
+
+        Args:
+          lr, kernel, scale: as when called.
+          sigma: [B].
+        """
+        state = (upsample_nearest(lr, scale), kernel)
+        alpha, beta = self.hyper(sigma, scale)
+        for i in range(self.iterations):
+            state = self.step(state, lr, alpha[i], beta[i])
+        return [self.estimate_of(state)]
+
+    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+        """What the image is compared with: the true one."""
+        return Estimate(sr=hr)
 
     def step(
         self, state: tuple[jax.Array, jax.Array], lr: jax.Array, alpha: jax.Array, beta: jax.Array
