@@ -12,19 +12,19 @@ from blindsr_jax import config as config_lib
 
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("usrnet", scale=4)
-    config.steps = 2_000
+    config.steps = 1_000
     config.model.iterations = 6
     config.model.hyper_features = 32
     config.model.features = (16, 32, 64, 64)
     config.data.batch_size = 8
     config.data.patch = 12
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup = 50
     config.optimizer.clip_norm = 1.0
     config.optimizer.ema_decay = 0.99
-    config.checkpoint.every = 200
-    config.validation.every = 500
+    config.checkpoint.every = 125
+    config.validation.every = 250
     config.validation.widths = 2
     config.validation.crop = 384
     return config

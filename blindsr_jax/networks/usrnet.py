@@ -36,8 +36,7 @@ class HyPaNet(nn.Module):
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
         x = nn.relu(conv(self.features, 1, name="fc1")(x))
         x = nn.relu(conv(self.features, 1, name="fc2")(x))
-        # From a bias of zero the data steps would hardly move the image at first.
-        x = nn.softplus(conv(2 * self.iterations, 1, initial_bias=-3.0, name="fc3")(x)) + 1e-6
+        x = nn.softplus(conv(2 * self.iterations, 1, name="fc3")(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
 
