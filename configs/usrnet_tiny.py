@@ -12,7 +12,7 @@ from blindsr_jax import config as config_lib
 
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("usrnet", scale=4)
-    config.steps = 1_000
+    config.steps = 800
     config.model.iterations = 6
     config.model.hyper_features = 32
     config.model.features = (16, 32, 64, 64)
@@ -23,8 +23,8 @@ def get_config() -> config_lib.ConfigDict:
     config.optimizer.warmup = 50
     config.optimizer.clip_norm = 1.0
     config.optimizer.ema_decay = 0.99
-    config.checkpoint.every = 125
-    config.validation.every = 250
+    config.checkpoint.every = 100
+    config.validation.every = 200
     config.validation.widths = 2
     config.validation.crop = 384
     return config

@@ -11,7 +11,7 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
-from blindsr_jax.networks.layers import conv
+from blindsr_jax.networks.layers import conv, torch_uniform
 from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
 from blindsr_jax.ops.fft import data_solution
@@ -21,6 +21,9 @@ from blindsr_jax.types import Estimate, SROutput, Trace
 
 class HyPaNet(nn.Module):
     """The weights of all steps from noise level and scale (section 3.3): softplus of a small perceptron, plus 1e-6.
+
+    Before training they rise with the noise level, from about 0.01 without noise to 0.7 at 0.1 (ours): noise levels are
+    such small numbers that it takes long to learn to heed them.
 
     Attributes:
       iterations: n.
@@ -34,11 +37,22 @@ class HyPaNet(nn.Module):
     def __call__(self, sigma: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
         """sigma [B] -> alpha [n, B], what the data steps get, and beta [n, B], what the priors get."""
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
-        x = nn.relu(conv(self.features, 1, name="fc1")(x))
-        x = nn.relu(conv(self.features, 1, name="fc2")(x))
-        x = nn.softplus(conv(2 * self.iterations, 1, name="fc3")(x)) + 1e-6
+        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc1")(x))
+        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc2")(x))
+        last = conv(2 * self.iterations, 1, kernel_init=_heeding_noise_all, initial_bias=-5.0, name="fc3")
+        x = nn.softplus(last(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
+
+
+def _heeding_noise(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """Random weights, but the first channel out is four times the first in: at the start, the noise level."""
+    return torch_uniform(key, shape, dtype).at[..., 0].set(0).at[..., 0, 0].set(4)
+
+
+def _heeding_noise_all(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """Random weights, but all channels out have three times the first in."""
+    return torch_uniform(key, shape, dtype).at[..., 0, :].set(3)
 
 
 class USRNet(nn.Module):

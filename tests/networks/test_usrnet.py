@@ -166,6 +166,15 @@ def test_gradients_without_noise_are_finite_at_all_scales(scale):
         assert jnp.isfinite(leaf).all()
 
 
+def test_before_training_the_weights_of_the_steps_rise_with_the_noise_level():
+    network = build("usrnet", **TINY)
+    variables = init_variables(network, jax.random.key(0, impl="rbg"))
+    for scale in (1, 4):
+        for weights in _schedule(network, variables, jnp.array([0.0, 0.05, 0.1]), scale):
+            assert (jnp.diff(weights, axis=1) > 0).all()
+            assert weights[:, 0].max() < 0.05 and weights[:, 2].min() > 0.2
+
+
 def test_before_training_the_prior_nearly_returns_the_image():
     prior = ResUNet((16, 32, 64, 64), 2)
     x = jax.random.uniform(jax.random.key(0), (2, 24, 24, 4))
