@@ -39,7 +39,7 @@ def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
     """The arguments of ``networks.build``: all that makes the network what it is."""
     sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
-    if config.model.name == "usrnet":  # a network for all scales and kernels
+    if "scales" in config.model:  # a network for all scales and kernels
         del sizes["scale"]
         sizes["features"] = tuple(sizes["features"])  # a recorded config has a list
     elif config.model.name != "dssr":

@@ -132,8 +132,8 @@ class USRNet(nn.Module):
     ) -> list[Estimate]:
         """The last step, which alone is supervised (section 4.1), with the gradient through all n.
 
-        They are unrolled, as those of ``Unfolded.training_steps`` are: XLA's CPU gradient of a convolution inside a
-        loop is over twenty times slower. ``gradient`` has no meaning here.
+        The steps are unrolled, as in ``Unfolded.training_steps``: XLA's CPU gradient of a convolution inside a loop is
+        over twenty times slower. ``gradient`` has no meaning here.
 
         Args:
           lr, kernel, scale: as when called.

@@ -34,8 +34,8 @@ def pools_of(config: ConfigDict) -> Pools:
       ConfigError: that size is too small for the package's pool.
     """
     path, size = config.degradation.pool, config.degradation.kernel_size
-    is_told = config.model.name == "usrnet"
-    pool = _read(path, size, anywhere=is_told) if path else _own(None if is_told else config.model.scale, size)
+    for_solver = "scales" in config.model  # told its kernels, so that they may lie anywhere; one pool for all scales
+    pool = _read(path, size, anywhere=for_solver) if path else _own(None if for_solver else config.model.scale, size)
     try:
         return Pools(*split_pool(pool))
     except ValueError:

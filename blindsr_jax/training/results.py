@@ -78,7 +78,7 @@ def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
 
 def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
-    """The config that a run was trained with, validated on the images that the given config names.
+    """The config that a run was trained with, validated on the images, and if it has several at the scale, of another.
 
     Raises:
       ConfigError: the given config is of another network.
@@ -87,6 +87,8 @@ def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDi
     check_same_run(config, workdir)
     recorded = ConfigDict(recorded_config(workdir))
     recorded.validation = config.validation
+    if "scales" in config.model:
+        recorded.model.scale = config.model.scale
     return recorded
 
 

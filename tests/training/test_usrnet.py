@@ -164,6 +164,9 @@ def test_it_learns_and_leaves_a_solver(tmp_path, photo):
     before = Solver(solver.module, {"params": untrained.params, "constants": {}})
     assert _error(solver, photo, kernel) < 0.75 * _error(before, photo, kernel)
 
+    another = tiny_config(**{"model.scale": 3, "data.patch": 16})
+    assert evaluated_config(another, workdir).model.scale == 3
+    assert evaluated_config(another, workdir).data.patch == 15
     np.save(tmp_path / "k.npy", kernel)
     model = ["--model", str(workdir), "--scale", "3"]
     told = ["--kernel", str(tmp_path / "k.npy"), "-o", str(tmp_path / "sr.png")]
