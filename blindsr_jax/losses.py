@@ -43,6 +43,15 @@ def detail_supervision(
     return _sum_of_steps(steps, truth, loss_detail=lambda step: detail_weight * _l1(step.detail, truth.detail))
 
 
+def image_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """USRNet (section 4.1): mean|sr − hr|.
+
+    Args:
+      steps, truth: as above.
+    """
+    return _sum_of_steps(steps, truth)
+
+
 def gradient_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
     """KernelNet, first stage (section 4.1): mean|g − gradients of the HR image, bicubically downsampled|.
 
@@ -82,6 +91,7 @@ LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] 
     "code": code_supervision,
     "kernel": kernel_supervision,
     "detail": detail_supervision,
+    "image": image_supervision,
     "gradients": gradient_supervision,
     "refined_kernel": refined_kernel_supervision,
 }

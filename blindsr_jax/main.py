@@ -1,6 +1,7 @@
 """Trains and evaluates: ``python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4``.
 
-Any setting can be changed on the command line: ``--config.data.batch_size=16``. See ``blindsr_jax/config.py`` for all.
+Any setting can be changed on the command line: ``--config.data.batch_size=16``; ``blindsr_jax/config/defaults.py`` has
+all of them.
 """
 
 from __future__ import annotations

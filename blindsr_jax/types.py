@@ -19,10 +19,12 @@ class Degraded:
     Attributes:
       lr: [B, H, W, 3], LR images.
       kernel: [B, K, K], the true blur kernels.
+      sigma: [B], standard deviations of the noise in [0, 1]; None where it does not matter.
     """
 
     lr: jax.Array
     kernel: jax.Array
+    sigma: jax.Array | None = None
 
 
 class Estimate(typing.NamedTuple):

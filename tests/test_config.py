@@ -8,7 +8,7 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.degradations import pools
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.training.setup import degradation_of, optimizer_of
+from blindsr_jax.training.setup import degradation_of, optimizer_of, stages_of
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -26,25 +26,27 @@ def test_every_config_loads_validates_and_has_shapes(path):
     network = build(**config_lib.model_sizes(config))
     variables = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
     patch, scale = config.data.patch, config.model.scale
+    jax.eval_shape(optimizer_of(config).init, variables["params"])
+    assert f"--config configs/{path.name}" in text
+    assert "Time:" in text
+    assert "Score:" in text
+    assert len(path.read_text().splitlines()) < 40
+    assert scale in config_lib.scales_of(config)
+    if not network.blind:
+        return
     lr = jax.ShapeDtypeStruct((2, patch, patch, 3), np.float32)
     sr, kernel = jax.eval_shape(lambda v, x: (lambda out: (out.sr, out.kernel))(network.apply(v, x)), variables, lr)
     assert sr is None or sr.shape == (2, patch * scale, patch * scale, 3)
     assert (sr is None) == (config.model.name == "kernelnet")
     assert kernel is None or kernel.shape[-1] == config.degradation.kernel_size
     assert (kernel is None) == (config.model.name == "dssr")
-    jax.eval_shape(optimizer_of(config).init, variables["params"])
-    assert degradation_of(config)["scale"] == scale
-    assert f"--config configs/{path.name}" in text
-    assert "Time:" in text
-    assert "Score:" in text
-    assert len(path.read_text().splitlines()) < 40
 
 
 def test_the_configs_promised_are_there():
     names = {path.stem for path in CONFIGS}
     families = [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
     kernelnets = [f"kernelnet_x{s}" for s in (2, 3, 4)] + ["kernelnet_lite_x2", "kernelnet_lite_x4"]
-    assert {*families, *kernelnets, "dan_lite_x4", "quickstart"} <= names
+    assert {*families, *kernelnets, "usrnet", "usrnet_tiny", "dan_lite_x4", "quickstart"} <= names
 
 
 def test_papers_settings():
@@ -69,6 +71,49 @@ def test_kernelnets_recipe():
         assert config_lib.stage_ends(config) == [config.model.gradient_steps, config.steps]
         assert build(**config_lib.model_sizes(config)) == build("kernelnet", scale=scale)
     assert config_lib.stage_ends(config_lib.default("danv1")) == [400_000]
+
+
+def test_usrnets_recipe():
+    config = config_lib.default("usrnet")
+    config_lib.validate(config)
+    network = build(**config_lib.model_sizes(config))
+    assert network == build("usrnet")
+    assert config_lib.scales_of(config) == network.scales == (1, 2, 3, 4)
+    assert (config.optimizer.learning_rate, config.data.batch_size) == (1e-4, 48)
+    for scale in (2, 3, 4):
+        config = config_lib.default("usrnet", scale)
+        config_lib.validate(config)
+        assert config.data.patch * scale == 96
+    (stage,) = stages_of(config)
+    assert (stage.scales, stage.until, stage.pool.shape[1:]) == ((1, 2, 3, 4), config.steps, (25, 25))
+    options = degradation_of(config)
+    assert (options["blur_mode"], options["downsample"], options["noise"]) == ("circular", "s_fold", (0.0, 25.0))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.scales", (), "must be some of 1, 2, 3, 4"),
+        ("model.scales", (2, 5), r"must be some of 1, 2, 3, 4, got \(2, 5\)"),
+        ("model.scales", (2, 2), "must be some of"),
+        ("model.features", (16,), "two or more positive numbers"),
+        ("model.features", (16, 0), "two or more positive numbers"),
+        ("model.iterations", 0, "at least 1"),
+        ("model.scale", 1, "must be one of 2, 3, 4"),
+        ("data.patch", 25, r"HR patches of 100 pixels, no multiple of 3, one of config\.model\.scales"),
+        ("degradation.kernel", "anisotropic", "must be one of pool"),
+        ("degradation.downsample", "bicubic", "must be one of s_fold"),
+        ("degradation.blur_mode", "reflect", "must be one of circular"),
+        ("degradation.noise_free_rate", 1.5, "0 to 1"),
+        ("degradation.noise", (5.0, 1.0), "lowest and highest"),
+        ("degradation.kernel_size", 24, "odd"),
+    ],
+)
+def test_bad_values_of_usrnet_are_named(field, value, message):
+    config = config_lib.default("usrnet")
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ConfigError, match=message):
+        config_lib.validate(config)
 
 
 def test_configs_are_locked_and_typed():
@@ -156,9 +201,11 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite, kernelnet"):
+    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite, kernelnet, usrnet"):
         config_lib.default("danv9")
     with pytest.raises(ConfigError, match="scales 2, 3, 4, not 1"):
         config_lib.default("kernelnet", 1)
+    with pytest.raises(ConfigError, match="scale 2, 3 or 4, not 1"):
+        config_lib.default("usrnet", 1)
     with pytest.raises(ConfigError, match="setting 2"):
         config_lib.setting2(config_lib.default("danv2", 1))

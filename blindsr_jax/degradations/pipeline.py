@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.degradations import kernels as kernel_samplers
@@ -33,6 +34,7 @@ def degrade(
     downsample: Downsample = "bicubic",
     blur_mode: BorderMode = "reflect",
     noise: tuple[float, float] = (0.0, 0.0),
+    noise_free_rate: float = 0.0,
     round_8bit: bool = True,
     pool: jax.Array | None = None,
 ) -> Degraded:
@@ -53,11 +55,12 @@ def degrade(
       downsample: ``bicubic`` (MATLAB imresize; DAN's and DSSR's tables) or ``s_fold`` (upper-left pixel).
       blur_mode: border of the blur; see ``ops.blur``.
       noise: lowest and highest standard deviation of the white noise on the 0–255 scale, drawn per image.
+      noise_free_rate: the share of images that get no noise all the same.
       round_8bit: clip and round the result to 8 bits, as a stored LR file is.
       pool: [N, K, K], what ``pool`` draws from.
 
     Returns:
-      Degraded(lr [B, H, W, C], kernel [B, K, K]).
+      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B]); of what rounding adds, sigma knows nothing.
 
     Raises:
       ValueError: the HR size is no multiple of the scale, or an option is unknown.
@@ -76,12 +79,16 @@ def degrade(
             pool=pool,
         )
     lr = apply_degradation(hr, kernel, scale=scale, downsample=downsample, blur_mode=blur_mode)
+    level = jnp.zeros(batch)
     if noise[1] > 0:
         level = jax.random.uniform(key_level, (batch,), minval=noise[0], maxval=noise[1]) / 255.0
+        if noise_free_rate > 0:
+            noisy = jax.random.bernoulli(jax.random.fold_in(key_level, 1), 1 - noise_free_rate, (batch,))
+            level = jnp.where(noisy, level, 0.0)
         lr = add_awgn(key_noise, lr, level)
     if round_8bit:
         lr = round_to_8bit(lr)
-    return Degraded(lr=lr, kernel=kernel)
+    return Degraded(lr=lr, kernel=kernel, sigma=level)
 
 
 def apply_degradation(

@@ -1,10 +1,13 @@
-"""Kernel pools: finite sets of blur kernels that KernelNet is trained and tested on, built here or the user's own.
+"""Kernel pools: finite sets of blur kernels that KernelNet and USRNet are trained on, built here or the user's own.
 
 A pool is an array [N, K, K] in a .npy or .mat file, each kernel non-negative, summing to one, with its centre of mass
 in the central pixel; ``data.kernel_arrays.read_pool`` reads it. KernelNet's own pool comes from a camera (section 3.3)
 and is not public. Ours has its Gaussians and, in the place of the camera's kernels, three kinds of irregular ones:
 Gaussians with uneven weights, two to four blobs, and short paths of a shaken camera. They are as many as the camera's,
 and so far from round that the best fixed Gaussian errs by about 0.3 in ℓ1, as it does in KernelNet's table 2.
+
+USRNet's (``solver_pool``) is one for all scales: Gaussians and paths. It is told its kernels, so they need not be
+centred.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ POOL_WIDTHS = {2: (1.2, 2.0), 3: (1.2 * 2**0.5, 2.0 * 2**0.5), 4: (2.4, 4.0)}
 POOL_SIZES = {2: 17, 3: 23, 4: 31}
 # Of the paper's pool at ×2: 420 round and 204 other Gaussians beside 1092 kernels of a camera.
 ISOTROPIC_SHARE, ANISOTROPIC_SHARE = 0.24, 0.12
+# USRNet: the window (section 4.1), and the square roots of the variances that its authors' code draws, 0.6 and 12.
+SOLVER_SIZE, SOLVER_WIDTHS = 25, (0.6**0.5, 12**0.5)
 
 
 def kernel_pool(
@@ -57,6 +62,33 @@ def kernel_pool(
     shares = (ISOTROPIC_SHARE, ANISOTROPIC_SHARE, *[(1 - gaussians) / 3] * 3) if irregular else (2 / 3, 1 / 3)
     kinds = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(count) + 0.5) / count))
     return np.float32([_DRAW[kind](rng, widths, size) for kind in kinds])
+
+
+def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) -> np.ndarray:
+    """Draws a pool for a non-blind solver of scales 1 to 4 (USRNet, section 4.1).
+
+    Half are rotated Gaussians whose centre lies as far from the central pixel as that of a block of 1 to 4 pixels
+    does, on a diagonal; half are paths of a shaken camera, in focus, in place of the paper's motion kernels.
+
+    Args:
+      count: N.
+      size: K, odd.
+      seed: equal seeds give equal pools.
+
+    Returns:
+      float32 [N, K, K], in random order.
+
+    Raises:
+      ValueError: the count is not positive, or the size even or too small for the widths.
+    """
+    if count < 1:
+        raise ValueError(f"a pool needs at least one kernel, got {count}")
+    smallest = 2 * int(np.ceil(3 * SOLVER_WIDTHS[1] + 1)) + 1
+    if size % 2 == 0 or size < smallest:
+        raise ValueError(f"kernels of a solver need an odd size of at least {smallest}, got {size}")
+    rng = np.random.default_rng(seed)
+    is_path = rng.permutation(np.arange(count) % 2)
+    return np.float32([(_path_in_focus if path else _moved)(rng, SOLVER_WIDTHS, size) for path in is_path])
 
 
 def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -137,9 +169,13 @@ def _isotropic(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarra
 
 
 def _anisotropic(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    return _mixture(np.zeros((1, 2)), np.ones(1), _covariance(rng, widths), size)
+
+
+def _covariance(rng: np.random.Generator, widths: Widths) -> np.ndarray:
     variances, angle = rng.uniform(*widths, 2) ** 2, rng.uniform(-np.pi, np.pi)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return _mixture(np.zeros((1, 2)), np.ones(1), turn @ np.diag(variances) @ turn.T, size)
+    return turn @ np.diag(variances) @ turn.T
 
 
 def _uneven(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
@@ -156,9 +192,26 @@ def _blobs(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
 
 def _path(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
     """A random walk that turns slowly, as a camera shakes, and is out of focus."""
-    direction = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.normal(0, 0.35, 24))
-    points = np.cumsum(np.stack([np.cos(direction), np.sin(direction)], axis=1), axis=0)
+    points = _walk(rng)
     return _spread(points, np.ones(len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
+
+
+def _path_in_focus(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """The same, as thin as the pixels allow."""
+    points, width = _walk(rng), rng.uniform(*widths)
+    return _spread(points, np.ones(len(points)), min((0.6 / width) ** 2, 1.0), width, size)
+
+
+def _walk(rng: np.random.Generator) -> np.ndarray:
+    direction = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.normal(0, 0.35, 24))
+    return np.cumsum(np.stack([np.cos(direction), np.sin(direction)], axis=1), axis=0)
+
+
+def _moved(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """A Gaussian off centre, by (s − 1)/2 pixels on both axes for an s of 1 to 4."""
+    offset = rng.choice([-1, 1], 2) * rng.integers(4) / 2  # in any of the four diagonal directions
+    kernel = _gaussians(offset[None], np.ones(1), _covariance(rng, widths), size)
+    return kernel / kernel.sum()
 
 
 _DRAW = (_isotropic, _anisotropic, _uneven, _blobs, _path)
@@ -173,12 +226,17 @@ def _spread(points: np.ndarray, weights: np.ndarray, share: float, width: float,
 
 
 def _mixture(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, size: int) -> np.ndarray:
-    """Gaussians of one covariance at points [P, 2] (row, column; from the central pixel): [size, size]."""
+    """Gaussians of one covariance at points [P, 2] (row, column; from the central pixel), centred: [size, size]."""
+    return _centred(_gaussians(points, weights, covariance, size))
+
+
+def _gaussians(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, size: int) -> np.ndarray:
+    """``_mixture``, but where it is, and not normalised."""
     axis = np.arange(size) - size // 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     away = grid[:, :, None] - points
     exponent = -0.5 * np.einsum("hwpi,ij,hwpj->hwp", away, np.linalg.inv(covariance), away)
-    return _centred(np.exp(exponent) @ weights)
+    return np.exp(exponent) @ weights
 
 
 def _centred(kernel: np.ndarray) -> np.ndarray:

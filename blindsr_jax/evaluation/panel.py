@@ -11,12 +11,13 @@ from blindsr_jax.evaluation.trials import Trial, synthetic_trial
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pictures import estimation_panel, panel
 from blindsr_jax.inference.restore import enlarge_bicubic, from_unit
+from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import kernel_l1, psnr
 
 _CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; a kernel is told from more of them
 
 
-def draw_panel(model: Model, hr: np.ndarray, protocol: Protocol) -> Image.Image:
+def draw_panel(model: Model | Pipeline, hr: np.ndarray, protocol: Protocol) -> Image.Image:
     """The panel of a model on the centre of an HR image, uint8 [H, W, 3], with the middle blur of a protocol."""
     case = protocol.cases[len(protocol.cases) // 2]
     if not model.restores:
@@ -24,16 +25,18 @@ def draw_panel(model: Model, hr: np.ndarray, protocol: Protocol) -> Image.Image:
     return unfolding_panel(model, synthetic_trial("panel", hr, protocol, case, _CROP))
 
 
-def unfolding_panel(model: Model, trial: Trial) -> Image.Image:
+def unfolding_panel(model: Model | Pipeline, trial: Trial) -> Image.Image:
     """LR enlarged, bicubic, every unfolded step, truth; the true kernel and the estimated ones, with their scores.
 
     Args:
-      model: an unfolded model.
+      model: an unfolded model; one that needs a kernel is given the true one.
       trial: a small one: its images are shown in full.
     """
-    trace = model(_as_batch(trial), trace=True).trace
+    trace = model(_as_batch(trial), kernel=trial.kernel if model.needs_kernel else None, trace=True).trace
     has_kernels = trace.kernel is not None and trial.kernel is not None
-    steps, kernels = [], [(f"true kernel, {trial.case}", trial.kernel)] if has_kernels else []
+    steps, kernels = [], []
+    if has_kernels or model.needs_kernel:
+        kernels.append((f"true kernel, {trial.case}", trial.kernel))
     for t in range(trace.sr.shape[0]):
         image = from_unit(np.asarray(trace.sr[t, 0]), np.dtype(np.uint8))
         steps.append((f"step {t + 1}: {psnr(image, trial.hr, model.scale):.2f} dB", image))

@@ -47,10 +47,15 @@ class Methods:
         if self.sweep and "estimated" not in self.kernels:
             raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
 
+    @classmethod
+    def of(cls, model: Model | Pipeline) -> Methods:
+        """What a model is made for: its own estimate of the kernel, or the true one if it has none."""
+        return cls(kernels=("true",)) if model.needs_kernel else cls()
+
     def check(self, model: Model | Pipeline) -> None:
         """Raises DataError if a model cannot do what is asked."""
         name = type(model.module).__name__
-        if "estimated" in self.kernels and isinstance(model, Pipeline) and not model.estimates_kernel:
+        if "estimated" in self.kernels and model.needs_kernel:
             raise DataError(
                 f"{name} has to be told the kernel: score it with the true kernel, or join it "
                 "with an estimator (ESTIMATOR+SOLVER)"

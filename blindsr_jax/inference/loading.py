@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -71,5 +73,12 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
         if module.channels != 3:
             raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")
         module, variables = DPIR(module), {"params": {"denoiser": variables["params"]}, "constants": {}}
+    return model_of(module, variables, bundle.metadata)
+
+
+def model_of(
+    module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+) -> Model | Solver:
+    """A network with its weights as what it is: a solver or a blind model."""
     kind = Solver if isinstance(module, USRNet | DPIR) else Model
-    return kind(module, variables, bundle.metadata)
+    return kind(module, variables, metadata)

@@ -74,7 +74,10 @@ class Model(Weighted):
     Attributes:
       scale: s.
       window: see ``within``.
+      needs_kernel: whether it has to be told the blur.
     """
+
+    needs_kernel: typing.ClassVar[bool] = False
 
     def __init__(
         self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None

@@ -135,6 +135,11 @@ class Pipeline:
         return self.estimator is not None
 
     @property
+    def needs_kernel(self) -> bool:
+        """Whether it has to be told."""
+        return self.estimator is None
+
+    @property
     def downsample(self) -> Downsample:
         """The sampling that its kernels are about."""
         return self.estimator.downsample if self.estimator else "s_fold"

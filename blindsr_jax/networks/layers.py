@@ -91,6 +91,7 @@ class ConvTranspose(nn.Module):
       size, padding, stride: as PyTorch's, square, with size = stride + 2 · padding: the output is ``stride`` times as
         large as the input.
       bias: whether there is one.
+      kernel_init: of its weights.
     """
 
     features: int
@@ -98,13 +99,14 @@ class ConvTranspose(nn.Module):
     padding: int
     stride: int
     bias: bool = True
+    kernel_init: nn.initializers.Initializer = torch_uniform
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.size != self.stride + 2 * self.padding:
             raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", torch_uniform, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import Chain, ConvTranspose, conv
+from blindsr_jax.networks.layers import Chain, ConvTranspose, conv, torch_uniform
 
 
 class ResBlock(nn.Module):
@@ -26,12 +27,28 @@ class ResBlock(nn.Module):
         return x + conv(x.shape[-1], 3, bias=self.bias, name="conv2")(y)
 
 
+def _carrying(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """Random weights, but the first three channels that come out, or as many as there are, are the first that go in."""
+    carried = jnp.eye(*(min(3, channels) for channels in shape[2:]), dtype=dtype)
+    rows, columns = carried.shape
+    weights = torch_uniform(key, shape, dtype).at[..., :columns].set(0)
+    return weights.at[shape[0] // 2, shape[1] // 2, :rows, :columns].set(carried)
+
+
+def _faint(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """A tenth of the usual random weights."""
+    return 0.1 * torch_uniform(key, shape, dtype)
+
+
 class ResUNet(nn.Module):
     """U-Net over several sizes (the authors have four), each half the one before; skips are added, not concatenated.
 
     Between sizes stand 2×2 convolutions of stride 2, and their transposes. Inputs are padded to whole multiples of the
     smallest size by repeating their last row and column, and cut again (USRNet, CVPR 2020, section 3.3; DPIR, TPAMI
     2021, section 3).
+
+    Before training it returns nearly the image it is given (ours; the authors start from orthogonal weights of gain
+    0.2): a solver then starts as repeated data steps without a prior, and learns within minutes what helps them.
 
     Attributes:
       features: channels at each size (the papers' nc).
@@ -52,7 +69,8 @@ class ResUNet(nn.Module):
         depth, bias = len(self.features) - 1, self.bias
         residual = functools.partial(Chain, functools.partial(ResBlock, bias), self.blocks)
         pad = [(0, -size % 2**depth) for size in (height, width)]
-        x = conv(self.features[0], 3, bias=bias, name="head")(jnp.pad(x, ((0, 0), *pad, (0, 0)), mode="edge"))
+        x = jnp.pad(x, ((0, 0), *pad, (0, 0)), mode="edge")
+        x = conv(self.features[0], 3, bias=bias, kernel_init=_carrying, name="head")(x)
         skips = [x]
         for level in range(1, depth + 1):
             x = residual(name=f"encode{level}")(x)
@@ -61,9 +79,10 @@ class ResUNet(nn.Module):
         x = residual(name="body")(x)
         for level in range(depth, 0, -1):
             x = x + skips[level]
-            x = ConvTranspose(self.features[level - 1], 2, 0, 2, bias, name=f"up{level}")(x)
+            initial = _faint if level == 1 else torch_uniform
+            x = ConvTranspose(self.features[level - 1], 2, 0, 2, bias, initial, name=f"up{level}")(x)
             x = residual(name=f"decode{level}")(x)
-        x = conv(self.out_channels, 3, bias=bias, name="tail")(x + skips[0])
+        x = conv(self.out_channels, 3, bias=bias, kernel_init=_carrying, name="tail")(x + skips[0])
         return x[:, :height, :width]
 
 

@@ -59,11 +59,13 @@ class Unfolded(nn.Module):
     T. The loop and its gradient stand here.
 
     Attributes:
+      blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
     """
 
+    blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
     uses_fft: typing.ClassVar[bool] = False

@@ -11,7 +11,7 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
-from blindsr_jax.networks.layers import conv
+from blindsr_jax.networks.layers import conv, torch_uniform
 from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
 from blindsr_jax.ops.fft import data_solution
@@ -21,6 +21,9 @@ from blindsr_jax.types import Estimate, SROutput, Trace
 
 class HyPaNet(nn.Module):
     """The weights of all steps from noise level and scale (section 3.3): softplus of a small perceptron, plus 1e-6.
+
+    Before training they rise with the noise level, from about 0.01 without noise to 0.7 at 0.1 (ours): noise levels are
+    such small numbers that it takes long to learn to heed them.
 
     Attributes:
       iterations: n.
@@ -34,11 +37,22 @@ class HyPaNet(nn.Module):
     def __call__(self, sigma: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
         """sigma [B] -> alpha [n, B], what the data steps get, and beta [n, B], what the priors get."""
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
-        x = nn.relu(conv(self.features, 1, name="fc1")(x))
-        x = nn.relu(conv(self.features, 1, name="fc2")(x))
-        x = nn.softplus(conv(2 * self.iterations, 1, name="fc3")(x)) + 1e-6
+        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc1")(x))
+        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc2")(x))
+        last = conv(2 * self.iterations, 1, kernel_init=_heeding_noise_all, initial_bias=-5.0, name="fc3")
+        x = nn.softplus(last(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
+
+
+def _heeding_noise(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """Random weights, but the first channel out is four times the first in: at the start, the noise level."""
+    return torch_uniform(key, shape, dtype).at[..., 0].set(0).at[..., 0, 0].set(4)
+
+
+def _heeding_noise_all(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+    """Random weights, but all channels out have three times the first in."""
+    return torch_uniform(key, shape, dtype).at[..., 0, :].set(3)
 
 
 class USRNet(nn.Module):
@@ -51,6 +65,7 @@ class USRNet(nn.Module):
       iterations: n.
       hyper_features: h, channels inside ``HyPaNet``.
       features, blocks: of the prior, see ``ResUNet``.
+      blind, restores, uses_fft: see ``Unfolded``.
     """
 
     iterations: int = 8
@@ -58,6 +73,10 @@ class USRNet(nn.Module):
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 2
     scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    supervision: typing.ClassVar[str] = "image"
+    blind: typing.ClassVar[bool] = False
+    restores: typing.ClassVar[bool] = True
+    uses_fft: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         self.hyper = HyPaNet(self.iterations, self.hyper_features)
@@ -107,6 +126,28 @@ class USRNet(nn.Module):
         else:
             (sr, _), steps = unfold(self, start, lr, count, keep=trace, schedule=schedule)
         return SROutput(sr=sr, kernel=kernel, trace=Trace(sr=steps.sr) if trace else None)
+
+    def training_steps(
+        self, lr: jax.Array, *, kernel: jax.Array, scale: int, sigma: jax.Array, gradient: str = "last"
+    ) -> list[Estimate]:
+        """The last step, which alone is supervised (section 4.1), with the gradient through all n.
+
+        The steps are unrolled, as in ``Unfolded.training_steps``: XLA's CPU gradient of a convolution inside a loop is
+        over twenty times slower. ``gradient`` has no meaning here.
+
+        Args:
+          lr, kernel, scale: as when called.
+          sigma: [B].
+        """
+        state = (upsample_nearest(lr, scale), kernel)
+        alpha, beta = self.hyper(sigma, scale)
+        for i in range(self.iterations):
+            state = self.step(state, lr, alpha[i], beta[i])
+        return [self.estimate_of(state)]
+
+    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+        """What the image is compared with: the true one."""
+        return Estimate(sr=hr)
 
     def step(
         self, state: tuple[jax.Array, jax.Array], lr: jax.Array, alpha: jax.Array, beta: jax.Array

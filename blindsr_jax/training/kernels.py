@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from blindsr_jax.data.kernel_arrays import read_pool
 from blindsr_jax.degradations.kernels import isotropic_gaussian
-from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, split_pool
+from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, solver_pool, split_pool
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import Protocol, s_fold_circular
 
@@ -29,12 +29,13 @@ def pools_of(config: ConfigDict) -> Pools:
     """The kernels of a config, the same ones for every seed: of its file, or of the package's own pool.
 
     Raises:
-      DataError: the file cannot be used: it is missing or damaged, has too few kernels, or one that is not centred or
-        wider than ``degradation.kernel_size``.
+      DataError: the file cannot be used: it is missing or damaged, has too few kernels, or one that is wider than
+        ``degradation.kernel_size`` or, of those that are to be estimated, not centred.
       ConfigError: that size is too small for the package's pool.
     """
     path, size = config.degradation.pool, config.degradation.kernel_size
-    pool = _read(path, size) if path else _own(config.model.scale, size)
+    for_solver = "scales" in config.model  # told its kernels, so that they may lie anywhere; one pool for all scales
+    pool = _read(path, size, anywhere=for_solver) if path else _own(None if for_solver else config.model.scale, size)
     try:
         return Pools(*split_pool(pool))
     except ValueError:
@@ -55,14 +56,14 @@ def held_out_protocol(config: ConfigDict) -> Protocol:
     return s_fold_circular(config.model.scale, {f"kernel {i}": test[i] for i in chosen})
 
 
-def _read(path: str, size: int) -> np.ndarray:
+def _read(path: str, size: int, *, anywhere: bool) -> np.ndarray:
     try:
         pool = read_pool(path, size)
     except DataError as error:
         raise DataError(f"config.degradation.pool, for config.degradation.kernel_size={size}: {error}") from None
     offsets = moments(pool).offset
     worst = int(offsets.argmax())
-    if not offsets[worst] <= _OFF_CENTRE:
+    if not (anywhere or offsets[worst] <= _OFF_CENTRE):
         raise DataError(
             f"{path}: kernel {worst} has its centre of mass {offsets[worst]:.1f} pixels from its central pixel, which "
             "cannot be told from a moved image: centre all with blindsr_jax.degradations.move_kernel"
@@ -71,8 +72,9 @@ def _read(path: str, size: int) -> np.ndarray:
 
 
 @functools.cache
-def _own(scale: int, size: int) -> np.ndarray:
+def _own(scale: int | None, size: int) -> np.ndarray:
+    """Ours of a scale, or the one for all."""
     try:
-        return kernel_pool(scale, size=size)
+        return kernel_pool(scale, size=size) if scale else solver_pool(size=size)
     except ValueError as error:
         raise ConfigError(f"config.degradation.kernel_size: {error}") from None

@@ -20,28 +20,27 @@ from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import headline, score_of, summarise
+from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.trials import SyntheticTests
 from blindsr_jax.files import atomic_path
-from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.loading import model_of
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.interrupt import StopRequest
-from blindsr_jax.training.results import first_readable
+from blindsr_jax.training.results import as_scored, first_readable
 from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
     abstract_state,
     batches_of,
     claim_workdir,
     network_of,
-    optimizer_of,
-    stages_of,
     state_of,
     training_source,
+    updates_of,
     validation_of,
 )
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch
 from blindsr_jax.training.state import TrainState
-from blindsr_jax.training.step import make_train_step
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
 def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh, workdir: str | os.PathLike) -> None:
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    network = f"{config.model.name} ×{config.model.scale}, {size:,} parameters"
+    scales = ", ".join(f"×{scale}" for scale in config_lib.scales_of(config))
+    network = f"{config.model.name} {scales}, {size:,} parameters"
     log.info("%s, on %d images and %d device(s), in %s", network, len(source), mesh.size, workdir)
     if int(state.step):
         log.info("going on from step %d of %d", int(state.step), config.steps)
@@ -100,16 +100,18 @@ class Validation:
     """
 
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike, source: Source, protocol: Protocol):
-        self._options, self._source, self._network = config.validation, source, network_of(config)
+        self._config, self._options = config, config.validation
+        self._source, self._network = source, network_of(config)
         self._panels = pathlib.Path(workdir) / "panels"
         self._protocol = protocol.subset(config.validation.widths)
 
     def __call__(self, state: TrainState, run_log: RunLog) -> float | None:
         """Writes scores and a panel of this state, and returns the score: the higher, the better."""
         step, options = int(state.step), self._options
-        model = Model(self._network, {"params": state.best_params, "constants": state.constants})
+        variables = {"params": state.best_params, "constants": state.constants}
+        model = as_scored(self._config, model_of(self._network, variables))
         tests = SyntheticTests(self._source, self._protocol, limit=options.images, crop=options.crop)
-        rows = evaluate(model, tests, failures=[])
+        rows = evaluate(model, tests, Methods.of(model), failures=[])
         summary = summarise(rows, protocol=self._protocol.name, scale=self._protocol.scale)
         others = list(summary.get("methods", {}).items())[1:]
         scores = summary | {f"{name.replace(' ', '_')}_l1": means["kernel_l1"] for name, means in others}
@@ -136,15 +138,10 @@ def _run(
     stop: StopRequest,
 ) -> TrainState:
     """Steps until the end, an interrupt or divergence. Metrics of a step are read while the next one computes."""
-    module, optimizer, options = network_of(config), optimizer_of(config), config.optimizer
-    train_steps = {
-        stage.until: make_train_step(module, optimizer, mesh, stage, seed=config.seed, ema_decay=options.ema_decay)
-        for stage in stages_of(config)
-    }
+    update_of = updates_of(config, mesh)
     previous: dict[str, typing.Any] | None = None
     for step in range(int(state.step) + 1, config.steps + 1):
-        train_step = next(train_steps[until] for until in train_steps if step <= until)
-        state, metrics = train_step(state, put_batch(mesh, next(batches)))
+        state, metrics = update_of(step)(state, put_batch(mesh, next(batches)))
         values = jax.device_get(previous) if previous else {}
         previous = metrics
         run_log.step(values)

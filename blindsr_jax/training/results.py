@@ -20,6 +20,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import summarise, write_report
+from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
@@ -28,6 +29,7 @@ from blindsr_jax.inference.image_io import ImageFile, write_image
 from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.inference.solver import Pipeline, Solver
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.kernels import pools_of
 from blindsr_jax.training.setup import abstract_state, check_same_run, recorded_config, validation_of
@@ -55,6 +57,11 @@ def bundle_of(config: ConfigDict, state: TrainState, scores: dict[str, float] | 
     return Bundle(jax.tree.map(np.asarray, variables), config_lib.model_sizes(config), metadata)
 
 
+def as_scored(config: ConfigDict, model: Model | Solver) -> Model | Pipeline:
+    """The model of a run as it is scored: a solver at the scale of validation, on images that wrap around."""
+    return Pipeline(None, model, config.model.scale, border="circular") if isinstance(model, Solver) else model
+
+
 def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """The best validated checkpoint of a run, or its newest if none was validated. Changes nothing in the workdir.
 
@@ -72,7 +79,7 @@ def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
 
 def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
-    """The config that a run was trained with, validated on the images that the given config names.
+    """The config that a run was trained with, validated on the images, and if it has several at the scale, of another.
 
     Raises:
       ConfigError: the given config is of another network.
@@ -81,6 +88,8 @@ def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDi
     check_same_run(config, workdir)
     recorded = ConfigDict(recorded_config(workdir))
     recorded.validation = config.validation
+    if "scales" in config.model:
+        recorded.model.scale = config.model.scale
     return recorded
 
 
@@ -103,12 +112,13 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
     """
     workdir = pathlib.Path(workdir)
     state = best_state(config, workdir)
-    model = from_bundle(bundle_of(config, state))
+    model = as_scored(config, from_bundle(bundle_of(config, state)))
     source, protocol = validation_of(config)
     log.info("evaluating step %d: %s, ×%d, %d images", int(state.step), protocol.name, protocol.scale, len(source))
     failures: list[str] = []
-    rows = evaluate(model, SyntheticTests(source, protocol), failures=failures, bar="evaluating")
-    if config.degradation.kernel == "pool":
+    tests = SyntheticTests(source, protocol)
+    rows = evaluate(model, tests, Methods.of(model), failures=failures, bar="evaluating")
+    if not model.restores:
         rows += _rows_of_best_gaussian(config, rows, protocol)
     data = pathlib.Path(config.validation.root).name if config.validation.source == "folder" else "sample"
     summary = summarise(
@@ -124,7 +134,7 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
         unreadable=len(failures),
     )
     write_report(workdir, rows, summary)
-    scored = f"{protocol.name}, {data}"
+    scored = f"{protocol.name}{f' ×{protocol.scale}' if model.needs_kernel else ''}, {data}"
     scores = {scored: summary["psnr_y"]} if model.restores else {f"kernel l1, {scored}": summary["kernel_l1"]}
     save_bundle(workdir / "model.safetensors", bundle_of(config, state, scores))
     write_pictures(model, first_readable(source), protocol, workdir)
@@ -149,7 +159,7 @@ def first_readable(source: Source) -> np.ndarray:
     raise last
 
 
-def write_pictures(model: Model, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
+def write_pictures(model: Model | Pipeline, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
     """``panel.png`` and, if the model restores, ``restored``, for one HR image at the middle blur of the protocol."""
     with atomic_path(workdir / "panel.png") as temporary:
         draw_panel(model, hr, protocol).save(temporary)
@@ -158,4 +168,5 @@ def write_pictures(model: Model, hr: np.ndarray, protocol: Protocol, workdir: pa
     case = protocol.cases[len(protocol.cases) // 2]
     trial = synthetic_trial("restored", hr, protocol, case)
     write_image(workdir / "restored" / "lr.png", ImageFile(trial.lr))
-    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, trial.lr).image))
+    kernel = trial.kernel if model.needs_kernel else None
+    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, trial.lr, kernel=kernel).image))

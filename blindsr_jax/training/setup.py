@@ -27,14 +27,15 @@ from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.registry import build
 from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.optimizer import make_optimizer, restarting_schedule
 from blindsr_jax.training.sharding import replicated
 from blindsr_jax.training.state import TrainState, create_state, initial_state
-from blindsr_jax.training.step import Stage
+from blindsr_jax.training.step import Stage, TrainStep, make_train_step, scale_of_step
 
 
-def network_of(config: ConfigDict) -> Unfolded | KernelNet:
+def network_of(config: ConfigDict) -> Unfolded | KernelNet | USRNet:
     """The network of a config."""
     return build(**config_lib.model_sizes(config))
 
@@ -42,8 +43,10 @@ def network_of(config: ConfigDict) -> Unfolded | KernelNet:
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
     options = config.optimizer
-    second = next(name for name in ("estimator_learning_rate", "refinement_learning_rate") if name in options)
-    peaks = {"restorer": options.learning_rate, "estimator": options[second]}
+    peaks = {"restorer": options.learning_rate, "estimator": options.learning_rate}
+    for name in ("estimator_learning_rate", "refinement_learning_rate"):
+        if name in options:
+            peaks["estimator"] = options[name]
     rates = {
         name: restarting_schedule(
             peak,
@@ -99,11 +102,33 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     ends = config_lib.stage_ends(config)
     pool = pools_of(config).train if config.degradation.kernel == "pool" else None
     supervise = config.model.get("supervise", "last")
-    last = Stage(ends[-1], degradation_of(config), loss_of(config), supervise, pool)
+    scales = config_lib.scales_of(config)
+    last = Stage(ends[-1], scales, degradation_of(config), loss_of(config), supervise, pool)
     if len(ends) == 1:
         return [last]
     bicubic = last.degradation | {"downsample": "bicubic"}  # see networks.kernelnet
     return [dataclasses.replace(last, until=ends[0], degradation=bicubic, loss=LOSSES["gradients"]), last]
+
+
+def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainStep]:
+    """From the number of a step, counted from 1, to its update: that of its stage and its scale, compiled when needed.
+
+    Raises:
+      DataError, ConfigError: as ``pools_of``.
+    """
+    stages, module, optimizer = stages_of(config), network_of(config), optimizer_of(config)
+
+    @functools.cache
+    def update(until: int, scale: int) -> TrainStep:
+        stage = next(stage for stage in stages if stage.until == until)
+        options = {"seed": config.seed, "scale": scale, "ema_decay": config.optimizer.ema_decay}
+        return make_train_step(module, optimizer, mesh, stage, **options)
+
+    def update_of(step: int) -> TrainStep:
+        stage = next(stage for stage in stages if step <= stage.until)
+        return update(stage.until, scale_of_step(config.seed, step, stage.scales))
+
+    return update_of
 
 
 def loss_of(config: ConfigDict) -> Loss:
@@ -114,17 +139,18 @@ def loss_of(config: ConfigDict) -> Loss:
 
 
 def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
-    """Keyword arguments of ``degradations.degrade``; of the last stage, where there are several."""
+    """Keyword arguments of ``degradations.degrade`` but the scale; of the last stage, where there are several."""
     options = config.degradation
     drawn = {"kernel": "pool"}
     if options.kernel != "pool":
         kernels = config_lib.kernel_distribution(config)
         drawn = {"kernel": kernels.pop("kind"), "kernel_size": kernels.pop("size"), **kernels}
     return {
-        "scale": config.model.scale,
         **drawn,
         "downsample": options.downsample,
+        "blur_mode": options.get("blur_mode", "reflect"),
         "noise": tuple(options.noise),
+        "noise_free_rate": options.get("noise_free_rate", 0.0),
         "round_8bit": options.round_8bit,
     }
 

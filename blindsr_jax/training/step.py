@@ -21,6 +21,7 @@ from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
 
 Metrics = dict[str, jax.Array]
+TrainStep = typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,17 +30,30 @@ class Stage:
 
     Attributes:
       until: its last step, counted from the start of the run.
-      degradation: keyword arguments of ``degradations.degrade``.
+      scales: one of them is drawn for each batch: ``scale_of_step``.
+      degradation: keyword arguments of ``degradations.degrade``, without the scale.
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
     """
 
     until: int
+    scales: tuple[int, ...]
     degradation: dict[str, typing.Any]
     loss: Loss
     supervise: typing.Literal["last", "all"] = "last"
     pool: np.ndarray | None = None
+
+
+def scale_of_step(seed: int, step: int, scales: tuple[int, ...]) -> int:
+    """The scale of a batch, drawn on the host, since it decides about shapes: a function of seed and step alone.
+
+    Args:
+      seed: of the run.
+      step: number of the update, from 1.
+      scales: each as likely as the others.
+    """
+    return scales[np.random.default_rng([seed, 2, step]).integers(len(scales))]  # 0 and 1 draw patches
 
 
 def make_train_step(
@@ -49,8 +63,9 @@ def make_train_step(
     stage: Stage,
     *,
     seed: int,
+    scale: int | None = None,
     ema_decay: float = 0.0,
-) -> typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]:
+) -> TrainStep:
     """The jitted update; it donates the state it is given.
 
     Kernels and noise are drawn from fold_in(key(seed), step): the same run sees the same degradations after a resume
@@ -63,18 +78,19 @@ def make_train_step(
       mesh: from ``sharding.data_mesh``.
       stage: what is trained.
       seed: of kernels and noise.
+      scale: of the LR images, one of the stage's; by default its first.
       ema_decay: of the moving average of the parameters, if the state keeps one.
 
     Returns:
       (state, hr uint8 [B, sP, sP, 3]) -> (state, metrics); the metrics are scalars.
     """
-
+    scale = scale or stage.scales[0]
     gradient = _gradient_of_loss(module, mesh, stage)
 
     def train_step(pool: jax.Array | None, state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
         hr = hr.astype(jnp.float32) / 255.0
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        degraded = degrade(key, hr, pool=pool, **stage.degradation)
+        degraded = degrade(key, hr, scale=scale, pool=pool, **stage.degradation)
         (value, parts), grads = gradient(state.params, state.constants, hr, degraded)
         grad_norm = optax.global_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
@@ -136,13 +152,16 @@ def supervised_loss(
     Args:
       module, variables: the network.
       hr: [B, sH, sW, 3] in [0, 1].
-      degraded: its LR images and true kernels.
+      degraded: its LR images and true kernels; and noise levels, for a network that is told them.
       loss: one of ``losses``.
       supervise: ``last`` step or ``all``.
 
     Returns:
       The loss and its parts, of the last step.
     """
-    steps = module.apply(variables, degraded.lr, gradient=supervise, method="training_steps")
+    told = {}
+    if not module.blind:
+        told = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
+    steps = module.apply(variables, degraded.lr, gradient=supervise, **told, method="training_steps")
     targets = module.apply(variables, hr, degraded.lr, degraded.kernel, method="targets")
     return loss(steps, targets)

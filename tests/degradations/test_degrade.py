@@ -66,6 +66,19 @@ def test_noise_has_the_level_asked_for():
     np.testing.assert_allclose(quiet.lr, 0.5, atol=1e-6)
 
 
+def test_the_level_of_each_images_noise_is_told():
+    flat = jnp.full((8, 256, 256, 3), 0.5)
+    options = {"scale": 2, "noise": (5.0, 25.0), "round_8bit": False}
+    out = degradations.degrade(jax.random.key(0), flat, **options)
+    np.testing.assert_allclose(out.lr.std(axis=(1, 2, 3)), out.sigma, rtol=0.02)
+    assert 5 / 255 <= out.sigma.min() < out.sigma.max() <= 25 / 255
+    some = degradations.degrade(jax.random.key(0), flat, noise_free_rate=0.5, **options)
+    quiet = np.asarray(some.sigma) == 0
+    assert 0 < quiet.sum() < 8
+    np.testing.assert_allclose(some.lr[quiet], 0.5, atol=1e-6)
+    np.testing.assert_array_equal(some.lr[~quiet], out.lr[~quiet])
+
+
 def test_s_fold_and_bicubic_differ_as_said(hr):
     kernel = degradations.isotropic_gaussian(1.5, 11)[None]
     blurred = ops.blur(hr, kernel)

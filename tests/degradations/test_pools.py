@@ -30,6 +30,27 @@ def test_kernels_are_centred_and_normalised(scale):
     assert edge.sum(axis=1).max() < 2e-3  # the window holds them
 
 
+def test_a_solvers_pool_is_half_paths_and_half_gaussians_off_centre():
+    pool = pools.solver_pool(count=400)
+    assert (pool.shape, pool.dtype) == ((400, 25, 25), np.float32)
+    assert pool.min() >= 0
+    np.testing.assert_allclose(pool.sum(axis=(1, 2)), 1, atol=1e-5)
+    edge = np.concatenate([pool[:, 0], pool[:, -1], pool[:, :, 0], pool[:, :, -1]], axis=1)
+    assert edge.sum(axis=1).max() < 5e-3  # the window holds them
+    found, (low, high) = pools.moments(pool), pools.SOLVER_WIDTHS
+    moved = found.offset > 0.1
+    assert 100 < moved.sum() < 200  # of the Gaussians, a quarter has no offset
+    steps = found.offset[moved] / (0.5 * 2**0.5)
+    np.testing.assert_allclose(steps, np.round(steps), atol=0.05)
+    assert set(np.round(steps)) == {1, 2, 3}
+    assert found.narrow[moved].min() > 0.95 * low and found.wide[moved].max() < 1.02 * high
+    np.testing.assert_array_equal(pool[:4], pools.solver_pool(count=400)[:4])
+    assert not np.array_equal(pool[:4], pools.solver_pool(count=400, seed=1)[:4])
+    for wrong in ({"count": 0}, {"size": 24}, {"size": 21}):
+        with pytest.raises(ValueError, match="at least"):
+            pools.solver_pool(**wrong)
+
+
 def test_shares_of_the_kinds():
     """Round kernels have equal widths along both axes, other Gaussians the moments and the values of one."""
     pool = pools.kernel_pool(2, count=400)

@@ -9,8 +9,9 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import beside_published, headline, score_of, summarise, write_report
+from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.rows import Row
-from blindsr_jax.evaluation.run import Methods, evaluate, fixed_kernel_rows, score
+from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows, score
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pictures import gradient_levels

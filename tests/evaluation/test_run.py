@@ -9,7 +9,8 @@ from blindsr_jax.evaluation import run
 from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
-from blindsr_jax.evaluation.run import Methods, evaluate, score
+from blindsr_jax.evaluation.restorations import Methods
+from blindsr_jax.evaluation.run import evaluate, score
 from blindsr_jax.evaluation.trials import SyntheticTests, make_lr, synthetic_trial
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image

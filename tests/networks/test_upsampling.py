@@ -13,7 +13,9 @@ FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 def _one_by_one(params, x, scale):
     """What the published code does."""
     for i, r in enumerate(FACTORS[scale]):
-        x = ops.pixel_shuffle(convolve(x, params[f"up{i}"]["kernel"]) + params[f"up{i}"]["bias"].reshape(1, 1, 1, -1), r)
+        x = ops.pixel_shuffle(
+            convolve(x, params[f"up{i}"]["kernel"]) + params[f"up{i}"]["bias"].reshape(1, 1, 1, -1), r
+        )
     return convolve(x, params["out"]["kernel"]) + params["out"]["bias"].reshape(1, 1, 1, -1)
 
 

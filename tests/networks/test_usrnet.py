@@ -130,6 +130,58 @@ def test_differentiable():
         assert jnp.isfinite(leaf).all()
 
 
+def test_training_goes_through_all_steps():
+    """Unrolled, the steps have the image and the gradient of the loop."""
+    network, variables = _small()
+    told = {"kernel": _kernel(), "scale": 2, "sigma": jnp.array([0.0, 0.1])}
+    hr = jax.random.uniform(jax.random.key(4), (2, 14, 18, 3))
+
+    def unrolled(params):
+        (last,) = network.apply({"params": params}, _lr(), **told, method="training_steps")
+        return jnp.abs(last.sr - hr).mean()
+
+    def looped(params):
+        return jnp.abs(network.apply({"params": params}, _lr(), **told).sr - hr).mean()
+
+    (one, grads), (other, wanted) = (jax.jit(jax.value_and_grad(f))(variables["params"]) for f in (unrolled, looped))
+    assert float(one) == pytest.approx(float(other), rel=1e-5)
+    for got, want in zip(jax.tree.leaves(grads), jax.tree.leaves(wanted)):
+        np.testing.assert_allclose(got, want, atol=1e-5 * max(1.0, float(jnp.abs(want).max())))
+    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(grads))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_gradients_without_noise_are_finite_at_all_scales(scale):
+    """Also where nothing is to be restored: a flat image, blurred by the Dirac kernel."""
+    network, variables = _small()
+    kernels = jnp.stack([jnp.zeros((5, 5)).at[2, 2].set(1.0), _kernel()[1]])
+    lr = jnp.stack([jnp.full((7, 9, 3), 0.5), _lr()[1]])
+
+    def loss(params):
+        told = {"kernel": kernels, "scale": scale, "sigma": jnp.zeros(2)}
+        (last,) = network.apply({"params": params}, lr, **told, method="training_steps")
+        return jnp.abs(last.sr - 0.5).mean()
+
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(variables["params"])):
+        assert jnp.isfinite(leaf).all()
+
+
+def test_before_training_the_weights_of_the_steps_rise_with_the_noise_level():
+    network = build("usrnet", **TINY)
+    variables = init_variables(network, jax.random.key(0, impl="rbg"))
+    for scale in (1, 4):
+        for weights in _schedule(network, variables, jnp.array([0.0, 0.05, 0.1]), scale):
+            assert (jnp.diff(weights, axis=1) > 0).all()
+            assert weights[:, 0].max() < 0.05 and weights[:, 2].min() > 0.2
+
+
+def test_before_training_the_prior_nearly_returns_the_image():
+    prior = ResUNet((16, 32, 64, 64), 2)
+    x = jax.random.uniform(jax.random.key(0), (2, 24, 24, 4))
+    out = prior.apply(prior.init(jax.random.key(1, impl="rbg"), x), x)
+    assert 0 < float(jnp.abs(out - x[..., :3]).mean()) < 0.05
+
+
 @pytest.mark.parametrize("name", ["usrnet", "dpir"])
 def test_data_parallel_without_communication(name):
     mesh = data_mesh()

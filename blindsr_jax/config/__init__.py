@@ -1,0 +1,34 @@
+"""The settings of a run.
+
+A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked: a
+mistyped field is an error that names the nearest one. Config objects stop at ``training.setup``, ``loop`` and
+``results``: all other code takes plain arguments.
+"""
+
+from ml_collections import ConfigDict
+
+from blindsr_jax.config.defaults import default, setting2
+from blindsr_jax.config.derived import (
+    config_hash,
+    kernel_distribution,
+    model_sizes,
+    recipe,
+    scales_of,
+    stage_ends,
+    to_json,
+)
+from blindsr_jax.config.validation import validate
+
+__all__ = [
+    "ConfigDict",
+    "config_hash",
+    "default",
+    "kernel_distribution",
+    "model_sizes",
+    "recipe",
+    "scales_of",
+    "setting2",
+    "stage_ends",
+    "to_json",
+    "validate",
+]

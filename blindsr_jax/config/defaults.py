@@ -1,0 +1,260 @@
+"""Every setting of a run, with its default, unit and consequence: the papers' recipes."""
+
+from __future__ import annotations
+
+import typing
+
+from ml_collections import ConfigDict
+
+from blindsr_jax.errors import ConfigError
+
+# Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
+SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
+# Kernel size of setting 2 (anisotropic kernels) by scale.
+SETTING2_SIZE = {2: 11, 3: 21, 4: 31}
+# Size of the kernels of our pools by scale (``degradations.pools``), and KernelNet's patches: about 512 HR pixels.
+POOL_SIZE = {2: 17, 3: 23, 4: 31}
+_KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
+# Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
+_KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
+
+
+def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
+    """The paper's recipe of a model; where there are several settings, in setting 1.
+
+    Args:
+      model: ``danv1``, ``danv2``, ``dssr``, ``kernelnet``, ``usrnet`` or ``dan_lite`` (a small DANv1 for CPUs).
+      scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring. Of ``usrnet``, which is for all of them, the one that it
+        is validated at.
+
+    Returns:
+      A locked ConfigDict.
+    """
+    if model not in MODEL_SECTIONS:
+        raise ConfigError(f"there is no model {model!r}; known are {', '.join(MODEL_SECTIONS)}")
+    config = ConfigDict(
+        {
+            "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
+            "steps": 400_000,  # updates of the parameters, in all: a resumed run stops at the same step
+            "model": MODEL_SECTIONS[model]() | {"scale": scale},
+            "degradation": _degradation(scale),
+            "data": _data(),
+            "optimizer": _optimizer(),
+            "checkpoint": {
+                "every": 2_000,  # steps between checkpoints; at most this much is lost to a crash
+                "keep": 2,  # the newest ones kept, besides the best by validation PSNR (KernelNet: by kernel ℓ1)
+            },
+            "validation": _validation(),
+            "log_every": 100,  # steps between lines of the log and points in TensorBoard
+            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
+        }
+    )
+    if model == "dssr":
+        config.steps = 480_000
+        config.data.batch_size = 8
+        config.optimizer.halve_every = 80_000
+    if model == "kernelnet":
+        _use_recipe_of_kernelnet(config)
+    if model == "usrnet":
+        _use_recipe_of_usrnet(config)
+    return config.lock()
+
+
+def setting2(config: ConfigDict) -> ConfigDict:
+    """Turns a config to DAN's setting 2: rotated Gaussians with multiplicative noise. Changes and returns it."""
+    scale = config.model.scale
+    if scale not in SETTING2_SIZE:
+        raise ConfigError(f"setting 2 is defined for scales {', '.join(map(str, SETTING2_SIZE))}, not {scale}")
+    config.degradation.kernel = "anisotropic"
+    config.degradation.sigma = (0.6, 5.0)
+    config.degradation.kernel_size = SETTING2_SIZE[scale]
+    if "code_length" in config.model:
+        config.model.code_length = 15 if scale == 4 else 10
+    return config
+
+
+def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
+    scale = config.model.scale
+    if scale not in _KERNELNET_STEPS:
+        raise ConfigError(f"kernelnet is defined for scales {', '.join(map(str, _KERNELNET_STEPS))}, not {scale}")
+    config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
+    config.steps = config.model.gradient_steps + rest
+    config.degradation = _pool_degradation(scale)
+    config.data.batch_size, config.data.patch = 48, _KERNELNET_PATCH[scale]
+    del config.optimizer.estimator_learning_rate
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.refinement_learning_rate = 1e-4  # of the refinement; the other is the gradient module's
+    config.checkpoint.every = config.validation.every = 1_000
+
+
+def _use_recipe_of_usrnet(config: ConfigDict) -> None:
+    """That of the authors' code where it says more than the paper; the number of steps is ours."""
+    if config.model.scale not in (2, 3, 4):
+        raise ConfigError(f"usrnet is validated at scale 2, 3 or 4, not {config.model.scale}")
+    config.steps = 500_000
+    config.degradation = _solver_degradation()
+    config.data.batch_size, config.data.patch = 48, 96 // config.model.scale
+    del config.optimizer.estimator_learning_rate
+    config.optimizer.learning_rate, config.optimizer.b2 = 1e-4, 0.999
+
+
+def _danv1() -> dict[str, typing.Any]:
+    return {
+        "name": "danv1",
+        "code_length": 10,  # L: principal components that stand for a kernel
+        "iterations": 4,  # T: unfolded steps in training; may be changed when restoring
+        "features": 64,  # channels of the Restorer
+        "blocks": 40,  # conditional residual blocks of the Restorer
+        "upsampler": "stages",  # "stages": as published; "single": one sub-pixel convolution, far cheaper
+        "skip": "none",  # interpolation added to the output: "none" as published, "nearest" or "bicubic"
+        "estimator_features": 32,
+        "estimator_blocks": 5,
+        "supervise": "last",  # "last": loss on step T alone, as published; "all": on every step, costs T gradients
+    }
+
+
+def _danv2() -> dict[str, typing.Any]:
+    return {
+        "name": "danv2",
+        "code_length": 10,
+        "iterations": 4,
+        "features": 64,
+        "groups": 5,  # dual-path groups of the Restorer
+        "blocks": 10,  # dual-path blocks in each group
+        "estimator_features": 32,
+        "estimator_blocks": 5,
+        "supervise": "last",
+    }
+
+
+def _dan_lite() -> dict[str, typing.Any]:
+    """DANv1 that a CPU trains in minutes: 0.30 M parameters."""
+    small = {"features": 32, "blocks": 8, "upsampler": "single", "skip": "nearest"}
+    return _danv1() | small | {"estimator_features": 16, "estimator_blocks": 3}
+
+
+def _dssr() -> dict[str, typing.Any]:
+    return {
+        "name": "dssr",
+        "iterations": 4,
+        "features": 128,  # channels throughout
+        "blocks": 15,  # residual blocks before the detail map
+        "refine_blocks": 5,  # residual blocks before the image
+        "supervise": "all",  # every step, as published
+        "detail_weight": 1.0,  # α: weight of the detail term in the loss
+    }
+
+
+def _kernelnet() -> dict[str, typing.Any]:
+    return {
+        "name": "kernelnet",
+        "width": 128,  # hidden channels of the gradient module
+        "refine_features": 64,  # hidden channels of the refinement
+        "lam": 1e-6,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
+        "coarse_weight": 0.0,  # of the coarse kernel in the second stage's loss, 0 in the paper; 1 keeps it good to see
+        "gradient_steps": 16_000,  # the first so many of all steps train the gradient module alone; 0 for none
+    }
+
+
+def _usrnet() -> dict[str, typing.Any]:
+    return {
+        "name": "usrnet",
+        "iterations": 8,  # n: unfolded steps
+        "hyper_features": 64,  # h: hidden channels of the perceptron that weighs the steps
+        "features": (64, 128, 256, 512),  # nc: channels of the prior at its sizes
+        "blocks": 2,  # nb: residual blocks at each size, down and up
+        "scales": (
+            1,
+            2,
+            3,
+            4,
+        ),  # one is drawn for each batch; `scale` is that of validation and of `data.patch`
+    }
+
+
+MODEL_SECTIONS = {
+    "danv1": _danv1,
+    "danv2": _danv2,
+    "dssr": _dssr,
+    "dan_lite": _dan_lite,
+    "kernelnet": _kernelnet,
+    "usrnet": _usrnet,
+}
+
+
+def _degradation(scale: int) -> dict[str, typing.Any]:
+    return {
+        "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
+        "kernel_size": 21,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
+        "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
+        "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
+        "isotropic_rate": 0.0,  # anisotropic only: share of kernels that are round all the same
+        "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
+        "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
+        "round_8bit": True,  # round LR images to 8 bits, as files are; the authors' training leaves that out
+    }
+
+
+def _pool_degradation(scale: int) -> dict[str, typing.Any]:
+    """Of KernelNet: kernels from a pool, of which a fifth is held out to validate on."""
+    return {
+        "kernel": "pool",
+        "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale
+        "kernel_size": POOL_SIZE[scale],  # K: side of kernels and estimates in HR pixels, odd; a file's are fitted
+        "downsample": "s_fold",  # of the second stage; the first has "bicubic", whatever stands here
+        "noise": (0.0, 0.0),  # as above
+        "round_8bit": True,
+    }
+
+
+def _solver_degradation() -> dict[str, typing.Any]:
+    """Of USRNet: kernels from one pool for all scales, of which a fifth is held out to validate on."""
+    return {
+        "kernel": "pool",
+        "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of Gaussians and paths
+        "kernel_size": 25,  # K: side of the kernels in HR pixels, odd; a file's are fitted
+        "downsample": "s_fold",
+        "blur_mode": "circular",  # border of the blur
+        "noise": (0.0, 25.0),  # as above; the network is told
+        "noise_free_rate": 0.125,  # share of images without any noise; what the protocol tests
+        "round_8bit": True,
+    }
+
+
+def _data() -> dict[str, typing.Any]:
+    return {
+        "source": "sample",  # "sample" (packaged photographs), "folder" or "div2k" (through tensorflow-datasets)
+        "root": "",  # folder: the folder of HR images; div2k: TFDS's data_dir, empty for its default
+        "batch_size": 64,  # patches per update over all devices
+        "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
+        "augment": True,  # random flips and 90-degree rotations
+        "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
+        "workers": 0,  # threads that cut patches; 0 lets tf.data choose
+    }
+
+
+def _optimizer() -> dict[str, typing.Any]:
+    return {
+        "learning_rate": 2e-4,  # Adam, of the Restorer
+        "estimator_learning_rate": 2e-4,  # of the Estimator
+        # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps. Either restarts, with its
+        # warm-up, at KernelNet's second stage.
+        "schedule": "halve",
+        "halve_every": 100_000,
+        "warmup": 0,  # steps of linear increase from zero
+        "b1": 0.9,
+        "b2": 0.99,
+        "clip_norm": 0.0,  # gradients are scaled down to this global norm; 0 for never
+        "ema_decay": 0.0,  # of a moving average of the parameters, used in validation and for the bundle; 0: none
+    }
+
+
+def _validation() -> dict[str, typing.Any]:
+    return {
+        "every": 5_000,  # steps between validations; each writes scores and a picture, and marks the best checkpoint
+        "source": "sample",  # "sample" or "folder": HR images never trained on
+        "root": "",  # folder: where they are
+        "images": 0,  # how many of them are used while training; 0 for all. The final report always uses all
+        "crop": 0,  # while training, use only the central crop of this many HR pixels; 0 for whole images
+        "widths": 8,  # how many of the protocol's eight kernel widths (KernelNet: kernels) are used while training
+    }

@@ -1,0 +1,67 @@
+"""What follows from a config: stages, kernels, the network's sizes, and what tells one recipe from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import typing
+
+from ml_collections import ConfigDict
+
+# Fields of the model section that its network does not take.
+_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps", "scales")
+
+
+def stage_ends(config: ConfigDict) -> list[int]:
+    """The last step of each stage of training: KernelNet has two, all others one."""
+    first = config.model.get("gradient_steps", 0)
+    return [first, config.steps] if first else [config.steps]
+
+
+def scales_of(config: ConfigDict) -> tuple[int, ...]:
+    """The scales that a config trains at: several of USRNet, one of all others."""
+    return tuple(config.model.get("scales", (config.model.scale,)))
+
+
+def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
+    """The Gaussians that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
+    degradation = config.degradation
+    return {
+        "kind": degradation.kernel,
+        "size": degradation.kernel_size,
+        "sigma": tuple(degradation.sigma),
+        "multiplicative_noise": degradation.multiplicative_noise,
+        "isotropic_rate": degradation.isotropic_rate,
+    }
+
+
+def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
+    """The arguments of ``networks.build``: all that makes the network what it is."""
+    sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
+    if "scales" in config.model:  # a network for all scales and kernels
+        del sizes["scale"]
+        sizes["features"] = tuple(sizes["features"])  # a recorded config has a list
+    elif config.model.name != "dssr":
+        sizes["kernel_size"] = config.degradation.kernel_size
+    return sizes
+
+
+def to_json(config: ConfigDict) -> str:
+    """A config as sorted, readable JSON."""
+    return json.dumps(config.to_dict(), indent=1, sort_keys=True)
+
+
+def recipe(config: ConfigDict) -> dict[str, typing.Any]:
+    """The config without the places of data on one machine: what another person needs to repeat a training."""
+    settings = config.to_dict()
+    for section in ("data", "validation"):
+        settings[section].pop("root")
+    if "pool" in settings["degradation"]:
+        settings["degradation"]["pool"] = pathlib.PurePath(settings["degradation"]["pool"]).name
+    return settings
+
+
+def config_hash(config: ConfigDict) -> str:
+    """Twelve hexadecimal digits that change with any setting of the recipe: which numbers came from which."""
+    return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()[:12]
