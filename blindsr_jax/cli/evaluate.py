@@ -129,7 +129,7 @@ def _evaluate_folder(
         "version of blindsr_jax": blindsr_jax.__version__,
         "model": model.fingerprint,
         "models beside": {other: others.fingerprint for other, others in beside.items()},
-        "protocol": dataclasses.asdict(protocol),
+        "protocol": protocol.fingerprint,
         "methods": dataclasses.asdict(methods),
         "data": name,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing
 
 import numpy as np
@@ -94,6 +95,11 @@ class Protocol:
     def cases_of(self, image: int) -> tuple[Case, ...]:
         """The blurs of a test image, by its number in the set."""
         return (self.cases[image % len(self.cases)],) if self.one_case_per_image else self.cases
+
+    @property
+    def fingerprint(self) -> str:
+        """Its name and a SHA-256 over all that it says: equal protocols make equal trials."""
+        return f"{self.name}, {hashlib.sha256(repr(self).encode()).hexdigest()}"
 
     def subset(self, count: int) -> Protocol:
         """The same with ``count`` of its cases, evenly spread, and a name that says so; itself if that is all."""

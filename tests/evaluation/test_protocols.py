@@ -115,3 +115,12 @@ def test_a_kernel_larger_than_the_image_is_named():
     protocol = s_fold_circular(2, {"wide": np.full((41, 41), 1 / 1681)})
     with pytest.raises(DataError, match="too large"):
         synthetic_trial("x", np.zeros((16, 16, 3), np.uint8), protocol, protocol.cases[0])
+
+
+def test_a_fingerprint_tells_protocols_apart():
+    kernel = np.full((3, 3), 1 / 9)
+    protocols = [gaussian8(2), gaussian8(3), gaussian_width(2), gaussian8(2).subset(4)]
+    protocols += [s_fold_circular(2, {"a": k}) for k in (kernel, kernel + 1e-9 * np.eye(3))]
+    protocols += [s_fold_circular(2, {"a": kernel, "b": kernel}, one_kernel_per_image=one) for one in (False, True)]
+    assert len({protocol.fingerprint for protocol in protocols}) == len(protocols)
+    assert s_fold_circular(2, {"a": kernel}).fingerprint == protocols[4].fingerprint
