@@ -1,10 +1,12 @@
-"""The published small USRNet for CPUs, on the packaged photographs or any folder of yours.
+"""The authors' small USRNet for scales 1 to 4 on CPUs, validated at ×4; on the packaged photographs or your folder:
 
   python -m blindsr_jax.main --config configs/usrnet_tiny.py --workdir runs/usrnet_tiny \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  not measured
-Score: not measured
+Time:  18 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs; 4 of them the evaluation
+Score: PSNR on luma, 8 held-out kernels on the three packaged validation photographs, no noise, true kernel:
+       ×4 25.41 dB, +1.99 dB against bicubic. On their central 384×384 pixels, bicubic / this / the authors' weights:
+       ×4 21.89 / 23.75 / 24.69; with 4 of the kernels ×3 22.57 / 24.39 / 25.87, ×2 22.86 / 25.15 / 27.68
 """
 
 from blindsr_jax import config as config_lib
