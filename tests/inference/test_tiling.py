@@ -68,19 +68,19 @@ def test_memory_that_suffices_for_no_tile():
 
 
 def _scene():
-    coarse = np.random.default_rng(0).random((1, 16, 20, 3))
-    return np.array(jax.image.resize(coarse, (1, 128, 160, 3), "cubic")[0].clip(0, 1), np.float32)
+    coarse = np.random.default_rng(0).random((1, 10, 12, 3))
+    return np.array(jax.image.resize(coarse, (1, 80, 96, 3), "cubic")[0].clip(0, 1), np.float32)
 
 
 @pytest.mark.parametrize("self_ensemble", [False, True])
 def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
     image = _scene()
     whole = restore_image(model, image, self_ensemble=self_ensemble)
-    tiles = restore_image(model, image, tile=96, self_ensemble=self_ensemble)
+    tiles = restore_image(model, image, tile=64, self_ensemble=self_ensemble)
     assert psnr(*(np.uint8(255 * x.image) for x in (tiles, whole)), 0, "rgb") > 40
     assert tiles.kernel.shape == whole.kernel.shape and np.isfinite(tiles.code).all()
     known = np.asarray(whole.kernel)
-    told = [restore_image(model, image, kernel=known, tile=tile) for tile in (None, 96)]
+    told = [restore_image(model, image, kernel=known, tile=tile) for tile in (None, 64)]
     assert psnr(*(np.uint8(255 * x.image) for x in told), 0, "rgb") > 40
 
 
@@ -90,7 +90,7 @@ def test_models_of_each_kind_go_through_tiles(reference):
     image = _scene()
     for name in ("danv2_x2", "dssr_x2"):
         one = load(reference / "networks" / f"{name}.pth")
-        whole, tiles = (restore_image(one, image, tile=tile).image for tile in (None, 96))
+        whole, tiles = (restore_image(one, image, tile=tile).image for tile in (None, 64))
         assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 35, name
 
 
@@ -102,17 +102,17 @@ def test_a_pipeline_estimates_from_the_whole_image(reference):
     solver = load(reference / "networks" / "usrnet_tiny.pth")
     assert isinstance(solver, Solver)
     joined, image = Pipeline(estimator, solver, 2), _scene()
-    whole, tiles = (restore_image(joined, image, tile=tile) for tile in (None, 96))
+    whole, tiles = (restore_image(joined, image, tile=tile) for tile in (None, 64))
     np.testing.assert_allclose(tiles.kernel, whole.kernel, atol=1e-6)
     # What it found is no kernel of this image, with which a solver would make rings that reach far.
     known = {"kernel": np.asarray(isotropic_gaussian(0.8, 9))}
-    whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (None, 96))
+    whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (None, 64))
     assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 50
     alone = Pipeline(None, solver, 2)
     with pytest.raises(DataError, match="has to be told the blur"):
-        restore_image(alone, image, tile=96)
+        restore_image(alone, image, tile=64)
     with pytest.raises(DataError, match="do not wrap around"):
-        restore_image(dataclasses.replace(joined, border="circular"), image, tile=96)
+        restore_image(dataclasses.replace(joined, border="circular"), image, tile=64)
 
 
 def test_small_tiles_are_refused(model):
