@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import training_step
+from benchmarks import kernel_estimation, training_step
 from benchmarks.suites import blurs
 from blindsr_jax import ops
 from blindsr_jax.degradations import isotropic_gaussian
@@ -41,3 +41,11 @@ def test_the_plain_scan_computes_the_same_gradient(name):
 def test_every_blur_that_is_timed_is_the_same_blur(way):
     x, kernel = jax.random.uniform(jax.random.key(0), (2, 12, 14, 3)), jax.random.uniform(jax.random.key(1), (2, 5, 5))
     np.testing.assert_allclose(way(x, kernel), ops.blur(x, kernel), atol=1e-5)
+
+
+def test_the_work_of_kernelnet_is_counted_rightly():
+    """Every weight of the gradient module meets every pixel once: a product and a sum."""
+    network = build("kernelnet", scale=4)
+    variables = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    weights = [leaf for leaf in jax.tree.leaves(variables["params"]["gradient_module"]) if leaf.ndim == 4]
+    assert kernel_estimation.gigaflop(512) == pytest.approx(2e-9 * 512**2 * sum(leaf.size for leaf in weights))

@@ -1,7 +1,7 @@
 """Large images in tiles: the blur is estimated once, the tiles overlap and are blended.
 
 What a network knows of the whole image, it now knows of a part. The kernel is estimated from the most textured tile
-(by KernelNet, which takes little memory, from its own window or the whole image) and then given to all tiles, which
+(by KernelNet from its own window or, where that fits into memory, the whole image) and then given to all tiles, which
 need one unfolded step, not T. The means of channel attention (DANv1) are those of each tile: tiles differ slightly from
 the whole image, see ``docs/models.md`` for how much.
 """
@@ -115,7 +115,10 @@ def estimate_once(
         return {"kernel": None}  # the model says what is missing
     estimator = getattr(model, "estimator", None)
     if estimator is not None and not estimator.restores:
-        return {"kernel": np.asarray(estimator(image[None]).kernel)}
+        try:
+            return {"kernel": np.asarray(estimator(image[None]).kernel)}
+        except OutOfMemory:
+            return {"kernel": np.asarray(estimator.within(tile)(image[None]).kernel)}
     sample = run(most_textured(image[None], tile), kernel=None, iterations=iterations)
     if run is model and sample.kernel_code is not None:
         return {"kernel_code": sample.kernel_code}

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.inference.solver import Pipeline, Solver
-from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, plan
+from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, estimate_once, plan
 from blindsr_jax.metrics import psnr
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.types import SROutput
@@ -113,6 +114,31 @@ def test_a_pipeline_estimates_from_the_whole_image(reference):
         restore_image(alone, image, tile=64)
     with pytest.raises(DataError, match="do not wrap around"):
         restore_image(dataclasses.replace(joined, border="circular"), image, tile=64)
+
+
+class Guessing:
+    """Estimates the size of what it sees, if that is no more than 64 pixels wide."""
+
+    restores = False
+
+    def __init__(self, window=10_000):
+        self._window = window
+
+    def within(self, window):
+        return Guessing(window)
+
+    def __call__(self, lr):
+        size = min(lr.shape[2], self._window)
+        if size > 64:
+            raise OutOfMemory("too large")
+        return SROutput(kernel=np.full((1, 3, 3), size))
+
+
+def test_an_estimator_without_room_for_the_image_sees_a_part(model):
+    told = SimpleNamespace(takes_kernel=True, estimates_kernel=True, estimator=Guessing())
+    for width, expected in ((48, 48), (100, 64)):
+        found = estimate_once(told, model, np.zeros((80, width, 3)), 64, None)
+        assert (found["kernel"] == expected).all()
 
 
 def test_small_tiles_are_refused(model):
