@@ -12,12 +12,14 @@ from blindsr_jax.networks.layers import (
     Chain,
     ChannelAttention,
     conv,
-    convolve,
     interpolation_skip,
     lrelu,
     torch_uniform,
 )
 from blindsr_jax.networks.upsampling import Upsampler
+from blindsr_jax.ops.convolution import convolve
+
+_AROUND = ((1, 1), (1, 1))
 
 
 class ConditionedConv(nn.Module):
@@ -39,11 +41,11 @@ class ConditionedConv(nn.Module):
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
         if condition.ndim == 4:
-            return convolve(jnp.concatenate([x, condition], axis=-1), kernel) + bias
+            return convolve(jnp.concatenate([x, condition], axis=-1), kernel, _AROUND) + bias
         height, width = x.shape[1:3]
         small = (condition.shape[0], min(height, 3), min(width, 3), condition.shape[-1])
-        constant = convolve(jnp.broadcast_to(condition[:, None, None], small), kernel[:, :, channels:])
-        return convolve(x, kernel[:, :, :channels]) + (_spread(_spread(constant, height, 1), width, 2) + bias)
+        constant = convolve(jnp.broadcast_to(condition[:, None, None], small), kernel[:, :, channels:], _AROUND)
+        return convolve(x, kernel[:, :, :channels], _AROUND) + (_spread(_spread(constant, height, 1), width, 2) + bias)
 
 
 def _spread(x: jax.Array, length: int, axis: int) -> jax.Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import functools
 import typing
 
 import flax.linen as nn
@@ -9,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
@@ -39,12 +43,15 @@ def conv(
         kernel_init=kernel_init,
         bias_init=nn.initializers.constant(initial_bias),
         name=name,
+        conv_general_dilated=_as_flax_calls_it,
     )
 
 
-def convolve(x: jax.Array, kernel: jax.Array, padding: tuple[int, int] = (1, 1)) -> jax.Array:
-    """[B, H, W, C] with a kernel [k, k, C, C'], so many zeros before and after on both axes, no bias."""
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), [padding] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _as_flax_calls_it(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, **_: typing.Any
+) -> jax.Array:
+    """``convolve`` for ``nn.Conv``; what else flax tells (dilation, groups) is as by default."""
+    return convolve(x, kernel, padding, strides[0])
 
 
 def lrelu(x: jax.Array) -> jax.Array:
@@ -110,7 +117,7 @@ class ConvTranspose(nn.Module):
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
-        y = convolve(x, by_phase, (before, after))
+        y = convolve(x, by_phase, ((before, after),) * 2)
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return y
@@ -134,8 +141,30 @@ def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, 
     return taps, -low, high
 
 
+Recompute = typing.Literal["nothing", "activations", "blocks"]
+_recompute: contextvars.ContextVar[Recompute] = contextvars.ContextVar("recompute", default="nothing")
+_GROUP = 4  # blocks between stored features; the memory of 40 blocks is least at 3 to 5
+
+
+@contextlib.contextmanager
+def recomputing(what: Recompute) -> typing.Iterator[None]:
+    """What is computed again in the backward pass of the ``Chain``s traced inside, instead of stored in the forward.
+
+    Args:
+      what: ``nothing``; ``activations``: all but the convolutions' results, for next to no time; ``blocks``: all but
+        the features between groups of four blocks, for the time of another forward pass.
+    """
+    token = _recompute.set(what)
+    try:
+        yield
+    finally:
+        _recompute.reset(token)
+
+
 class Chain(nn.Module):
     """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
+
+    In a gradient, it stores what ``recomputing`` says.
 
     Attributes:
       make_block: called with ``name=``, once for each block.
@@ -147,7 +176,19 @@ class Chain(nn.Module):
 
     @nn.compact
     def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...] | jax.Array:
-        for i in range(self.length):
+        what = "nothing" if self.is_initializing() else _recompute.get()
+        group = _GROUP if what == "blocks" else 1
+        for first in range(0, self.length, group):
+            run = functools.partial(Chain._run, indices=range(first, min(first + group, self.length)))
+            if what != "nothing":
+                policies = jax.checkpoint_policies
+                stored = policies.save_only_these_names(CONVOLUTION) if what == "activations" else None
+                run = nn.remat(run, policy=stored)
+            features = run(self, *features)
+        return features if len(features) > 1 else features[0]
+
+    def _run(self, *features: jax.Array, indices: range) -> tuple[jax.Array, ...]:
+        for i in indices:
             result = self.make_block(name=str(i))(*features)
             features = result if isinstance(result, tuple) else (result,)
-        return features if len(features) > 1 else features[0]
+        return features

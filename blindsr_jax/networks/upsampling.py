@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.networks.layers import convolve, torch_uniform
+from blindsr_jax.networks.layers import torch_uniform
+from blindsr_jax.ops.convolution import convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 
 _FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
@@ -70,7 +71,7 @@ class Upsampler(nn.Module):
 def _apply(weights: Weights, x: jax.Array) -> jax.Array:
     kernel, bias = weights
     reach = kernel.shape[0] // 2
-    return convolve(x, kernel, (reach, reach)) + bias.reshape(1, 1, 1, -1)
+    return convolve(x, kernel, ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
 
 
 def _chain(stages: list[Weights], factors: tuple[int, ...], x: jax.Array) -> jax.Array:
@@ -130,6 +131,10 @@ def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:
 
 def _one_after_the_other(first: jax.Array, second: jax.Array) -> jax.Array:
     """The kernel of two correlations in turn: [k, k, A, B] and [l, l, B, C] to [k+l−1, k+l−1, A, C]."""
-    around = second.shape[0] - 1
-    images = first.transpose(2, 0, 1, 3)  # channels A as a batch of k×k images with channels B
-    return convolve(images, second[::-1, ::-1], (around, around)).transpose(1, 2, 0, 3)
+    k, l = first.shape[0], second.shape[0]
+    products = jnp.einsum("yxab,uvbc->yxuvac", first, second)
+    size = k + l - 1
+    total = jnp.zeros((size, size, first.shape[2], second.shape[3]), first.dtype)
+    for y, x in np.ndindex(k, k):
+        total = total.at[y : y + l, x : x + l].add(products[y, x])
+    return total
