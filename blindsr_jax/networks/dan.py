@@ -38,6 +38,7 @@ class DAN(Unfolded):
     kernel_size: int
     code_length: int
     iterations: int = 4
+    takes_canvas: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         shape = (self.kernel_size**2, self.code_length)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
@@ -63,12 +64,14 @@ class Unfolded(nn.Module):
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
+      takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
     """
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
     uses_fft: typing.ClassVar[bool] = False
+    takes_canvas: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
@@ -114,6 +117,7 @@ class Unfolded(nn.Module):
         kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
+        size: jax.Array | None = None,
     ) -> SROutput:
         """Restores a batch; no gradient is needed, so all T steps run in one compiled loop.
 
@@ -123,10 +127,28 @@ class Unfolded(nn.Module):
           kernel_code: [B, L], the same by its code.
           iterations: T.
           trace: also return every step.
+          size: int32 [2], height and width of the images if they lie in the upper left corners of a canvas, which H
+            and W are then of; of the images in the result the same is true, and outside they are zero.
 
         Returns:
           SROutput.
+
+        Raises:
+          TypeError: a size for a network that takes no canvas.
         """
+        if size is not None and not self.takes_canvas:
+            raise TypeError(f"{type(self).__name__} takes images of their own size only")
+        with canvas.holding(lr.shape[1:3], None if size is None else (size[0], size[1])):
+            return self._restored(canvas.keep(lr), kernel, kernel_code, iterations, trace)
+
+    def _restored(
+        self,
+        lr: jax.Array,
+        kernel: jax.Array | None,
+        kernel_code: jax.Array | None,
+        iterations: int | None,
+        trace: bool,
+    ) -> SROutput:
         if self.is_initializing():
             return self._output(self.step(self.start(lr), lr), 1)
         if kernel is not None or kernel_code is not None:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.networks.layers import convolve, torch_uniform
 from blindsr_jax.ops.pixel import pixel_shuffle
 
@@ -55,7 +56,8 @@ class Upsampler(nn.Module):
         """[B, H, W, C] to [B, s·H, s·W, 3]."""
         channels = x.shape[-1]
         if self.kind == "single":
-            return pixel_shuffle(_apply(_Conv(channels, 3 * self.scale**2, name="out")(), x), self.scale)
+            out = _Conv(channels, 3 * self.scale**2, name="out")()
+            return canvas.keep(pixel_shuffle(_apply(out, x), self.scale))
         factors = _FACTORS[self.scale]
         stages = [_Conv(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
         stages.append(_Conv(channels, 3, name="out")())
@@ -64,7 +66,9 @@ class Upsampler(nn.Module):
         image = _apply(composed(stages, factors), x)
         for r in factors:
             image = pixel_shuffle(image, r)
-        return _with_border(image, x, stages, factors)
+        if canvas.extent(x) is None:
+            return _with_border(image, x, stages, factors)
+        return canvas.keep(_with_border_on_canvas(image, x, stages, factors))
 
 
 def _apply(weights: Weights, x: jax.Array) -> jax.Array:
@@ -76,8 +80,8 @@ def _apply(weights: Weights, x: jax.Array) -> jax.Array:
 def _chain(stages: list[Weights], factors: tuple[int, ...], x: jax.Array) -> jax.Array:
     """The convolutions one after the other, as published."""
     for weights, r in zip(stages, factors):
-        x = pixel_shuffle(_apply(weights, x), r)
-    return _apply(stages[-1], x)
+        x = canvas.keep(pixel_shuffle(_apply(weights, x), r))
+    return canvas.keep(_apply(stages[-1], x))
 
 
 def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]) -> jax.Array:
@@ -91,6 +95,25 @@ def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors:
         last = jax.lax.slice_in_dim(last, (_STRIP - 1) * scale, None, axis=axis)
         inner = jax.lax.slice_in_dim(image, scale, (length - 1) * scale, axis=axis)
         image = jnp.concatenate([first, inner, last], axis=axis)
+    return image
+
+
+def _with_border_on_canvas(
+    image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]
+) -> jax.Array:
+    """The same where the image ends within a canvas: the strips, too, are canvases, for images less than three deep."""
+    scale = image.shape[1] // x.shape[1]
+    for axis in (1, 2):
+        lengths, end = list(canvas.extent(x)), canvas.extent(x)[axis - 1]
+        lengths[axis - 1] = jnp.minimum(end, _STRIP)
+        starts = (0, jnp.maximum(end - _STRIP, 0))
+        strips = jnp.concatenate([jax.lax.dynamic_slice_in_dim(x, start, _STRIP, axis) for start in starts])
+        with canvas.holding(strips.shape[1:3], tuple(lengths)):
+            first, last = jnp.split(_chain(stages, factors, strips), 2)
+        first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
+        last = jax.lax.dynamic_slice_in_dim(last, (lengths[axis - 1] - 1) * scale, scale, axis)
+        image = jax.lax.dynamic_update_slice_in_dim(image, first, 0, axis)
+        image = jax.lax.dynamic_update_slice_in_dim(image, last, (end - 1) * scale, axis)
     return image
 
 
