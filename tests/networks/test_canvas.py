@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.networks import build, canvas, init_variables
+from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.ops.resize import imresize, interpolate_bicubic
 
 SMALL = {
@@ -14,6 +15,7 @@ SMALL = {
     | {"kernel_size": 11},
     "dssr": {"features": 4, "blocks": 1, "refine_blocks": 1},
 }
+SEE_ALL = {"usrnet": {}, "dpir": {}, "kernelnet": {"scale": 2}, "model_based": {"scale": 2}}
 CANVAS = (34, 27)
 SIZES = [CANVAS, (17, 26), (9, 25), (2, 1)]
 NETWORKS = [("danv1", scale, {}) for scale in (2, 3, 4)]
@@ -130,7 +132,10 @@ def test_without_a_canvas_nothing_is_added():
     assert canvas.extent(x) is None
 
 
-def test_networks_with_an_fft_take_no_canvas():
-    network = build("usrnet", iterations=1, hyper_features=4, features=(4, 4, 4, 4))
-    with pytest.raises(TypeError, match="unexpected keyword"):
-        network.apply({}, np.zeros((1, 8, 8, 3)), kernel=np.ones((1, 3, 3)), scale=2, sigma=0.0, size=np.int32([4, 4]))
+def test_networks_that_take_no_canvas_say_so():
+    class Whole(DSSR):
+        takes_canvas = False
+
+    with pytest.raises(TypeError, match="Whole takes images of their own size only"):
+        Whole(2, features=4).apply({}, np.zeros((1, 8, 8, 3)), size=np.int32([4, 4]))
+    assert not any(build(name, **sizes).takes_canvas for name, sizes in SEE_ALL.items())
