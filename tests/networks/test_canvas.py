@@ -15,7 +15,7 @@ SMALL = {
     | {"kernel_size": 11},
     "dssr": {"features": 4, "blocks": 1, "refine_blocks": 1},
 }
-SEE_ALL = {"usrnet": {}, "dpir": {}, "kernelnet": {"scale": 2}, "model_based": {"scale": 2}}
+SEE_ALL = {"kernelnet": {"scale": 2}, "model_based": {"scale": 2}, "fixed_gaussian": {"scale": 2}}
 CANVAS = (34, 27)
 SIZES = [CANVAS, (17, 26), (9, 25), (2, 1)]
 NETWORKS = [("danv1", scale, {}) for scale in (2, 3, 4)]
