@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
+import typing
 
-from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model
+from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
 from blindsr_jax.errors import DataError
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+    from blindsr_jax.inference.model import Model
+    from blindsr_jax.inference.solver import Pipeline
 
 # Pictures of more LR pixels are restored in tiles of this side, unless --tile says otherwise.
 _LARGE, _SIDE = 2**20, 512
 _TILE = f"restore in overlapping parts of NxN pixels; 0: always whole; default: {_SIDE} for pictures over a megapixel"
+_AT_ONCE = "tiles in one batch; default: 1 on a CPU, which gains nothing from more, else those of a megapixel"
 
 
 def add(commands: Commands) -> None:
@@ -20,6 +29,7 @@ def add(commands: Commands) -> None:
     add_model(command)
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
     command.add_argument("--tile", type=_tile, metavar="N", help=_TILE)
+    command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
 
@@ -33,6 +43,23 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = plan_outputs(arguments.inputs, arguments.output)
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = open_model(arguments)
+    _check(arguments, model, kernel)
+    due = [source for source, target in jobs if arguments.overwrite or not target.exists()]
+    model, common = _prepared(arguments, model, due)
+
+    def one(source: pathlib.Path, target: pathlib.Path) -> None:
+        file = image_io.read_image(source)
+        tile = _tile_for(file.pixels.shape, arguments.tile)
+        restored = restore_image(model, file.pixels, kernel=kernel, tile=tile, **_batch(arguments, tile), **common)
+        image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
+        if arguments.save_kernel and restored.kernel is not None:
+            kernel_files.write_kernel(target, restored.kernel)
+
+    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring")
+
+
+def _check(arguments: argparse.Namespace, model: Model | Pipeline, kernel: np.ndarray | None) -> None:
+    """Raises DataError if the model cannot do what is asked."""
     if not model.restores:
         raise DataError(
             f"{arguments.model} only estimates kernels: join it with a solver, --model {arguments.model}+SOLVER"
@@ -42,21 +69,39 @@ def run(arguments: argparse.Namespace) -> int:
     if kernel is None and not model.estimates_kernel and model.takes_kernel:
         raise DataError(f"{arguments.model} has to be told the blur: --kernel k.npy, or --model ESTIMATOR+SOLVER")
 
-    def one(source: pathlib.Path, target: pathlib.Path) -> None:
-        file = image_io.read_image(source)
-        restored = restore_image(
-            model,
-            file.pixels,
-            kernel=kernel,
-            iterations=arguments.iterations,
-            self_ensemble=arguments.self_ensemble,
-            tile=_tile_for(file.pixels.shape, arguments.tile),
-        )
-        image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
-        if arguments.save_kernel and restored.kernel is not None:
-            kernel_files.write_kernel(target, restored.kernel)
 
-    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring")
+def _prepared(
+    arguments: argparse.Namespace, model: Model | Pipeline, sources: list[pathlib.Path]
+) -> tuple[Model | Pipeline, dict[str, typing.Any]]:
+    """The model on canvases for these pictures, where it takes any, and what all of them are restored with.
+
+    Tiles need a kernel; so that their programs serve whole pictures as well, those are not restored without one then.
+    """
+    from blindsr_jax.inference import canvases
+
+    options = {"iterations": arguments.iterations, "self_ensemble": arguments.self_ensemble}
+    if not model.takes_canvas:
+        return model, options
+    sizes = list(_sizes(sources))
+    tiles = [_tile_for(size, arguments.tile) for size in sizes]
+    whole = not any(tile and max(size) > tile for size, tile in zip(sizes, tiles))
+    model = model.on_canvases(canvases.plan(sizes, tiles, turned=arguments.self_ensemble))
+    return model, options | {"image_only": whole and not arguments.save_kernel}
+
+
+def _sizes(sources: list[pathlib.Path]) -> typing.Iterator[tuple[int, int]]:
+    """Of the pictures that can be read; the others are named when it is their turn."""
+    from blindsr_jax.data.images import image_size
+
+    for source in sources:
+        with contextlib.suppress(DataError):
+            yield image_size(source)
+
+
+def _batch(arguments: argparse.Namespace, tile: int) -> dict[str, int]:
+    from blindsr_jax.inference.tiling import usual_batch
+
+    return {"tiles_at_once": arguments.tiles_at_once or usual_batch(tile)} if tile else {}
 
 
 def _tile_for(shape: tuple[int, ...], asked: int | None) -> int:

@@ -17,6 +17,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 # Pictures of kernels lie beside the images they belong to, under this ending, and are not taken for images.
 KERNEL_PICTURE = ".kernel.png"
 
+_ORIENTATION = 0x0112  # EXIF's; from 5 on height and width change places
+
 log = logging.getLogger(__name__)
 
 
@@ -68,14 +70,16 @@ def open_image(path: str | os.PathLike) -> Image.Image:
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Height and width, from the file's header alone (before any EXIF turn).
+    """Height and width of the upright image, from the file's header alone.
 
     Raises:
       DataError: the header cannot be read.
     """
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            # TIFF's size is that of the upright image already; others say in the header how they are to be turned.
+            turned = image.format != "TIFF" and "exif" in image.info and image.getexif().get(_ORIENTATION, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
     except Exception as error:
         raise DataError(f"{path}: cannot be read as an image ({error})") from None
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 
 import numpy as np
-import scipy.io
+import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.errors import DataError
 

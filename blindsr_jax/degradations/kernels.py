@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
+import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.ops.resize import resize_matrix
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 import typing
 
 import numpy as np
-import scipy.ndimage
-import scipy.optimize
+import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian, move_kernel
 

@@ -19,7 +19,8 @@ from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.restorations import BLIND, OWN_ESTIMATE, Estimates, Methods, restorations
 from blindsr_jax.evaluation.rows import Row, group
 from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
-from blindsr_jax.inference.model import Model, fit_kernel
+from blindsr_jax.inference.checks import fit_kernel
+from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
 from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim

@@ -8,7 +8,6 @@ import typing
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.inference.model import Model
@@ -68,7 +67,7 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
     Raises:
       WeightsError: a denoiser of grey images.
     """
-    module, variables = build(**bundle.model), jax.tree.map(jnp.asarray, bundle.variables)
+    module, variables = build(**bundle.model), jax.device_put(bundle.variables)
     if bundle.model["name"] == "drunet":
         if module.channels != 3:
             raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")

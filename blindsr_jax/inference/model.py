@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import typing
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.data.kernel_arrays import in_window
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
+from blindsr_jax.inference.canvases import Size, cut, laid, smallest
+from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.types import SROutput
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace"))
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only"))
 def _apply(
     module: nn.Module,
     variables: dict[str, typing.Any],
     lr: jax.Array,
-    known: dict[str, jax.Array],
+    given: dict[str, jax.Array],
     *,
     iterations: int | None,
     trace: bool,
+    image_only: bool,
 ) -> SROutput:
-    """Compiled once for each network and shape, whatever its weights; ``known`` is a kernel, its code or nothing."""
-    return module.apply(variables, lr, **known, iterations=iterations, trace=trace)
+    """Compiled once for each network and shape, whatever its weights.
+
+    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas.
+    """
+    options = {"image_only": True} if image_only else {}
+    return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
 
 class Weighted:
@@ -74,6 +78,7 @@ class Model(Weighted):
     Attributes:
       scale: s.
       window: see ``within``.
+      canvases: see ``on_canvases``.
       needs_kernel: whether it has to be told the blur.
     """
 
@@ -85,6 +90,7 @@ class Model(Weighted):
         super().__init__(module, variables, metadata)
         self.scale: int = module.scale
         self.window: int | None = None
+        self.canvases: tuple[Size, ...] = ()
 
     def within(self, window: int) -> Model:
         """The same model, looking only at the most textured part of an image, which is faster and nearly as good.
@@ -101,6 +107,24 @@ class Model(Weighted):
             raise DataError(f"a kernel cannot be estimated from {window}x{window} pixels: take 16 or more")
         model = Model(self.module, self.variables, self.metadata)
         model.window = window
+        return model
+
+    def on_canvases(self, canvases: typing.Sequence[Size]) -> Model:
+        """The same model, which computes images on the smallest canvas that holds them.
+
+        The results are the same within float32's rounding, as NumPy arrays, and images of many sizes share a compiled
+        program. Images that fit on no canvas are computed as they are; ``inference.canvases`` knows which are wanted.
+
+        Args:
+          canvases: heights and widths in LR pixels.
+
+        Raises:
+          DataError: the network needs images of their own size.
+        """
+        if not self.takes_canvas:
+            raise DataError(f"{type(self.module).__name__} needs images of their own size: it takes no canvas")
+        model = Model(self.module, self.variables, self.metadata)
+        model.canvases = tuple(canvases)
         return model
 
     @functools.cached_property
@@ -135,6 +159,11 @@ class Model(Weighted):
         return self.module.restores
 
     @property
+    def takes_canvas(self) -> bool:
+        """Whether images may lie on a larger canvas."""
+        return self.module.takes_canvas
+
+    @property
     def pca_basis(self) -> np.ndarray | None:
         """[K², L], what kernel codes are relative to; None for networks without such codes."""
         basis = self.variables["constants"].get("pca_basis")
@@ -148,15 +177,17 @@ class Model(Weighted):
         kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
+        image_only: bool = False,
     ) -> SROutput:
-        """Restores a batch. Compiles once for each shape.
+        """Restores a batch. Compiles once for each shape, or canvas.
 
         Args:
           lr: [B, H, W, 3] float32 in [0, 1].
           kernel: the blur kernel if it is known, [B, K', K'] or [K', K'], odd K', summing to one; else it is estimated.
-          kernel_code: instead of a kernel its code, [B, L], as an earlier call returned it.
+          kernel_code: instead of a kernel its code, [B, L], or [1, L] for all, as an earlier call returned it.
           iterations: unfolded steps T; by default as many as in training.
           trace: also return every step.
+          image_only: leave the kernel out, and what only it needs.
 
         Returns:
           SROutput.
@@ -165,17 +196,33 @@ class Model(Weighted):
           DataError: shapes or values are not as above.
         """
         lr = checked_batch(lr, iterations)
-        known = self._known(lr, kernel, kernel_code)
+        given = self._known(lr, kernel, kernel_code)
         if iterations is not None and not self.restores:
             raise DataError(
                 f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
             )
         if self.window:
-            lr = jnp.asarray(most_textured(lr, self.window))
+            lr = most_textured(lr, self.window)
+        options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
+        canvas = smallest(self.canvases, lr.shape[1:3])
+        if canvas is not None:
+            try:
+                return self._on_canvas(canvas, lr, given, options)
+            except OutOfMemory:  # nor is there memory for the next image on it
+                self.canvases = tuple(other for other in self.canvases if other != canvas)
         with memory_errors(lr):
-            return _apply(self.module, self.variables, lr, known, iterations=iterations, trace=trace)
+            return _apply(self.module, self.variables, lr, given, **options)
 
-    def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, jax.Array]:
+    def _on_canvas(
+        self, canvas: Size, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
+    ) -> SROutput:
+        images, height, width = laid(canvas, lr), *lr.shape[1:3]
+        given = given | {"size": np.array([height, width], np.int32)}
+        with memory_errors(images):
+            output = jax.device_get(_apply(self.module, self.variables, images, given, **options))
+        return cut(output, self.scale * height, self.scale * width)
+
+    def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
         """What is given of the blur, checked."""
         if kernel is None and code is None:
             return {}
@@ -185,10 +232,10 @@ class Model(Weighted):
             raise DataError("give a kernel or its code, not both")
         if kernel is not None:
             return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])}
-        code, shape = jnp.asarray(code, jnp.float32), (lr.shape[0], self.module.code_length)
-        if code.shape != shape:
+        code, shape = np.asarray(code, np.float32), (lr.shape[0], self.module.code_length)
+        if code.shape not in (shape, (1, shape[1])):
             raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
-        return {"kernel_code": code}
+        return {"kernel_code": np.broadcast_to(code, shape)}
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind.
@@ -197,7 +244,7 @@ class Model(Weighted):
           image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
           **options: ``kernel`` and ``iterations`` as when called; ``self_ensemble=True`` for the mean over the image's
             eight flips and turns, which takes eight times as long; ``tile=N`` to restore it in parts of N×N pixels,
-            with bounded memory (``inference.tiling``).
+            with bounded memory (``inference.tiling``), ``tiles_at_once`` of them as one batch, for accelerators.
 
         Returns:
           [s·H, s·W] with the same channels and type.
@@ -209,63 +256,3 @@ class Model(Weighted):
         if not self.restores:
             raise DataError(f"{type(self.module).__name__} restores no image: call the model for its kernel")
         return restore.restore_image(self, image, **options).image
-
-
-def checked_batch(lr: typing.Any, iterations: int | None) -> jax.Array:
-    """LR images as float32 [B, H, W, 3]. Raises DataError if they, or the number of unfolded steps, cannot be."""
-    lr = jnp.asarray(lr, jnp.float32)
-    if lr.ndim != 4 or lr.shape[-1] != 3:
-        raise DataError(f"a model wants images [B, H, W, 3], got shape {lr.shape}")
-    if iterations is not None and iterations < 1:
-        raise DataError(f"iterations must be at least 1, got {iterations}")
-    return lr
-
-
-def checked_kernels(kernel: typing.Any) -> np.ndarray:
-    """A user's kernels, [K, K] or [B, K, K], as float32 [B, K, K], each summing to one.
-
-    Raises:
-      DataError: not square, even-sized, not finite, or without a positive sum.
-    """
-    kernel = np.asarray(kernel, np.float32)
-    kernel = kernel[None] if kernel.ndim == 2 else kernel
-    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise DataError(f"a kernel must be square with an odd side, [K, K] or [B, K, K]; got shape {kernel.shape}")
-    total = kernel.sum(axis=(1, 2), keepdims=True)
-    if not np.isfinite(kernel).all() or (total <= 0).any():
-        raise DataError("a kernel must hold finite numbers with a positive sum")
-    return kernel / total
-
-
-def fit_kernel(kernel: typing.Any, size: int) -> np.ndarray:
-    """A user's kernel as the network takes it: float32 [B, size, size], summing to one.
-
-    Smaller kernels are surrounded by zeros. Larger ones are cropped if at most 1 % of their weight lies outside.
-
-    Args:
-      kernel: [K', K'] or [B, K', K'], odd K'.
-      size: K.
-
-    Raises:
-      DataError: as ``checked_kernels``, or too wide for the model.
-    """
-    return np.stack([in_window(one, size) for one in checked_kernels(kernel)])
-
-
-def one_for_each(kernels: np.ndarray, count: int) -> jax.Array:
-    """Kernels [B, K, K] or [1, K, K] for so many images. Raises DataError if there are others than one or as many."""
-    if kernels.shape[0] not in (1, count):
-        raise DataError(f"{kernels.shape[0]} kernels for {count} images: give one each, or one for all")
-    return jnp.broadcast_to(kernels, (count, *kernels.shape[1:]))
-
-
-@contextlib.contextmanager
-def memory_errors(lr: jax.Array) -> typing.Iterator[None]:
-    """Turns running out of memory into an OutOfMemory that names the size of the images."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        size = f"{lr.shape[2]}x{lr.shape[1]}"
-        raise OutOfMemory(f"not enough memory for images of {size} pixels: restore in smaller tiles (--tile)") from None

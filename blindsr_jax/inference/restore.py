@@ -38,20 +38,23 @@ def restore_image(
     iterations: int | None = None,
     self_ensemble: bool = False,
     tile: int | None = None,
+    tiles_at_once: int = 1,
+    image_only: bool = False,
 ) -> Restored:
     """Restores one image. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
 
-    Args, raises: see ``Model.restore``.
+    Args, raises: see ``Model.restore``; and ``image_only`` of ``Model.__call__``, for models that have it, which tiles
+    do not need.
     """
     pixels = _Pixels(image)
     run = functools.partial(average_of_eight, model) if self_ensemble else model
     options = {"kernel": kernel, "iterations": iterations}
     if tile and max(pixels.rgb.shape[:2]) > tile:
-        output: SROutput = restore_tiles(model, run, pixels.rgb, tile, **options)
+        output: SROutput = restore_tiles(model, run, pixels.rgb, tile, at_once=tiles_at_once, **options)
     else:
-        output = run(pixels.rgb[None], **options)
-    first = [None if x is None else np.asarray(x[0]) for x in (output.kernel, output.kernel_code)]
-    image = None if output.sr is None else pixels.finish(np.asarray(output.sr[0]), model.scale)
+        output = run(pixels.rgb[None], **options, **({"image_only": True} if image_only else {}))
+    first = [None if x is None else np.asarray(x)[0] for x in (output.kernel, output.kernel_code)]
+    image = None if output.sr is None else pixels.finish(np.asarray(output.sr)[0], model.scale)
     return Restored(image, *first)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typing
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
@@ -16,7 +16,12 @@ if typing.TYPE_CHECKING:
 
 
 def average_of_eight(
-    model: Model, lr: jax.Array, *, kernel: jax.Array | None = None, iterations: int | None = None
+    model: Model,
+    lr: np.ndarray,
+    *,
+    kernel: np.ndarray | None = None,
+    iterations: int | None = None,
+    image_only: bool = False,
 ) -> SROutput:
     """Restores a batch in its eight orientations, one after the other, and averages what is turned back.
 
@@ -27,31 +32,32 @@ def average_of_eight(
     """
     if model.downsample == "s_fold" and model.restores and model.scale > 1:
         raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
+    options = {"iterations": iterations} | ({"image_only": True} if image_only else {})
     images, kernels = [], []
     for orientation in range(8):
-        turned_kernel = None if kernel is None else _turn(jnp.asarray(kernel), orientation, rows=-2)
-        output = model(_turn(jnp.asarray(lr), orientation, rows=-3), kernel=turned_kernel, iterations=iterations)
+        turned_kernel = None if kernel is None else _turn(np.asarray(kernel), orientation, rows=-2)
+        output = model(_turn(np.asarray(lr), orientation, rows=-3), kernel=turned_kernel, **options)
         if output.sr is not None:
-            images.append(_turn_back(output.sr, orientation, rows=-3))
+            images.append(_turn_back(np.asarray(output.sr), orientation, rows=-3))
         if output.kernel is not None:
-            kernels.append(_turn_back(output.kernel, orientation, rows=-2))
+            kernels.append(_turn_back(np.asarray(output.kernel), orientation, rows=-2))
     sr = sum(images) / 8 if images else None
     if not kernels:
         return SROutput(sr=sr)
     mean = sum(kernels) / 8
-    code = None if model.pca_basis is None else encode(mean, jnp.asarray(model.pca_basis))
+    code = None if model.pca_basis is None else np.asarray(encode(jnp.asarray(mean), jnp.asarray(model.pca_basis)))
     return SROutput(sr=sr, kernel=mean, kernel_code=code)
 
 
-def _turn(x: jax.Array, orientation: int, rows: int) -> jax.Array:
+def _turn(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
     """One of eight orientations of arrays whose rows are axis ``rows``, and columns the next."""
     for bit, axis in ((1, rows), (2, rows + 1)):
-        x = jnp.flip(x, axis) if orientation & bit else x
-    return jnp.swapaxes(x, rows, rows + 1) if orientation & 4 else x
+        x = np.flip(x, axis) if orientation & bit else x
+    return np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
 
 
-def _turn_back(x: jax.Array, orientation: int, rows: int) -> jax.Array:
-    x = jnp.swapaxes(x, rows, rows + 1) if orientation & 4 else x
+def _turn_back(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
+    x = np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
     for bit, axis in ((1, rows), (2, rows + 1)):
-        x = jnp.flip(x, axis) if orientation & bit else x
+        x = np.flip(x, axis) if orientation & bit else x
     return x

@@ -15,7 +15,8 @@ from blindsr_jax.degradations.kernels import sampled_kernel
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
-from blindsr_jax.inference.model import Model, Weighted, checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.inference.checks import checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.inference.model import Model, Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
@@ -119,6 +120,7 @@ class Pipeline:
     border: typing.Literal["reflect", "circular"] = "reflect"
     takes_kernel: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
+    takes_canvas: typing.ClassVar[bool] = False
     pca_basis: typing.ClassVar[None] = None
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Large images in tiles: the blur is estimated once, the tiles overlap and are blended.
+"""Large images in tiles, one or several at a time: the blur is estimated once, the tiles overlap and are blended.
 
 What a network knows of the whole image, it now knows of a part. The kernel is estimated from the most textured tile
 (by KernelNet from its own window or, where that fits into memory, the whole image) and then given to all tiles, which
@@ -12,6 +12,7 @@ import itertools
 import math
 import typing
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -27,6 +28,7 @@ if typing.TYPE_CHECKING:
 # tile's border. Between them the tiles pass into each other.
 OVERLAP, MARGIN = 32, 8
 SMALLEST = 64
+_BATCH = 2**20  # LR pixels of tiles that an accelerator is given at once; on CPU more than one tile gains nothing
 
 
 def plan(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
@@ -64,6 +66,11 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
     return np.broadcast_to(np.minimum(rising, falling), position.shape)
 
 
+def usual_batch(tile: int) -> int:
+    """How many tiles of a side this machine is given at once, unless its user says otherwise."""
+    return 1 if jax.default_backend() == "cpu" else max(1, _BATCH // tile**2)
+
+
 def restore_tiles(
     model: Model | Pipeline,
     run: typing.Callable[..., SROutput],
@@ -72,8 +79,9 @@ def restore_tiles(
     *,
     kernel: np.ndarray | None,
     iterations: int | None,
+    at_once: int = 1,
 ) -> SROutput:
-    """Restores an image tile by tile; a tile that does not fit into memory is halved, and all start again.
+    """Restores an image tile by tile; tiles that do not fit into memory are taken one at a time, then halved.
 
     Args:
       model: a model that restores.
@@ -81,6 +89,7 @@ def restore_tiles(
       image: [H, W, 3] in [0, 1].
       tile: side of a tile in LR pixels, at least 64.
       kernel, iterations: see ``Model.__call__``.
+      at_once: tiles that are one batch.
 
     Returns:
       SROutput of a batch of one, with the kernel that all tiles share.
@@ -97,12 +106,13 @@ def restore_tiles(
         try:
             known = {"kernel": kernel} if kernel is not None else estimate_once(model, run, image, tile, iterations)
             options = known | ({} if "kernel_code" in known else {"iterations": iterations})
-            first, sr = _blend(model, run, image, tile, options)
-            return SROutput(sr=sr[None], kernel=first.kernel, kernel_code=first.kernel_code)
+            first, sr = _blend(model, run, image, tile, at_once, options)
+            kernel, code = (None if x is None else np.asarray(x)[:1] for x in (first.kernel, first.kernel_code))
+            return SROutput(sr=sr[None], kernel=kernel, kernel_code=code)
         except OutOfMemory:
-            if tile // 2 < SMALLEST:
+            if at_once == 1 and tile // 2 < SMALLEST:
                 raise
-            tile //= 2
+            at_once, tile = 1, tile if at_once > 1 else tile // 2
 
 
 def estimate_once(
@@ -121,7 +131,7 @@ def estimate_once(
             return {"kernel": np.asarray(estimator.within(tile)(image[None]).kernel)}
     sample = run(most_textured(image[None], tile), kernel=None, iterations=iterations)
     if run is model and sample.kernel_code is not None:
-        return {"kernel_code": sample.kernel_code}
+        return {"kernel_code": np.asarray(sample.kernel_code)}
     return {"kernel": np.asarray(sample.kernel)}
 
 
@@ -130,23 +140,27 @@ def _blend(
     run: typing.Callable[..., SROutput],
     image: np.ndarray,
     tile: int,
+    at_once: int,
     options: dict[str, typing.Any],
 ) -> tuple[SROutput, np.ndarray]:
-    """What the first tile gives, and the whole image [sH, sW, 3]."""
+    """What the first batch of tiles gives, and the whole image [sH, sW, 3]."""
     scale = model.scale
     (height, width), tops, lefts = image.shape[:2], plan(image.shape[0], tile), plan(image.shape[1], tile)
     rows, columns = min(tile, height), min(tile, width)
     total = np.zeros((scale * height, scale * width, 3), np.float32)
     weight = np.zeros((scale * height, scale * width, 1), np.float32)
-    output = None
+    first = None
     places = list(itertools.product(tops, lefts))
-    for top, left in tqdm(places, "tiles", unit="tile", leave=False, delay=2, disable=None):
-        down = blending_weights(rows, first=top == 0, last=top + rows == height, scale=scale)
-        across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
-        now = run(image[None, top : top + rows, left : left + columns], **options)
-        output = output or now
-        here = np.s_[scale * top : scale * (top + rows), scale * left : scale * (left + columns)]
-        part = (down[:, None] * across)[..., None]
-        total[here] += part * np.asarray(now.sr[0])
-        weight[here] += part
-    return output, total / weight
+    batches = [places[i : i + at_once] for i in range(0, len(places), at_once)]
+    for batch in tqdm(batches, "tiles", unit="batch", leave=False, delay=2, disable=None):
+        full = batch + batch[-1:] * (at_once - len(batch))  # the last one too, so that all are of one shape
+        output = run(np.stack([image[top : top + rows, left : left + columns] for top, left in full]), **options)
+        first = first or output
+        for (top, left), sr in zip(batch, np.asarray(output.sr)):
+            down = blending_weights(rows, first=top == 0, last=top + rows == height, scale=scale)
+            across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
+            here = np.s_[scale * top : scale * (top + rows), scale * left : scale * (left + columns)]
+            part = (down[:, None] * across)[..., None]
+            total[here] += part * sr
+            weight[here] += part
+    return first, total / weight

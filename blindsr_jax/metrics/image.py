@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 import numpy as np
-import scipy.ndimage
+import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.ops.color import rgb_to_y
 

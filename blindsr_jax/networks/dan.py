@@ -38,6 +38,7 @@ class DAN(Unfolded):
     kernel_size: int
     code_length: int
     iterations: int = 4
+    takes_canvas: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         shape = (self.kernel_size**2, self.code_length)
@@ -59,12 +60,25 @@ class DAN(Unfolded):
             code=jnp.broadcast_to(code, (batch, *code.shape)),
         )
 
-    def step(self, state: Estimate, lr: jax.Array) -> Estimate:
-        """DAN's figure 1, once: the image from the last kernel, then the kernel from that image.
+    def step(self, state: Estimate, lr: jax.Array, last: jax.Array | None = None) -> Estimate:
+        """DAN's figure 1, once: the image from the last kernel, then the kernel from that image, unless it is the last.
 
         Both modules see their inputs detached, as in the authors' code.
         """
         sr = self.restorer(lr, jax.lax.stop_gradient(state.code))
+        if last is None:
+            return self._with_estimate(sr, lr)
+        return nn.cond(
+            last,
+            lambda network, sr, lr, state: state._replace(sr=sr),
+            lambda network, sr, lr, state: network._with_estimate(sr, lr),
+            self,
+            sr,
+            lr,
+            state,
+        )
+
+    def _with_estimate(self, sr: jax.Array, lr: jax.Array) -> Estimate:
         prediction = self.estimator(jax.lax.stop_gradient(sr), lr)
         basis = self.pca_basis.value
         if self.estimator.predicts == "kernel":

@@ -8,6 +8,7 @@ import typing
 import flax.linen as nn
 import jax
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.networks.layers import Chain, conv, lrelu
 from blindsr_jax.networks.upsampling import Upsampler
 
@@ -100,6 +101,6 @@ class Estimator(nn.Module):
         f = conv(self.features, 5, name="head_lr")(lr)
         g = conv(self.features, 4 * self.scale + 1, stride=self.scale, name="head_hr")(sr)
         f, _ = DPCG(self.blocks, name="body")(f, g)
-        f = conv(2 * self.features, 3, name="tail")(f).mean(axis=(1, 2), keepdims=True)
+        f = canvas.mean(conv(2 * self.features, 3, name="tail")(f), keepdims=True)
         logits = conv(self.kernel_size**2, 1, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)

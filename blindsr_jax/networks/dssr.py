@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.networks.layers import Chain, ConvTranspose, conv, lrelu
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
@@ -76,6 +77,7 @@ class DSSR(Unfolded):
     refine_blocks: int = 5
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
+    takes_canvas: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
 
     def setup(self) -> None:
@@ -105,7 +107,7 @@ class DSSR(Unfolded):
         detail_features = self.detail_in(detail)
         gamma, beta = self.modulate_hr(detail_features)
         structure = enlarged * gamma + beta + enlarged
-        reduced = interpolate_bicubic(detail_features, lr.shape[1:3], align_corners=True)
+        reduced = _interpolated(detail_features, lr.shape[1:3], align_corners=True)
         gamma, beta = self.modulate_lr(reduced)
         # The paper adds the features of the LR input here (eq. 13); the authors' code adds these, so this does too.
         hidden = self.down(structure) * gamma + beta + features
@@ -131,4 +133,8 @@ class DSSR(Unfolded):
 
     def _base(self, lr: jax.Array) -> jax.Array:
         height, width = lr.shape[1:3]
-        return interpolate_bicubic(lr, (height * self.scale, width * self.scale), align_corners=False)
+        return _interpolated(lr, (height * self.scale, width * self.scale), align_corners=False)
+
+
+def _interpolated(x: jax.Array, size: tuple[int, int], *, align_corners: bool) -> jax.Array:
+    return interpolate_bicubic(x, size, align_corners=align_corners, image=canvas.extent(x))

@@ -12,12 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
 # PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Conv(nn.Conv):
+    """flax's convolution; on a canvas its result is zero outside of the image."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return canvas.keep(super().__call__(inputs))
 
 
 def conv(
@@ -30,11 +38,11 @@ def conv(
     kernel_init: nn.initializers.Initializer = torch_uniform,
     initial_bias: float = 0.0,
     name: str | None = None,
-) -> nn.Conv:
+) -> Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
     if padding is None:
         padding = kernel // 2
-    return nn.Conv(
+    return Conv(
         features,
         (kernel, kernel),
         strides=(stride, stride),
@@ -71,7 +79,7 @@ class ChannelAttention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
-        gate = x.mean(axis=(1, 2), keepdims=True)
+        gate = canvas.mean(x, keepdims=True)
         gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
         return x * nn.sigmoid(conv(channels, 1, name="excite")(gate))
 
@@ -84,7 +92,7 @@ def interpolation_skip(
         return 0.0
     if kind == "nearest":
         return upsample_nearest(lr, scale)
-    return imresize(lr, scale)
+    return imresize(lr, scale, image=canvas.extent(lr))
 
 
 class ConvTranspose(nn.Module):
@@ -120,8 +128,8 @@ class ConvTranspose(nn.Module):
         y = convolve(x, by_phase, ((before, after),) * 2)
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
-            return y
-        return y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+            return canvas.keep(y)
+        return canvas.keep(y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1))
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
@@ -63,12 +64,14 @@ class Unfolded(nn.Module):
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
+      takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
     """
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
     uses_fft: typing.ClassVar[bool] = False
+    takes_canvas: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
@@ -78,8 +81,12 @@ class Unfolded(nn.Module):
         """The state before the first step, from LR images [B, H, W, 3]."""
         raise NotImplementedError
 
-    def step(self, state: State, lr: jax.Array) -> State:
-        """One unfolded step."""
+    def step(self, state: State, lr: jax.Array, *now: jax.Array) -> State:
+        """One unfolded step.
+
+        A network that estimates kernels is told by ``now``, if only images are wanted, whether this is the last step:
+        then nothing but ``sr`` has to change.
+        """
         raise NotImplementedError
 
     def estimate_of(self, state: State) -> Estimate:
@@ -114,6 +121,8 @@ class Unfolded(nn.Module):
         kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
+        size: jax.Array | None = None,
+        image_only: bool = False,
     ) -> SROutput:
         """Restores a batch; no gradient is needed, so all T steps run in one compiled loop.
 
@@ -123,18 +132,36 @@ class Unfolded(nn.Module):
           kernel_code: [B, L], the same by its code.
           iterations: T.
           trace: also return every step.
+          size: int32 [2], height and width of the images if they lie in the upper left corners of a canvas, which H
+            and W are then of; of the images in the result the same is true, and outside they are zero.
+          image_only: leave kernel and code out; then the last step's, which no image needs, is not computed (but for a
+            trace).
 
         Returns:
           SROutput.
+
+        Raises:
+          TypeError: a size for a network that takes no canvas.
         """
-        if self.is_initializing():
-            return self._output(self.step(self.start(lr), lr), 1)
-        if kernel is not None or kernel_code is not None:
-            estimate = self.with_code(lr, kernel_code) if kernel is None else self.with_kernel(lr, kernel)
-            steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
-            return _as_output(estimate.sr, estimate, steps)
-        count = iterations or self.iterations
-        state, steps = unfold(self, self.start(lr), lr, count, keep=trace)
+        if size is not None and not self.takes_canvas:
+            raise TypeError(f"{type(self).__name__} takes images of their own size only")
+        with canvas.holding(lr.shape[1:3], None if size is None else (size[0], size[1])):
+            lr = canvas.keep(lr)
+            if self.is_initializing():
+                return self._output(self.step(self.start(lr), lr), 1)
+            if kernel is None and kernel_code is None:
+                output = self._unfolded(lr, iterations or self.iterations, trace, image_only)
+            else:
+                estimate = self.with_code(lr, kernel_code) if kernel is None else self.with_kernel(lr, kernel)
+                steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
+                output = _as_output(estimate.sr, estimate, steps)
+        return output.replace(kernel=None, kernel_code=None) if image_only else output
+
+    def _unfolded(self, lr: jax.Array, count: int, trace: bool, image_only: bool) -> SROutput:
+        schedule = ()
+        if image_only and self.estimates_kernel and not trace:
+            schedule = (jnp.arange(count) == count - 1,)
+        state, steps = unfold(self, self.start(lr), lr, count, keep=trace, schedule=schedule)
         return self._output(state, count, steps)
 
     def training_steps(self, lr: jax.Array, *, gradient: Gradient) -> list[Estimate]:

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.networks import canvas
 from blindsr_jax.networks.layers import torch_uniform
-from blindsr_jax.ops.convolution import convolve
+from blindsr_jax.ops.convolution import Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 
 _FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
@@ -56,7 +57,8 @@ class Upsampler(nn.Module):
         """[B, H, W, C] to [B, s·H, s·W, 3]."""
         channels = x.shape[-1]
         if self.kind == "single":
-            return pixel_shuffle(_apply(_Conv(channels, 3 * self.scale**2, name="out")(), x), self.scale)
+            out = _Conv(channels, 3 * self.scale**2, name="out")()
+            return canvas.keep(pixel_shuffle(_apply(out, x), self.scale))
         factors = _FACTORS[self.scale]
         stages = [_Conv(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
         stages.append(_Conv(channels, 3, name="out")())
@@ -65,20 +67,22 @@ class Upsampler(nn.Module):
         image = _apply(composed(stages, factors), x)
         for r in factors:
             image = pixel_shuffle(image, r)
-        return _with_border(image, x, stages, factors)
+        if canvas.extent(x) is None:
+            return _with_border(image, x, stages, factors)
+        return canvas.keep(_with_border_on_canvas(image, x, stages, factors))
 
 
-def _apply(weights: Weights, x: jax.Array) -> jax.Array:
+def _apply(weights: Weights, x: jax.Array, padding: Padding | None = None) -> jax.Array:
     kernel, bias = weights
     reach = kernel.shape[0] // 2
-    return convolve(x, kernel, ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
+    return convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
 
 
 def _chain(stages: list[Weights], factors: tuple[int, ...], x: jax.Array) -> jax.Array:
     """The convolutions one after the other, as published."""
     for weights, r in zip(stages, factors):
-        x = pixel_shuffle(_apply(weights, x), r)
-    return _apply(stages[-1], x)
+        x = canvas.keep(pixel_shuffle(_apply(weights, x), r))
+    return canvas.keep(_apply(stages[-1], x))
 
 
 def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]) -> jax.Array:
@@ -86,12 +90,41 @@ def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors:
     scale = image.shape[1] // x.shape[1]
     for axis in (1, 2):
         length = x.shape[axis]
-        ends = [jax.lax.slice_in_dim(x, start, start + _STRIP, axis=axis) for start in (0, length - _STRIP)]
-        first, last = jnp.split(_chain(stages, factors, jnp.concatenate(ends)), 2)
+        first = _side(jax.lax.slice_in_dim(x, 0, _STRIP, axis=axis), stages, factors, axis, (1, 0))
         first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
-        last = jax.lax.slice_in_dim(last, (_STRIP - 1) * scale, None, axis=axis)
+        last = _side(jax.lax.slice_in_dim(x, length - _STRIP, length, axis=axis), stages, factors, axis, (0, 1))
+        last = jax.lax.slice_in_dim(last, last.shape[axis] - scale, None, axis=axis)
         inner = jax.lax.slice_in_dim(image, scale, (length - 1) * scale, axis=axis)
         image = jnp.concatenate([first, inner, last], axis=axis)
+    return image
+
+
+def _side(
+    strip: jax.Array, stages: list[Weights], factors: tuple[int, ...], axis: int, outside: tuple[int, int]
+) -> jax.Array:
+    """The chain on a strip, which loses a pixel on the inner side with every convolution: there are no zeros there."""
+    padding = (outside, (1, 1)) if axis == 1 else ((1, 1), outside)
+    for weights, r in zip(stages, factors):
+        strip = pixel_shuffle(_apply(weights, strip, padding), r)
+    return _apply(stages[-1], strip, padding)
+
+
+def _with_border_on_canvas(
+    image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]
+) -> jax.Array:
+    """The same where the image ends within a canvas: the strips, too, are canvases, for images less than three deep."""
+    scale = image.shape[1] // x.shape[1]
+    for axis in (1, 2):
+        lengths, end = list(canvas.extent(x)), canvas.extent(x)[axis - 1]
+        lengths[axis - 1] = jnp.minimum(end, _STRIP)
+        starts = (0, jnp.maximum(end - _STRIP, 0))
+        strips = jnp.concatenate([jax.lax.dynamic_slice_in_dim(x, start, _STRIP, axis) for start in starts])
+        with canvas.holding(strips.shape[1:3], tuple(lengths)):
+            first, last = jnp.split(_chain(stages, factors, strips), 2)
+        first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
+        last = jax.lax.dynamic_slice_in_dim(last, (lengths[axis - 1] - 1) * scale, scale, axis)
+        image = jax.lax.dynamic_update_slice_in_dim(image, first, 0, axis)
+        image = jax.lax.dynamic_update_slice_in_dim(image, last, (end - 1) * scale, axis)
     return image
 
 
@@ -131,10 +164,9 @@ def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:
 
 def _one_after_the_other(first: jax.Array, second: jax.Array) -> jax.Array:
     """The kernel of two correlations in turn: [k, k, A, B] and [l, l, B, C] to [k+l−1, k+l−1, A, C]."""
-    k, l = first.shape[0], second.shape[0]
     products = jnp.einsum("yxab,uvbc->yxuvac", first, second)
-    size = k + l - 1
-    total = jnp.zeros((size, size, first.shape[2], second.shape[3]), first.dtype)
-    for y, x in np.ndindex(k, k):
-        total = total.at[y : y + l, x : x + l].add(products[y, x])
-    return total
+    room = first.shape[0] - 1
+    return sum(
+        jnp.pad(products[y, x], ((y, room - y), (x, room - x), (0, 0), (0, 0)))
+        for y, x in np.ndindex(first.shape[0], first.shape[1])
+    )

@@ -21,9 +21,10 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1)
     """A convolution as networks have it (a correlation), without bias.
 
     On a CPU XLA computes the gradient with respect to the kernel as a convolution whose window is as large as the
-    image, at a third to a tenth of the rate of the forward pass (``benchmarks/README.md``). Where the size stays the
-    same and channels are many, it is computed here as products of gathered patches. Such a gradient visits one image
-    after another: where a batch is split over devices, take it inside ``jax.shard_map``, or all images go to all.
+    image, at a third to a tenth of the rate of the forward pass (``benchmarks/README.md``). Where channels are many, it
+    is computed here as products of gathered patches. Such a gradient visits one image after another: where a batch is
+    split over devices, take it inside ``jax.shard_map``, or all images go to all. Inside a loop, XLA's CPU gradients
+    of both kinds are over twenty times slower yet (jax-ml/jax#12868); these are not.
 
     Args:
       x: [B, H, W, C].
@@ -34,9 +35,8 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1)
     Returns:
       [B, H', W', C'].
     """
-    same_size = stride == 1 and all(sum(pair) == kernel.shape[0] - 1 for pair in padding)
-    if same_size and math.prod(kernel.shape[2:]) > _FEW_CHANNELS and math.prod(x.shape[1:3]) > _FEW_PIXELS:
-        y = _same_size(x, kernel, tuple(map(tuple, padding)))
+    if stride == 1 and math.prod(kernel.shape[2:]) > _FEW_CHANNELS and math.prod(x.shape[1:3]) > _FEW_PIXELS:
+        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)))
     else:
         y = _plain(x, kernel, padding, stride)
     return checkpoint_name(y, CONVOLUTION)
@@ -47,7 +47,7 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _same_size(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     return _plain(x, kernel, padding)
 
 
@@ -57,9 +57,8 @@ def _forward(x: jax.Array, kernel: jax.Array, padding: Padding) -> tuple[jax.Arr
 
 def _backward(padding: Padding, known: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
-    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
-    around = kernel.shape[0] - 1
-    to_x = _plain(g, turned, tuple((around - before, around - after) for before, after in padding))
+    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else it is turned at every pixel
+    to_x = _plain(g, turned, _opposite(padding, kernel.shape[0]))
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]
@@ -70,7 +69,7 @@ def _backward(padding: Padding, known: tuple[jax.Array, jax.Array], g: jax.Array
     return to_x, jax.lax.platform_dependent(x, g, cpu=by_patches, default=by_xla)
 
 
-_same_size.defvjp(_forward, _backward)
+_at_every_pixel.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x: jax.Array, g: jax.Array, size: int, padding: Padding) -> jax.Array:
@@ -80,13 +79,17 @@ def _kernel_gradient(x: jax.Array, g: jax.Array, size: int, padding: Padding) ->
     """
     if x.shape[-1] % 16 == 0 or g.shape[-1] % 16:
         return _patches_times_pixels(x, g, size, padding)
-    turned = tuple((after, before) for before, after in padding)
-    return _patches_times_pixels(g, x, size, turned)[::-1, ::-1].swapaxes(2, 3)
+    return _patches_times_pixels(g, x, size, _opposite(padding, size))[::-1, ::-1].swapaxes(2, 3)
+
+
+def _opposite(padding: Padding, size: int) -> Padding:
+    """Zeros around a result, so that the same windows lead back from it."""
+    return tuple((size - 1 - before, size - 1 - after) for before, after in padding)
 
 
 def _patches_times_pixels(x: jax.Array, y: jax.Array, size: int, padding: Padding) -> jax.Array:
-    """[k, k, C, D]: the sum of x[p + (i, j)] y[p] over all pixels p of [B, H, W, C] and [B, H, W, D], in chunks."""
-    batch, height, width, channels = x.shape
+    """[k, k, C, D]: the sum of x[p + (i, j)] y[p] over all pixels p of y [B, H', W', D], in chunks of whole rows."""
+    (batch, height, width, _), channels = y.shape, x.shape[-1]
     rows = max(n for n in range(1, height + 1) if height % n == 0 and (n == 1 or n * width <= _CHUNK))
     chunks = height // rows
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))

@@ -9,7 +9,7 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import scipy.fft
+import scipy  # brings in its parts when they are first used
 from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.ops.blur import normalize_kernel

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
+import types
 import typing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Extent = tuple[jax.Array, jax.Array]  # height and width of images, whole numbers that are known at run time
 
-def imresize(x: jax.Array, scale: float) -> jax.Array:
+
+def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.Array:
     """MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
 
     Borders are mirrored. This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each
@@ -20,6 +23,8 @@ def imresize(x: jax.Array, scale: float) -> jax.Array:
     Args:
       x: [B, H, W, C], any range; not clipped, not rounded.
       scale: output size over input size, such as 0.25 or 4; any positive number.
+      image: height and width, known at run time, of the images if they lie in the upper left corners of x with zeros
+        around; only for whole scales. The results lie likewise.
 
     Returns:
       [B, ⌈H·scale⌉, ⌈W·scale⌉, C].
@@ -29,9 +34,14 @@ def imresize(x: jax.Array, scale: float) -> jax.Array:
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
-    _, height, width, _ = x.shape
-    rows = jnp.asarray(resize_matrix(height, scale), x.dtype)
-    columns = jnp.asarray(resize_matrix(width, scale), x.dtype)
+    if image is None:
+        return _separable(x, *(resize_matrix(length, scale) for length in x.shape[1:3]))
+    return _separable(x, *(_resize_matrix_within(*lengths, scale) for lengths in zip(x.shape[1:3], image)))
+
+
+def _separable(x: jax.Array, rows: typing.Any, columns: typing.Any) -> jax.Array:
+    """Rows [H', H] and columns [W', W] times [B, H, W, C]."""
+    rows, columns = jnp.asarray(rows, x.dtype), jnp.asarray(columns, x.dtype)
     # Accelerators would otherwise multiply in reduced precision, and this operator defines the data.
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     return product("pw,bhwc->bhpc", columns, product("oh,bhwc->bowc", rows, x))
@@ -139,25 +149,46 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
       float64 [⌈length·scale⌉, length]; read-only, since it is cached.
     """
     out_length = math.ceil(length * scale - 1e-9)  # 1/3 in binary must not add a pixel
-    stretch = min(scale, 1.0)
-    centre = (np.arange(out_length) + 0.5) / scale - 0.5
-    taps = math.ceil(4 / stretch) + 2
-    index = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(taps)
-    weight = _cubic((centre[:, None] - index) * stretch)
-    weight /= weight.sum(axis=1, keepdims=True)
-
-    if border == "mirror":
-        index = index % (2 * length)
-        index = np.where(index < length, index, 2 * length - 1 - index)
-    else:
-        index = np.clip(index, 0, length - 1)
+    index, weight = _taps(out_length, scale)
+    index = _mirrored(index, length, np) if border == "mirror" else np.clip(index, 0, length - 1)
     matrix = np.zeros((out_length, length))
     np.add.at(matrix, (np.arange(out_length)[:, None], index), weight)
     matrix.setflags(write=False)
     return matrix
 
 
-def interpolate_bicubic(x: jax.Array, size: tuple[int, int], *, align_corners: bool) -> jax.Array:
+def _resize_matrix_within(whole: int, length: jax.Array, scale: int) -> jax.Array:
+    """``resize_matrix(length, scale)`` with zeros below and on the right: [whole·scale, whole]."""
+    index, weight = _taps(whole * scale, scale)
+    return _matrix_within(_mirrored(index, length, jnp), weight, whole, length * scale)
+
+
+def _taps(out_length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which input pixels, borders aside, each output pixel of ``imresize`` weighs, and by how much: [out, taps]."""
+    stretch = min(scale, 1.0)
+    centre = (np.arange(out_length) + 0.5) / scale - 0.5
+    taps = math.ceil(4 / stretch) + 2
+    index = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(taps)
+    weight = _cubic((centre[:, None] - index) * stretch)
+    return index, weight / weight.sum(axis=1, keepdims=True)
+
+
+def _mirrored(index: np.ndarray, length: typing.Any, library: types.ModuleType) -> typing.Any:
+    """Indices beyond the borders, the border pixels included in what is mirrored."""
+    index = index % (2 * length)
+    return library.minimum(index, 2 * length - 1 - index)
+
+
+def _matrix_within(index: jax.Array, weight: typing.Any, whole: int, out_length: jax.Array) -> jax.Array:
+    """Rows of weights [out, taps] at indices of ``whole`` pixels, zero from row ``out_length`` on: [out, whole]."""
+    rows, weight = jnp.arange(index.shape[0])[:, None], jnp.asarray(weight, jnp.float32)
+    taps = zip(jnp.split(index, index.shape[1], axis=1), jnp.split(weight, index.shape[1], axis=1))
+    return sum(jnp.where((at == jnp.arange(whole)[None]) & (rows < out_length), part, 0) for at, part in taps)
+
+
+def interpolate_bicubic(
+    x: jax.Array, size: tuple[int, int], *, align_corners: bool, image: Extent | None = None
+) -> jax.Array:
     """PyTorch's ``interpolate(mode="bicubic")``: a = −0.75, never antialiased, border pixels repeated.
 
     Not for making or scoring data, but inside networks that were trained with it (DSSR).
@@ -166,35 +197,52 @@ def interpolate_bicubic(x: jax.Array, size: tuple[int, int], *, align_corners: b
       x: [B, H, W, C].
       size: output height and width.
       align_corners: whether the centres of the corner pixels coincide, or their outer edges.
+      image: see ``imresize``; the height and width of the results are to ``size`` as those of the images to x.
 
     Returns:
       [B, *size, C].
     """
-    rows, columns = (
-        jnp.asarray(_interpolation_matrix(length, out, align_corners), x.dtype)
-        for length, out in zip(x.shape[1:3], size)
-    )
-    product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    return product("pw,bhwc->bhpc", columns, product("oh,bhwc->bowc", rows, x))
+    lengths = zip(x.shape[1:3], size)
+    if image is None:
+        return _separable(x, *(_interpolation_matrix(*pair, align_corners) for pair in lengths))
+    return _separable(x, *(_interpolation_within(*pair, part, align_corners) for pair, part in zip(lengths, image)))
 
 
 @functools.lru_cache(maxsize=16)
 def _interpolation_matrix(length: int, out_length: int, align_corners: bool) -> np.ndarray:
     """One axis of ``interpolate_bicubic``: float64 [out_length, length]."""
-    out = np.arange(out_length)
-    corners, edges = out * (length - 1) / max(out_length - 1, 1), (out + 0.5) * length / out_length - 0.5
-    centre = corners if align_corners else edges
-    index = np.floor(centre).astype(np.int64)[:, None] + np.arange(-1, 3)
-    weight = _cubic(centre[:, None] - index, a=-0.75)
+    index, fraction = _source(np.arange(out_length), length, out_length, align_corners)
     matrix = np.zeros((out_length, length))
-    np.add.at(matrix, (out[:, None], np.clip(index, 0, length - 1)), weight)
+    rows, weight = np.arange(out_length)[:, None], _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75)
+    np.add.at(matrix, (rows, np.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)), weight)
     matrix.setflags(write=False)
     return matrix
 
 
-def _cubic(t: np.ndarray, a: float = -0.5) -> np.ndarray:
+def _interpolation_within(whole: int, out_whole: int, length: jax.Array, align_corners: bool) -> jax.Array:
+    """The same for a length known at run time, with zeros below and on the right: [out_whole, whole]."""
+    out_length = length * out_whole // whole
+    index, fraction = _source(jnp.arange(out_whole), length, out_length, align_corners)
+    index = jnp.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)
+    return _matrix_within(index, _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75), whole, out_length)
+
+
+_NEIGHBOURS = np.arange(-1, 3)[None]
+
+
+def _source(out: typing.Any, length: typing.Any, out_length: typing.Any, align_corners: bool) -> tuple[typing.Any, ...]:
+    """Where output pixels lie in the input: the pixel before, and how far behind it; exact in whole numbers."""
+    if align_corners:
+        above, below = out * (length - 1), out_length - 1 + (out_length == 1)
+    else:
+        above, below = (2 * out + 1) * length - out_length, 2 * out_length
+    index = above // below
+    return index, (above - index * below) / below
+
+
+def _cubic(t: typing.Any, a: float = -0.5) -> typing.Any:
     """Keys' cubic convolution kernel (IEEE TASSP 1981): third order for a = −0.5, the default."""
-    t = np.abs(t)
+    t = abs(t)
     near = (a + 2) * t**3 - (a + 3) * t**2 + 1
     far = a * (t**3 - 5 * t**2 + 8 * t - 4)
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+    return (t <= 1) * near + ((t > 1) & (t < 2)) * far

@@ -3,8 +3,8 @@ import pytest
 
 import blindsr_jax
 from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.inference.checks import fit_kernel
 from blindsr_jax.inference.loading import load, name_in_reports
-from blindsr_jax.inference.model import fit_kernel
 from blindsr_jax.weights import zoo
 from blindsr_jax.weights.bundle import load_bundle, save_bundle
 from tests.inference.conftest import tiny_bundle

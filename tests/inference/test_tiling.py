@@ -63,6 +63,33 @@ def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
     assert (restored[0] == 1).all(), "the image's own border stays as the model makes it"
 
 
+@pytest.mark.parametrize("at_once", [3, 4])
+def test_tiles_in_batches_are_those_one_by_one(model, at_once):
+    """Six tiles: in two full batches, and in one and a half."""
+    image = np.random.default_rng(0).random((90, 130, 3), np.float32)
+    alone, batched = (restore_image(model, image, tile=64, tiles_at_once=n) for n in (1, at_once))
+    np.testing.assert_allclose(batched.image, alone.image, atol=1e-6)
+    np.testing.assert_allclose(batched.kernel, alone.kernel, atol=1e-6)
+    assert batched.code.shape == alone.code.shape == (10,)
+
+
+def test_a_batch_without_memory_is_taken_apart():
+    """Before its tiles are made smaller."""
+
+    class Counting(Repeating):
+        shapes = ()
+
+        def __call__(self, lr, **options):
+            self.shapes = [*self.shapes, lr.shape[:3]]
+            if len(lr) > 1:
+                raise OutOfMemory("too large")
+            return super().__call__(lr, **options)
+
+    model = Counting()
+    restore_image(model, np.zeros((64, 90, 3), np.float32), tile=64, tiles_at_once=2)
+    assert model.shapes == [(2, 64, 64), (1, 64, 64), (1, 64, 64)]
+
+
 def test_memory_that_suffices_for_no_tile():
     with pytest.raises(OutOfMemory, match="too large"):
         restore_image(Repeating(64 * 63), np.zeros((100, 100, 3), np.float32), tile=100)

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,6 +151,44 @@ def _convolutions(jaxpr, looping=False):
                 more = _convolutions(inner, looping or eqn.primitive.name == "scan")
                 inside, outside = inside + more[0], outside + more[1]
     return inside, outside
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_image_alone_needs_no_last_estimate(name):
+    network, variables = _small(name)
+    alone, whole = (_apply(network, variables, _lr(), image_only=only) for only in (True, False))
+    np.testing.assert_allclose(alone.sr, whole.sr, atol=1e-6)
+    assert alone.kernel is None and alone.kernel_code is None
+    told = _apply(network, variables, _lr(), kernel_code=whole.kernel_code, image_only=True)
+    assert told.kernel is None and told.sr.shape == whole.sr.shape
+    traced = _apply(network, variables, _lr(), image_only=True, trace=True)
+    assert traced.kernel is None and traced.trace.kernel.shape[0] == network.iterations
+    np.testing.assert_allclose(traced.trace.kernel[-1], whole.kernel, atol=1e-6)
+
+
+def test_the_last_estimate_is_left_out_at_run_time():
+    """Counted where it would run."""
+    runs = []
+
+    def counted(code):
+        runs.append(1)
+        return code
+
+    class Counting(nn.Module):
+        predicts: str = "code"
+
+        @nn.compact
+        def __call__(self, sr, lr):
+            code = nn.Dense(10)(sr.mean(axis=(1, 2)))
+            return jax.pure_callback(counted, code, code)
+
+    network, _ = _small("danv1")
+    network = network.clone(estimator=Counting())
+    variables = init_variables(network, jax.random.key(0, impl="rbg"), jnp.zeros((121, 10)))
+    for steps, only, expected in ((4, False, 4), (4, True, 3), (1, True, 0)):
+        runs.clear()
+        jax.block_until_ready(_apply(network, variables, _lr(), iterations=steps, image_only=only))
+        assert len(runs) == expected
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from blindsr_jax import ops
-from blindsr_jax.networks.layers import convolve
 from blindsr_jax.networks.upsampling import Upsampler
+from blindsr_jax.ops.convolution import convolve
 
+AROUND = ((1, 1), (1, 1))
 FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
@@ -14,9 +15,9 @@ def _one_by_one(params, x, scale):
     """What the published code does."""
     for i, r in enumerate(FACTORS[scale]):
         x = ops.pixel_shuffle(
-            convolve(x, params[f"up{i}"]["kernel"]) + params[f"up{i}"]["bias"].reshape(1, 1, 1, -1), r
+            convolve(x, params[f"up{i}"]["kernel"], AROUND) + params[f"up{i}"]["bias"].reshape(1, 1, 1, -1), r
         )
-    return convolve(x, params["out"]["kernel"]) + params["out"]["bias"].reshape(1, 1, 1, -1)
+    return convolve(x, params["out"]["kernel"], AROUND) + params["out"]["bias"].reshape(1, 1, 1, -1)
 
 
 def _parameters(network, x):
