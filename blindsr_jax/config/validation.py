@@ -27,6 +27,7 @@ def validate(config: ConfigDict) -> None:
     _validate_data(config)
     _validate_degradation(config)
     _validate_optimizer(config.optimizer)
+    _one_of("recompute", config.recompute, ("nothing", "activations", "blocks"))
     for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
         _at_least(name, _get(config, name), 1)
     _at_least("seed", config.seed, 0)

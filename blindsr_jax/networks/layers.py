@@ -156,17 +156,27 @@ _GROUP = 4  # blocks between stored features; the memory of 40 blocks is least a
 
 @contextlib.contextmanager
 def recomputing(what: Recompute) -> typing.Iterator[None]:
-    """What is computed again in the backward pass of the ``Chain``s traced inside, instead of stored in the forward.
+    """What is computed again in the backward pass of networks traced inside, instead of stored in the forward.
 
     Args:
       what: ``nothing``; ``activations``: all but the convolutions' results, for next to no time; ``blocks``: all but
-        the features between groups of four blocks, for the time of another forward pass.
+        the features between groups of four blocks of a ``Chain``, and between steps where several are supervised, for
+        the time of another forward pass.
     """
     token = _recompute.set(what)
     try:
         yield
     finally:
         _recompute.reset(token)
+
+
+def stored_as_told(part: typing.Callable[..., typing.Any]) -> typing.Callable[..., typing.Any]:
+    """A function of a module and arrays, as a part of a network that stores what ``recomputing`` says."""
+    what = _recompute.get()
+    if what == "nothing":
+        return part
+    convolutions = jax.checkpoint_policies.save_only_these_names(CONVOLUTION)
+    return nn.remat(part, policy=convolutions if what == "activations" else None)
 
 
 class Chain(nn.Module):
@@ -184,15 +194,10 @@ class Chain(nn.Module):
 
     @nn.compact
     def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...] | jax.Array:
-        what = "nothing" if self.is_initializing() else _recompute.get()
-        group = _GROUP if what == "blocks" else 1
+        group = _GROUP if _recompute.get() == "blocks" else 1
         for first in range(0, self.length, group):
             run = functools.partial(Chain._run, indices=range(first, min(first + group, self.length)))
-            if what != "nothing":
-                policies = jax.checkpoint_policies
-                stored = policies.save_only_these_names(CONVOLUTION) if what == "activations" else None
-                run = nn.remat(run, policy=stored)
-            features = run(self, *features)
+            features = (run if self.is_initializing() else stored_as_told(run))(self, *features)
         return features if len(features) > 1 else features[0]
 
     def _run(self, *features: jax.Array, indices: range) -> tuple[jax.Array, ...]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
+from blindsr_jax.networks.layers import stored_as_told
 from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
@@ -63,14 +64,12 @@ class Unfolded(nn.Module):
       blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
-      uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
       takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
     """
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
-    uses_fft: typing.ClassVar[bool] = False
     takes_canvas: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
@@ -171,7 +170,8 @@ class Unfolded(nn.Module):
         loop as at test time, on stopped parameters, and store nothing for the backward pass. For a network whose steps
         see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
         every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
-        convolution inside a loop is over twenty times slower (jax-ml/jax#12868).
+        convolution inside a loop is over twenty times slower (jax-ml/jax#12868), save where ``ops.convolution`` has its
+        own. What is stored for the gradient is told by ``layers.recomputing``.
 
         Args:
           lr: [B, H, W, 3].
@@ -182,8 +182,9 @@ class Unfolded(nn.Module):
         """
         if gradient == "all":
             state, steps = self.start(lr), []
+            step = stored_as_told(type(self).step)
             for _ in range(self.iterations):
-                state = self.step(state, lr)
+                state = step(self, state, lr)
                 steps.append(self.estimate_of(state))
             return steps
 

@@ -65,7 +65,7 @@ class USRNet(nn.Module):
       iterations: n.
       hyper_features: h, channels inside ``HyPaNet``.
       features, blocks: of the prior, see ``ResUNet``.
-      blind, restores, uses_fft: see ``Unfolded``.
+      blind, restores: see ``Unfolded``.
     """
 
     iterations: int = 8
@@ -76,7 +76,6 @@ class USRNet(nn.Module):
     supervision: typing.ClassVar[str] = "image"
     blind: typing.ClassVar[bool] = False
     restores: typing.ClassVar[bool] = True
-    uses_fft: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         self.hyper = HyPaNet(self.iterations, self.hyper_features)

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from blindsr_jax.degradations.pipeline import degrade
 from blindsr_jax.losses import Loss
+from blindsr_jax.networks.layers import Recompute, recomputing
 from blindsr_jax.training.sharding import replicated, split
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
@@ -35,6 +36,7 @@ class Stage:
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
+      recompute: see ``networks.layers.recomputing``.
     """
 
     until: int
@@ -43,6 +45,7 @@ class Stage:
     loss: Loss
     supervise: typing.Literal["last", "all"] = "last"
     pool: np.ndarray | None = None
+    recompute: Recompute = "activations"
 
 
 def scale_of_step(seed: int, step: int, scales: tuple[int, ...]) -> int:
@@ -121,15 +124,17 @@ def make_train_step(
 
 
 def _gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
-    """(params, constants, hr, degraded) -> ((loss, its parts), gradient with respect to the parameters)."""
+    """(params, constants, hr, degraded) -> ((loss, its parts), gradient with respect to the parameters).
+
+    Each device takes the gradient of its own share: the only thing that travels is the sum, once.
+    """
 
     def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
         variables = {"params": params, "constants": constants}
-        return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
+        with recomputing(stage.recompute):
+            return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
 
     gradient = jax.value_and_grad(loss_of, has_aux=True)
-    if not module.uses_fft:
-        return gradient
 
     def of_one_share(*arguments: typing.Any) -> typing.Any:
         return jax.lax.pmean(gradient(*arguments), "data")  # equal shares: the mean of their means is the batch's

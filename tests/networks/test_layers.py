@@ -3,7 +3,8 @@ import jax
 import numpy as np
 import pytest
 
-from blindsr_jax.networks.layers import ConvTranspose
+from blindsr_jax.networks.dssr import ResBlock
+from blindsr_jax.networks.layers import Chain, ConvTranspose, recomputing
 
 
 @pytest.mark.parametrize(("size", "padding", "stride"), [(4, 1, 2), (5, 1, 3), (4, 0, 4), (3, 1, 1)])
@@ -30,3 +31,20 @@ def test_transposed_convolution_by_phases_is_the_dilated_one(size, padding, stri
 def test_other_output_sizes_are_refused():
     with pytest.raises(ValueError, match="size 3 is not stride 2"):
         ConvTranspose(5, 3, 0, 2).init(jax.random.key(0), np.zeros((1, 4, 4, 3)))
+
+
+def test_what_is_recomputed_changes_memory_and_not_the_gradient():
+    """Ten blocks, of which groups of four are stored at most: the last group is smaller."""
+    chain, x = Chain(ResBlock, 10), jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
+    variables = chain.init(jax.random.key(1), x)
+    gradients, temporaries = {}, {}
+    for what in ("nothing", "activations", "blocks"):
+        with recomputing(what):
+            gradient = jax.jit(jax.grad(lambda v, x: (chain.apply(v, x) ** 2).mean(), (0, 1)))
+            program = gradient.lower(variables, x).compile()
+        gradients[what] = program(variables, x)
+        temporaries[what] = program.memory_analysis().temp_size_in_bytes
+    assert temporaries["nothing"] > 1.1 * temporaries["activations"] > 1.2 * temporaries["blocks"]
+    for what in ("activations", "blocks"):
+        for got, want in zip(*map(jax.tree.leaves, (gradients[what], gradients["nothing"]))):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)

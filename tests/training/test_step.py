@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,27 @@ def test_one_and_four_devices_take_the_same_step(supervise):
     assert first[1]["loss"] == pytest.approx(second[1]["loss"], rel=1e-5)
     for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(spread.params)):
         np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+@pytest.mark.parametrize("what", ["nothing", "activations", "blocks"])
+def test_what_is_recomputed_is_as_configured(what):
+    lowered = _lowered(tiny_config(**{"recompute": what, "model.supervise": "all"})).as_text()
+    assert ("optimization_barrier" in lowered) == (what != "nothing")
+
+
+def _lowered(config):
+    """The update of a batch on all devices, not compiled yet."""
+    (stage,) = stages_of(config)
+    mesh = data_mesh()
+    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    pool, compiled = step.args[0], step.func
+    return compiled.lower(pool, state_of(config, mesh), put_batch(mesh, np.zeros((4, 64, 64, 3), np.uint8)))
+
+
+def test_devices_exchange_their_gradients_once_and_nothing_else():
+    program = _lowered(tiny_config(**{"model.features": 48})).compile().as_text()
+    assert len(re.findall(r"= .* all-reduce(?:-start)?\(", program)) == 1
+    assert not re.search(r"\b(all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\(", program)
 
 
 def test_kernels_and_noise_follow_the_step_and_the_seed():

@@ -1,0 +1,91 @@
+"""The fast gradient of a convolution beside XLA's own."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.ops.convolution import convolve
+
+AROUND = ((1, 1), (1, 1))
+
+
+def _plain(x, kernel, padding, stride=1):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _given(batch, size, channels, features, window, dtype=jnp.float32):
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(keys[0], (batch, *size, channels), dtype)
+    return x, jax.random.normal(keys[1], (window, window, channels, features), dtype)
+
+
+def _gradients(convolution, x, kernel, padding):
+    y, pull = jax.vjp(lambda x, kernel: convolution(x, kernel, padding), x, kernel)
+    weights = jax.random.normal(jax.random.key(1), y.shape)
+    return y, *pull(weights.astype(y.dtype))
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "channels", "features", "window", "padding"),
+    [
+        (2, (12, 10), 64, 74, 3, AROUND),
+        (2, (12, 10), 74, 64, 3, AROUND),  # patches are taken from the other side
+        (1, (13, 9), 33, 35, 3, AROUND),
+        (2, (11, 12), 64, 48, 5, ((2, 2), (2, 2))),
+        (1, (10, 9), 48, 70, 3, ((1, 0), (1, 1))),  # as at the border of Upsampler
+        (1, (9, 10), 70, 48, 3, ((1, 1), (0, 1))),
+        (2, (9, 9), 128, 40, 1, ((0, 0), (0, 0))),
+        (1, (37, 300), 32, 48, 3, AROUND),  # rows of a prime height, one at a time
+        (1, (6, 1100), 48, 32, 3, AROUND),  # a row is more than a chunk
+    ],
+)
+def test_result_and_gradients_are_those_of_a_plain_convolution(batch, size, channels, features, window, padding):
+    x, kernel = _given(batch, size, channels, features, window)
+    ours, plain = (jax.jit(_gradients, static_argnums=(0, 3))(f, x, kernel, padding) for f in (convolve, _plain))
+    for got, want in zip(ours, plain):
+        np.testing.assert_allclose(got, want, atol=2e-6 * float(jnp.abs(want).max()), rtol=1e-4)
+
+
+def test_strides_and_few_channels():
+    x, kernel = _given(2, (12, 12), 3, 32, 9)
+    np.testing.assert_array_equal(convolve(x, kernel, ((4, 4), (4, 4)), 4), _plain(x, kernel, ((4, 4), (4, 4)), 4))
+    x, kernel = _given(2, (9, 9), 64, 64, 3)
+    np.testing.assert_array_equal(convolve(x, kernel, AROUND, 2), _plain(x, kernel, AROUND, 2))
+
+
+def test_the_gradient_of_reduced_precision_is_summed_in_full():
+    x, kernel = _given(2, (24, 24), 64, 48, 3, jnp.bfloat16)
+    _, to_x, to_kernel = _gradients(convolve, x, kernel, AROUND)
+    assert to_x.dtype == to_kernel.dtype == jnp.bfloat16
+    exact = _gradients(_plain, *(a.astype(jnp.float32) for a in (x, kernel)), AROUND)[2]
+    error = jnp.abs(to_kernel.astype(jnp.float32) - exact).max() / jnp.abs(exact).max()
+    assert error < 0.02
+
+
+def _windows(function, x, kernel):
+    """Sides of the windows of all convolutions in the compiled gradient."""
+    program = jax.jit(lambda x, kernel: _gradients(function, x, kernel, AROUND)).lower(x, kernel).compile().as_text()
+    return [int(side) for side in re.findall(r"window={size=(\d+)x", program)]
+
+
+def test_on_a_cpu_no_window_is_as_large_as_the_image():
+    if jax.default_backend() != "cpu":
+        pytest.skip("XLA's own gradient is used on accelerators")
+    x, kernel = _given(2, (24, 24), 64, 48, 3)
+    assert max(_windows(convolve, x, kernel)) == 3
+    assert max(_windows(_plain, x, kernel)) > 20, "XLA's gradient has changed: is ours still faster?"
+
+
+def test_the_gradient_works_inside_a_loop():
+    x, kernels = _given(1, (12, 12), 40, 40, 3)[0], jax.random.normal(jax.random.key(2), (3, 3, 3, 40, 40)) / 20
+
+    def after_three(convolution, kernels):
+        return jax.lax.scan(lambda x, kernel: (convolution(x, kernel, AROUND), None), x, kernels)[0].mean()
+
+    ours, plain = (jax.grad(lambda k, f=f: after_three(f, k))(kernels) for f in (convolve, _plain))
+    np.testing.assert_allclose(ours, plain, atol=1e-6 * float(jnp.abs(plain).max()), rtol=1e-4)
