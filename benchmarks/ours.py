@@ -22,9 +22,11 @@ from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.layers import Recompute
 from blindsr_jax.weights.torch_names import to_paths
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
+_LEAN = "jit, blocks recomputed"
 # Of products on an accelerator, as jax names them; on a CPU all are computed in float32.
 _PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
 
@@ -60,14 +62,19 @@ class Ours:
         }
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
+        """Training: as by default, and with what saves most memory (``networks.layers.recomputing``)."""
         precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
-        return [{"name": "jit" if p == "float32" else f"jit, {p}", "precision": p} for p in precisions]
+        ways = ("jit", _LEAN) if kind == "training" else ("jit",)
+        return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way in ways for p in precisions]
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
         precision = next(f["precision"] for f in self.forms(kind, model["name"]) if f["name"] == form)
         given, network = jax.tree.map(jnp.asarray, _read(arrays, model)), build(**model)
         with jax.default_matmul_precision(_PRECISIONS[precision]):
-            return {"inference": _inference, "training": _training}[kind](network, *given, _PRECISIONS[precision])
+            if kind == "inference":
+                return _inference(network, *given, _PRECISIONS[precision])
+            recompute = "blocks" if form.startswith(_LEAN) else "activations"
+            return _training(network, *given, _PRECISIONS[precision], recompute)
 
     def device_peak(self) -> int | None:
         statistics = jax.devices()[0].memory_stats() or {}
@@ -92,7 +99,7 @@ def _read(path: pathlib.Path, model: dict[str, typing.Any]) -> tuple[dict[str, t
 
 
 def _inference(network, variables, images, precision: str) -> Prepared:
-    call = _Compiled(lambda v, lr: network.apply(v, lr).sr, precision)
+    call = _Compiled(lambda v, lr: network.apply(v, lr, image_only=True).sr, precision)
     arguments = (variables, images["lr"])
     return Prepared(
         run=lambda: jax.block_until_ready(call(*arguments)),
@@ -101,11 +108,12 @@ def _inference(network, variables, images, precision: str) -> Prepared:
     )
 
 
-def _training(network, variables, images, precision: str) -> Prepared:
+def _training(network, variables, images, precision: str, recompute: Recompute) -> Prepared:
     """One update after another; what must agree is the first loss, and what two updates change of it."""
     optimizer = optax.adam(LEARNING_RATE, *BETAS)
     how = "all" if network.supervision == "detail" else "last"
-    call = _Compiled(training_step(network, optimizer, how, LOSSES[network.supervision]), precision, donate=(0, 1))
+    step = training_step(network, optimizer, how, LOSSES[network.supervision], recompute)
+    call = _Compiled(step, precision, donate=(0, 1))
     state = [variables["params"], optimizer.init(variables["params"])]
     rest = (variables["constants"], images["lr"], images["hr"], images["kernel"])
 

@@ -18,6 +18,7 @@ from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.layers import recomputing
 from blindsr_jax.networks.unfolded import unfold
 
 # The full-size networks and the ways that make sense for them.
@@ -33,15 +34,16 @@ def forward(network, variables, lr):
     return network.apply(variables, lr).sr
 
 
-def training_step(network, optimizer, how, loss):
+def training_step(network, optimizer, how, loss, recompute="activations"):
     """(params, opt_state, constants, lr, hr, kernel) -> (params, opt_state, loss), unjitted."""
 
     def loss_of(params, constants, lr, hr, kernel):
         variables = {"params": params, "constants": constants}
-        if how == "scan":
-            steps = network.apply(variables, lr, loss is losses.detail_supervision, method=_scan_all)
-        else:
-            steps = network.apply(variables, lr, gradient=how, method="training_steps")
+        with recomputing(recompute):
+            if how == "scan":
+                steps = network.apply(variables, lr, loss is losses.detail_supervision, method=_scan_all)
+            else:
+                steps = network.apply(variables, lr, gradient=how, method="training_steps")
         return loss(steps, network.apply(variables, hr, lr, kernel, method="targets"))[0]
 
     def step(params, opt_state, constants, lr, hr, kernel):

@@ -117,10 +117,11 @@ def test_form_names_are_checked(tmp_path, monkeypatch):
 def test_suites_with_peers_run_without_them(tmp_path, suite):
     sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL["danv1"]]
     result = _measured(tmp_path, "--suite", suite, "--forms", *sizes)
-    (row,) = next(iter(result["tables"].values()))
-    assert (row["by"], row["form"]) == (OURS, "jit")
+    rows = next(iter(result["tables"].values()))
+    lean = ["jit, blocks recomputed"] if suite == "training" else []
+    assert [row["form"] for row in rows] == ["jit", *lean] and {row["by"] for row in rows} == {OURS}
     wanted = {"inference": ["median_s"], "training": ["median_s", "peak_mib"], "compile": ["cold_s", "cached_s"]}
-    assert all(row[name] > 0 for name in wanted[suite])
+    assert all(row[name] > 0 for row in rows for name in wanted[suite])
     assert result["sides"][OURS]["jax"] == jax.__version__
 
 
