@@ -13,7 +13,7 @@ import jax
 from benchmarks.machine import median_seconds, options, report
 from blindsr_jax.ops.convolution import convolve
 
-# Batch, side, channels, features: DANv1's block in both orders and at two sizes; `dan_lite`-like; DSSR at LR and HR size.
+# Batch, side, channels, features: DANv1 in both orders and at two sizes, `dan_lite`, DSSR at LR and at HR size.
 CASES = [
     (4, 32, 64, 74),
     (4, 32, 74, 64),
