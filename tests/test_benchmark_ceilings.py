@@ -1,5 +1,7 @@
 """Work is counted as by hand, operations are told apart, and the suite still fits the package."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -34,7 +36,7 @@ def test_a_convolution_in_a_loop_counts_at_every_turn():
 
 def test_matrix_products_and_what_no_one_needs():
     def two(a, b):
-        _ = jnp.sin(b @ a)
+        _ = b.T @ a.T
         return a @ b
 
     work = work_of(two, jnp.ones((3, 5)), jnp.ones((5, 7)))
@@ -69,7 +71,8 @@ def test_operations_are_told_apart_in_a_compiled_gradient(channels):
     compiled = jax.jit(jax.grad(_loss, (0, 1))).lower(*arguments).compile()
     kinds = kinds_of(compiled.as_text())
     assert {FORWARD, TO_INPUT, TO_KERNEL} <= set(kinds.values())
-    assert not any(name.startswith("while") for name in kinds)
+    loops = re.findall(r"%([\w.]+) = \S.* while\(", compiled.as_text())
+    assert not kinds.keys() & set(loops)
     jax.block_until_ready(compiled(*arguments))
     parts = shares(compiled, arguments, repeats=1)
     assert sum(parts.values()) == pytest.approx(1)
