@@ -16,7 +16,8 @@ import typing
 import jax
 from jax.interpreters import partial_eval
 
-FORWARD, TO_INPUT, TO_KERNEL = "convolutions, forward", "convolutions, gradient to input", "convolutions, to kernel"
+FORWARD = "convolutions, forward"
+TO_INPUT, TO_KERNEL = "convolutions, gradient to input", "convolutions, gradient to kernel"
 PRODUCTS = "other matrix products"
 # ``ops.convolution`` computes the gradient to a kernel on a CPU in a branch of its own, out of matrix products.
 _IN_BRANCH = re.compile(r"transpose\(.*/cond/")

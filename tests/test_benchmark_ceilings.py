@@ -52,7 +52,7 @@ def test_both_gradients_of_a_convolution_cost_what_it_does(channels, features):
     assert {kind: part.flop for kind, part in work.items()} == dict.fromkeys((FORWARD, TO_INPUT, TO_KERNEL), forward)
 
 
-def test_a_network_does_the_work_counted_in_its_paper():
+def test_a_network_does_the_work_counted_by_hand():
     network = build("kernelnet", scale=4)
     shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
     lr = jax.ShapeDtypeStruct((1, 64, 64, 3), "float32")
