@@ -37,15 +37,24 @@ def median_seconds(functions: dict[str, typing.Callable[[], typing.Any]], repeat
     return {name: statistics.median(seconds) for name, seconds in seconds_in_turn(functions, repeats).items()}
 
 
-def seconds_in_turn(functions: dict[str, typing.Callable[[], typing.Any]], repeats: int) -> dict[str, list[float]]:
+def seconds_in_turn(
+    functions: dict[str, typing.Callable[[], typing.Any]],
+    repeats: int,
+    clock: typing.Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Wall times of each function, run in turn so that all see the same machine; call each once before."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             jax.block_until_ready(function())
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return times
+
+
+def undisturbed_clock() -> typing.Callable[[], float]:
+    """Processor time where one core does all the work, which other processes on it do not lengthen; else the wall."""
+    return time.process_time if jax.default_backend() == "cpu" and cores() == 1 else time.perf_counter
 
 
 def describe_machine() -> dict[str, str]:
