@@ -41,6 +41,7 @@ class ConditionedConv(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        condition, kernel, bias = (operand.astype(x.dtype) for operand in (condition, kernel, bias))
         if condition.ndim == 4:
             return canvas.keep(convolve(jnp.concatenate([x, condition], axis=-1), kernel, _AROUND) + bias)
         stretched = _stretched(condition, kernel[:, :, channels:], x)
@@ -137,4 +138,4 @@ class Estimator(nn.Module):
         basic = conv(self.features, 1, name="head_lr")(lr)
         cond = conv(self.features, 9, stride=self.scale, name="head_hr")(sr)
         basic, _ = Chain(CRB, self.blocks, name="body")(basic, cond)
-        return canvas.mean(conv(self.code_length, 3, name="out")(basic))
+        return canvas.mean(conv(self.code_length, 3, last=True, name="out")(basic))

@@ -102,5 +102,5 @@ class Estimator(nn.Module):
         g = conv(self.features, 4 * self.scale + 1, stride=self.scale, name="head_hr")(sr)
         f, _ = DPCG(self.blocks, name="body")(f, g)
         f = canvas.mean(conv(2 * self.features, 3, name="tail")(f), keepdims=True)
-        logits = conv(self.kernel_size**2, 1, name="out")(f)
+        logits = conv(self.kernel_size**2, 1, last=True, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)

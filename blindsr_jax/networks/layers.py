@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.networks import canvas
+from blindsr_jax.networks import canvas, precision
 from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
@@ -37,9 +37,13 @@ def conv(
     bias: bool = True,
     kernel_init: nn.initializers.Initializer = torch_uniform,
     initial_bias: float = 0.0,
+    last: bool = False,
     name: str | None = None,
 ) -> Conv:
-    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
+    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1.
+
+    It computes in what ``precision.computing_in`` says, the ``last`` one before a kernel or a code in float32.
+    """
     if padding is None:
         padding = kernel // 2
     return Conv(
@@ -50,6 +54,7 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=nn.initializers.constant(initial_bias),
+        dtype=None if last else precision.reduced(),
         name=name,
         conv_general_dilated=_as_flax_calls_it,
     )
@@ -125,11 +130,12 @@ class ConvTranspose(nn.Module):
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
-        y = convolve(x, by_phase, ((before, after),) * 2)
+        y = convolve(x, by_phase.astype(x.dtype), ((before, after),) * 2)
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return canvas.keep(y)
-        return canvas.keep(y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+        return canvas.keep(y + bias.reshape(1, 1, 1, -1))
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

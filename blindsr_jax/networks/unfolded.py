@@ -65,6 +65,7 @@ class Unfolded(nn.Module):
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       uses_fft: whether training must compute its gradient inside ``jax.shard_map``; see ``ops.fft``.
       takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
+      takes_bfloat16: whether it may compute in less than float32, see ``precision``; not where it inverts a blur.
     """
 
     blind: typing.ClassVar[bool] = True
@@ -72,6 +73,7 @@ class Unfolded(nn.Module):
     estimates_kernel: typing.ClassVar[bool] = True
     uses_fft: typing.ClassVar[bool] = False
     takes_canvas: typing.ClassVar[bool] = False
+    takes_bfloat16: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
