@@ -41,11 +41,12 @@ class ConditionedConv(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
-        condition, kernel, bias = (operand.astype(x.dtype) for operand in (condition, kernel, bias))
         if condition.ndim == 4:
-            return canvas.keep(convolve(jnp.concatenate([x, condition], axis=-1), kernel, _AROUND) + bias)
-        stretched = _stretched(condition, kernel[:, :, channels:], x)
-        return canvas.keep(convolve(x, kernel[:, :, :channels], _AROUND) + (stretched + bias))
+            joined, shared = jnp.concatenate([x, condition], axis=-1), bias
+        else:
+            joined, shared = x, _stretched(condition, kernel[:, :, channels:], x) + bias
+            kernel = kernel[:, :, :channels]
+        return canvas.keep((convolve(joined, kernel.astype(x.dtype), _AROUND) + shared).astype(x.dtype))
 
 
 def _stretched(code: jax.Array, kernel: jax.Array, x: jax.Array) -> jax.Array:

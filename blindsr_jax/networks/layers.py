@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 
 from blindsr_jax.networks import canvas, precision
 from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
@@ -25,7 +26,8 @@ class Conv(nn.Conv):
     """flax's convolution; on a canvas its result is zero outside of the image."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        return canvas.keep(super().__call__(inputs))
+        y = super().__call__(inputs)
+        return canvas.keep(y if self.dtype is None else y.astype(self.dtype))
 
 
 def conv(
@@ -56,8 +58,16 @@ def conv(
         bias_init=nn.initializers.constant(initial_bias),
         dtype=None if last else precision.reduced(),
         name=name,
+        promote_dtype=_promoted,
         conv_general_dilated=_as_flax_calls_it,
     )
+
+
+def _promoted(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, dtype: typing.Any
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """What ``nn.Conv`` computes with: its bias in float32, see ``precision``."""
+    return *promote_dtype(x, kernel, dtype=dtype), bias
 
 
 def _as_flax_calls_it(
@@ -86,7 +96,8 @@ class ChannelAttention(nn.Module):
         channels = x.shape[-1]
         gate = canvas.mean(x, keepdims=True)
         gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
-        return x * nn.sigmoid(conv(channels, 1, name="excite")(gate))
+        gate = nn.sigmoid(conv(channels, 1, name="excite")(gate).astype(jnp.float32))
+        return (x * gate).astype(x.dtype)
 
 
 def interpolation_skip(
@@ -134,8 +145,8 @@ class ConvTranspose(nn.Module):
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return canvas.keep(y)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
-        return canvas.keep(y + bias.reshape(1, 1, 1, -1))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        return canvas.keep((y + bias).astype(x.dtype))
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

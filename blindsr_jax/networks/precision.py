@@ -4,6 +4,9 @@ Parameters, images, kernels and codes are float32 in any case, and so are the la
 kernel or a code. All other convolutions of DANs and DSSR take both operands in the type chosen here, and what is
 between them follows: the features, which are most of the memory and nearly all of the work. bfloat16 has the range of
 float32 and 8 significant bits; no loss has to be scaled for it.
+
+What all pixels share (biases, gates, codes) is joined with them in float32 before the result is rounded: its gradient
+is a sum over all pixels, which XLA adds up in the type of its terms, and in bfloat16 256 + 1 is 256.
 """
 
 from __future__ import annotations
