@@ -105,8 +105,7 @@ class Model(Weighted):
         """The same model, computing in another type: its weights and results are float32 in any case.
 
         Args:
-          precision: ``float32``, or ``bfloat16``, which is faster on accelerators and slower on CPUs, see
-            ``networks.precision``.
+          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.precision``.
 
         Raises:
           DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
