@@ -16,7 +16,7 @@ if typing.TYPE_CHECKING:
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
 _KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
-_PRECISION = "DANs and DSSR: what they compute in; bfloat16 is for GPUs and TPUs, CPUs gain nothing; default: float32"
+_PRECISION = "DANs and DSSR: what they compute in; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
     "ESTIMATOR+SOLVER joins two"
