@@ -355,6 +355,21 @@ def test_models_stand_beside_each_other(scene, capsys, reference):
     assert "gaussian8 has its own" in capsys.readouterr().err
 
 
+def test_a_model_in_bfloat16_stands_beside_itself(scene, capsys, reference):
+    own, tiny = scene / "tiny.safetensors", reference / "networks" / "usrnet_tiny.pth"
+    arguments = ["--data", scene / "hr", "--precision", "bfloat16"]
+    assert _evaluate(scene, *arguments, "--beside", own) == 0
+    report = json.loads((scene / "report" / "report.json").read_text())
+    names = ["tiny.safetensors (bfloat16)", "tiny.safetensors"]
+    assert list(report["methods"]) == names
+    scores = [report["methods"][name]["psnr_y"] for name in names]
+    assert 0 < abs(scores[0] - scores[1]) < 0.1
+    assert _evaluate(scene, *arguments[:2], "--beside", "fixed-gaussian-x2") == 2
+    assert "another model" in capsys.readouterr().err
+    assert _evaluate(scene, *arguments, "--scale", 2, model=tiny, output="r") == 2
+    assert "usrnet_tiny.pth inverts a blur, for which it needs float32" in capsys.readouterr().err
+
+
 def test_an_estimator_alone_restores_nothing(place, capsys):
     import jax
 

@@ -151,6 +151,7 @@ def test_configs_are_locked_and_typed():
         ("optimizer.clip_norm", -1.0, "at least 0"),
         ("optimizer.b2", 1.0, r"\[0, 1\)"),
         ("seed", -1, "at least 0"),
+        ("precision", "float16", r"config\.precision must be one of float32, bfloat16, got 'float16'"),
         ("steps", 0, "at least 1"),
     ],
 )

@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
 _KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
+_PRECISION = "DANs and DSSR: what they compute in; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
     "ESTIMATOR+SOLVER joins two"
@@ -46,18 +47,24 @@ def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
     command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
+    command.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help=_PRECISION)
 
 
 def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
     """The model of a command line, ready to restore at one scale.
 
     Raises:
-      DataError: the scale is another than the model's, or missing; or it cannot be told a noise level.
+      DataError: the scale is another than the model's, or missing; or it cannot be told a noise level, or not compute
+        in the precision.
     """
     from blindsr_jax.inference.loading import load
     from blindsr_jax.inference.solver import Pipeline, Solver
 
     model, sigma = load(arguments.model), arguments.sigma / 255
+    if arguments.precision != "float32":
+        if isinstance(model, Solver | Pipeline):
+            raise DataError(f"--precision: {arguments.model} inverts a blur, for which it needs float32")
+        model = model.in_precision(arguments.precision)
     if arguments.kernel_window:
         model = _within(model, arguments.kernel_window, arguments.model)
     if isinstance(model, Solver):

@@ -63,14 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     """``blindsr evaluate``: a protocol on test sets; a report for each, beside bicubic and the papers."""
     from blindsr_jax.evaluation.entrants import entrants_of
     from blindsr_jax.evaluation.restorations import Methods
-    from blindsr_jax.inference.loading import name_in_reports
 
     logging.basicConfig(format="blindsr: %(message)s")
     model = open_model(arguments)
     methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
     beside = open_beside(arguments.beside, model.scale, arguments.sigma)
     protocol = _protocol_of(arguments, model.scale)
-    entrants_of(model, methods, name_in_reports(arguments.model), beside, protocol)  # whether they can be compared
+    entrants_of(model, methods, _name(arguments), beside, protocol)  # whether they can be compared
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
         raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
@@ -85,6 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"blindsr: {error}", file=sys.stderr)
             complete = False
     return 0 if complete else 1
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    """What the report calls the model; with its precision, so that it can stand beside itself in float32."""
+    from blindsr_jax.inference.loading import name_in_reports
+
+    reduced = "" if arguments.precision == "float32" else f" ({arguments.precision})"
+    return name_in_reports(arguments.model) + reduced
 
 
 def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
@@ -121,7 +128,6 @@ def _evaluate_folder(
     from blindsr_jax.evaluation.restorations import BLIND
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.evaluation.trials import open_tests
-    from blindsr_jax.inference.loading import name_in_reports
 
     name = folder.resolve().name
     tests = open_tests(protocol, folder)
@@ -137,7 +143,7 @@ def _evaluate_folder(
     if len(journal):
         print(f"{target}: going on after {len(journal)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
-    label = name_in_reports(arguments.model)
+    label = _name(arguments)
     options = {"beside": beside, "name": label if beside else BLIND}
     rows = run_protocol(model, tests, methods, **options, failures=failures, journal=journal, bar=name)
     unusable = len(failures) + len(tests.left_out)

@@ -36,6 +36,9 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
         {
             "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
             "steps": 400_000,  # updates of the parameters, in all: a resumed run stops at the same step
+            # "float32" or "bfloat16" (DANs, DSSR; for accelerators): what the network computes in while it trains.
+            # Parameters, loss and optimiser are float32 in any case, and so is validation.
+            "precision": "float32",
             "model": MODEL_SECTIONS[model]() | {"scale": scale},
             "degradation": _degradation(scale),
             "data": _data(),

@@ -14,6 +14,7 @@ from blindsr_jax.errors import ConfigError
 DATA_SOURCES = ("sample", "folder", "div2k")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
+PRECISIONS = ("float32", "bfloat16")
 MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet", "usrnet")
 
 
@@ -31,6 +32,7 @@ def validate(config: ConfigDict) -> None:
     for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
         _at_least(name, _get(config, name), 1)
     _at_least("seed", config.seed, 0)
+    _one_of("precision", config.precision, ("float32",) if config.model.name in ("kernelnet", "usrnet") else PRECISIONS)
     if config.model.get("gradient_steps", 0) >= config.steps:
         raise ConfigError(
             f"config.model.gradient_steps of {config.model.gradient_steps} leaves none of config.steps, "

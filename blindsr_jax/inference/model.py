@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import typing
 
 import flax.linen as nn
@@ -16,10 +15,12 @@ from blindsr_jax.inference import restore
 from blindsr_jax.inference.canvases import Size, cut, laid, smallest
 from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.texture import most_textured
+from blindsr_jax.inference.weighted import Weighted
+from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.types import SROutput
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only"))
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision"))
 def _apply(
     module: nn.Module,
     variables: dict[str, typing.Any],
@@ -29,47 +30,15 @@ def _apply(
     iterations: int | None,
     trace: bool,
     image_only: bool,
+    precision: Precision,
 ) -> SROutput:
-    """Compiled once for each network and shape, whatever its weights.
+    """Compiled once for each network, shape and precision, whatever its weights.
 
     Given are a kernel, its code or nothing, and the images' size if they lie on a canvas.
     """
     options = {"image_only": True} if image_only else {}
-    return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
-
-
-class Weighted:
-    """A network with its weights.
-
-    Args:
-      module: the flax network.
-      variables: its ``params`` and ``constants``.
-      metadata: what is known of the weights (protocol, source, scores).
-
-    Attributes:
-      module, variables, metadata: as given.
-    """
-
-    def __init__(
-        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
-    ):
-        self.module, self.variables, self.metadata = module, variables, metadata or {}
-
-    @functools.cached_property
-    def parameters(self) -> int:
-        """Number of trained numbers."""
-        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
-        sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
-        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
-            array = np.ascontiguousarray(leaf)
-            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+    with computing_in(precision):
+        return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
 
 class Model(Weighted):
@@ -79,6 +48,7 @@ class Model(Weighted):
       scale: s.
       window: see ``within``.
       canvases: see ``on_canvases``.
+      precision: see ``in_precision``.
       needs_kernel: whether it has to be told the blur.
     """
 
@@ -91,6 +61,14 @@ class Model(Weighted):
         self.scale: int = module.scale
         self.window: int | None = None
         self.canvases: tuple[Size, ...] = ()
+        self.precision: Precision = "float32"
+
+    def _but(self, **choices: typing.Any) -> Model:
+        """The same model with other attributes."""
+        model = Model(self.module, self.variables, self.metadata)
+        for name in ("window", "canvases", "precision"):
+            setattr(model, name, choices.get(name, getattr(self, name)))
+        return model
 
     def within(self, window: int) -> Model:
         """The same model, looking only at the most textured part of an image, which is faster and nearly as good.
@@ -105,9 +83,7 @@ class Model(Weighted):
             raise DataError(f"{type(self.module).__name__} restores the image it looks at: it needs it whole")
         if window < 16:
             raise DataError(f"a kernel cannot be estimated from {window}x{window} pixels: take 16 or more")
-        model = Model(self.module, self.variables, self.metadata)
-        model.window = window
-        return model
+        return self._but(window=window)
 
     def on_canvases(self, canvases: typing.Sequence[Size]) -> Model:
         """The same model, which computes images on the smallest canvas that holds them.
@@ -123,14 +99,30 @@ class Model(Weighted):
         """
         if not self.takes_canvas:
             raise DataError(f"{type(self.module).__name__} needs images of their own size: it takes no canvas")
-        model = Model(self.module, self.variables, self.metadata)
-        model.canvases = tuple(canvases)
-        return model
+        return self._but(canvases=tuple(canvases))
+
+    def in_precision(self, precision: Precision) -> Model:
+        """The same model, computing in another type: its weights and results are float32 in any case.
+
+        Args:
+          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.precision``.
+
+        Raises:
+          DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
+            too much by it.
+        """
+        known = typing.get_args(Precision)
+        if precision not in known:
+            raise DataError(f"there is no precision {precision!r}: take {' or '.join(known)}")
+        if precision != "float32" and not self.module.takes_bfloat16:
+            raise DataError(f"{type(self.module).__name__} computes in float32 only: DANs and DSSR take {precision}")
+        return self._but(precision=precision)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """As of ``Weighted``; another one for each window."""
-        return super().fingerprint + (f", window {self.window}" if self.window else "")
+        """As of ``Weighted``; another one for each window and each precision."""
+        window = f", window {self.window}" if self.window else ""
+        return super().fingerprint + window + (f", {self.precision}" if self.precision != "float32" else "")
 
     def __repr__(self) -> str:
         return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
@@ -204,6 +196,7 @@ class Model(Weighted):
         if self.window:
             lr = most_textured(lr, self.window)
         options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
+        options |= {"precision": self.precision}
         canvas = smallest(self.canvases, lr.shape[1:3])
         if canvas is not None:
             try:

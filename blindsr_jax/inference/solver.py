@@ -16,7 +16,8 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.checks import checked_batch, checked_kernels, memory_errors, one_for_each
-from blindsr_jax.inference.model import Model, Weighted
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 

@@ -68,8 +68,9 @@ def keep(x: jax.Array) -> jax.Array:
 
 
 def mean(x: jax.Array, *, keepdims: bool = False) -> jax.Array:
-    """The mean over the image's pixels of a map that is zero outside: [B, C], or [B, 1, 1, C]."""
+    """The mean over the image's pixels of a map that is zero outside: [B, C], or [B, 1, 1, C]; added up in float32."""
     image = extent(x)
     if image is None:
-        return x.mean(axis=(1, 2), keepdims=keepdims)
-    return x.sum(axis=(1, 2), keepdims=keepdims) / (image[0] * image[1])
+        return x.mean(axis=(1, 2), dtype=jnp.float32, keepdims=keepdims).astype(x.dtype)
+    total = x.sum(axis=(1, 2), dtype=jnp.float32, keepdims=keepdims)
+    return (total / (image[0] * image[1])).astype(x.dtype)

@@ -42,9 +42,11 @@ class ConditionedConv(nn.Module):
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
         if condition.ndim == 4:
-            return canvas.keep(convolve(jnp.concatenate([x, condition], axis=-1), kernel, _AROUND) + bias)
-        stretched = _stretched(condition, kernel[:, :, channels:], x)
-        return canvas.keep(convolve(x, kernel[:, :, :channels], _AROUND) + (stretched + bias))
+            joined, shared = jnp.concatenate([x, condition], axis=-1), bias
+        else:
+            joined, shared = x, _stretched(condition, kernel[:, :, channels:], x) + bias
+            kernel = kernel[:, :, :channels]
+        return canvas.keep((convolve(joined, kernel.astype(x.dtype), _AROUND) + shared).astype(x.dtype))
 
 
 def _stretched(code: jax.Array, kernel: jax.Array, x: jax.Array) -> jax.Array:
@@ -137,4 +139,4 @@ class Estimator(nn.Module):
         basic = conv(self.features, 1, name="head_lr")(lr)
         cond = conv(self.features, 9, stride=self.scale, name="head_hr")(sr)
         basic, _ = Chain(CRB, self.blocks, name="body")(basic, cond)
-        return canvas.mean(conv(self.code_length, 3, name="out")(basic))
+        return canvas.mean(conv(self.code_length, 3, last=True, name="out")(basic))

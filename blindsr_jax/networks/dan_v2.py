@@ -7,6 +7,7 @@ import typing
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
 from blindsr_jax.networks.layers import Chain, conv, lrelu
@@ -27,7 +28,8 @@ class DPCB(nn.Module):
     def __call__(self, f: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
         residual_f = self._pair(f, self.kernel_f, "f")
         residual_g = self._pair(g, self.kernel_g, "g")
-        return f + residual_f * residual_g, g + residual_g
+        product = residual_f * residual_g.astype(jnp.float32)  # of which g may be one pixel: see ``precision``
+        return (f + product).astype(f.dtype), g + residual_g
 
     def _pair(self, x: jax.Array, kernel: int, path: str) -> jax.Array:
         x = lrelu(conv(x.shape[-1], kernel, name=f"{path}1")(x))
@@ -102,5 +104,5 @@ class Estimator(nn.Module):
         g = conv(self.features, 4 * self.scale + 1, stride=self.scale, name="head_hr")(sr)
         f, _ = DPCG(self.blocks, name="body")(f, g)
         f = canvas.mean(conv(2 * self.features, 3, name="tail")(f), keepdims=True)
-        logits = conv(self.kernel_size**2, 1, name="out")(f)
+        logits = conv(self.kernel_size**2, 1, last=True, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)

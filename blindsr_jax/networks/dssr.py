@@ -78,6 +78,7 @@ class DSSR(Unfolded):
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
     takes_canvas: typing.ClassVar[bool] = True
+    takes_bfloat16: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
 
     def setup(self) -> None:

@@ -11,8 +11,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 
-from blindsr_jax.networks import canvas
+from blindsr_jax.networks import canvas, precision
 from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
@@ -25,7 +26,8 @@ class Conv(nn.Conv):
     """flax's convolution; on a canvas its result is zero outside of the image."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        return canvas.keep(super().__call__(inputs))
+        y = super().__call__(inputs)
+        return canvas.keep(y if self.dtype is None else y.astype(self.dtype))
 
 
 def conv(
@@ -37,9 +39,13 @@ def conv(
     bias: bool = True,
     kernel_init: nn.initializers.Initializer = torch_uniform,
     initial_bias: float = 0.0,
+    last: bool = False,
     name: str | None = None,
 ) -> Conv:
-    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1."""
+    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1.
+
+    It computes in what ``precision.computing_in`` says, the ``last`` one before a kernel or a code in float32.
+    """
     if padding is None:
         padding = kernel // 2
     return Conv(
@@ -50,9 +56,18 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=nn.initializers.constant(initial_bias),
+        dtype=None if last else precision.reduced(),
         name=name,
+        promote_dtype=_promoted,
         conv_general_dilated=_as_flax_calls_it,
     )
+
+
+def _promoted(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, dtype: typing.Any
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """What ``nn.Conv`` computes with: its bias in float32, see ``precision``."""
+    return *promote_dtype(x, kernel, dtype=dtype), bias
 
 
 def _as_flax_calls_it(
@@ -81,7 +96,8 @@ class ChannelAttention(nn.Module):
         channels = x.shape[-1]
         gate = canvas.mean(x, keepdims=True)
         gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
-        return x * nn.sigmoid(conv(channels, 1, name="excite")(gate))
+        gate = nn.sigmoid(conv(channels, 1, name="excite")(gate).astype(jnp.float32))
+        return (x * gate).astype(x.dtype)
 
 
 def interpolation_skip(
@@ -125,11 +141,12 @@ class ConvTranspose(nn.Module):
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
-        y = convolve(x, by_phase, ((before, after),) * 2)
+        y = convolve(x, by_phase.astype(x.dtype), ((before, after),) * 2)
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return canvas.keep(y)
-        return canvas.keep(y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        return canvas.keep((y + bias).astype(x.dtype))
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

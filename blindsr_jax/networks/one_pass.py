@@ -17,7 +17,7 @@ class OnePass(nn.Module):
     A network says what it finds (``kernel_steps``); its fields ``scale`` and ``kernel_size`` are s and K.
 
     Attributes:
-      blind, restores, estimates_kernel, takes_canvas: see ``Unfolded``.
+      blind, restores, estimates_kernel, takes_canvas, takes_bfloat16: see ``Unfolded``.
       downsample: the sampling that the kernels are about: the upper-left pixel of each s×s block.
     """
 
@@ -25,6 +25,7 @@ class OnePass(nn.Module):
     restores: typing.ClassVar[bool] = False
     estimates_kernel: typing.ClassVar[bool] = True
     takes_canvas: typing.ClassVar[bool] = False
+    takes_bfloat16: typing.ClassVar[bool] = False
     downsample: typing.ClassVar[str] = "s_fold"
 
     def example(self) -> dict[str, typing.Any]:

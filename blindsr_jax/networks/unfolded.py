@@ -65,12 +65,14 @@ class Unfolded(nn.Module):
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
+      takes_bfloat16: whether it may compute in less than float32, see ``precision``; not where it inverts a blur.
     """
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
     takes_canvas: typing.ClassVar[bool] = False
+    takes_bfloat16: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""

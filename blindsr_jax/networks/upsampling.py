@@ -54,8 +54,8 @@ class Upsampler(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] to [B, s·H, s·W, 3]."""
-        channels = x.shape[-1]
+        """[B, H, W, C] to [B, s·H, s·W, 3], in float32: an image is what comes of it, and it is little of the work."""
+        x, channels = x.astype(jnp.float32), x.shape[-1]
         if self.kind == "single":
             out = _Conv(channels, 3 * self.scale**2, name="out")()
             return canvas.keep(pixel_shuffle(_apply(out, x), self.scale))

@@ -103,7 +103,8 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     pool = pools_of(config).train if config.degradation.kernel == "pool" else None
     supervise = config.model.get("supervise", "last")
     scales = config_lib.scales_of(config)
-    last = Stage(ends[-1], scales, degradation_of(config), loss_of(config), supervise, pool, config.recompute)
+    to_train = degradation_of(config), loss_of(config), supervise, pool, config.recompute, config.precision
+    last = Stage(ends[-1], scales, *to_train)
     if len(ends) == 1:
         return [last]
     bicubic = last.degradation | {"downsample": "bicubic"}  # see networks.kernelnet

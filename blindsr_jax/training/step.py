@@ -17,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 from blindsr_jax.degradations.pipeline import degrade
 from blindsr_jax.losses import Loss
 from blindsr_jax.networks.layers import Recompute, recomputing
+from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.training.sharding import replicated, split
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
@@ -37,6 +38,7 @@ class Stage:
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
       recompute: see ``networks.layers.recomputing``.
+      precision: what the network computes in, see ``networks.precision``; all else is float32.
     """
 
     until: int
@@ -46,6 +48,7 @@ class Stage:
     supervise: typing.Literal["last", "all"] = "last"
     pool: np.ndarray | None = None
     recompute: Recompute = "activations"
+    precision: Precision = "float32"
 
 
 def scale_of_step(seed: int, step: int, scales: tuple[int, ...]) -> int:
@@ -131,7 +134,7 @@ def _gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Cal
 
     def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
         variables = {"params": params, "constants": constants}
-        with recomputing(stage.recompute):
+        with recomputing(stage.recompute), computing_in(stage.precision):
             return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
 
     gradient = jax.value_and_grad(loss_of, has_aux=True)

@@ -103,6 +103,23 @@ def test_bad_images_are_named(model, image, message):
         model.restore(image)
 
 
+def test_a_precision_is_a_choice_that_stays(model):
+    reduced = model.in_precision("bfloat16")
+    assert reduced.fingerprint not in (model.fingerprint, reduced.in_precision("float32").fingerprint)
+    assert reduced.in_precision("float32").fingerprint == model.fingerprint
+    assert reduced.on_canvases([(16, 16)]).fingerprint == reduced.fingerprint
+    want, got, canvased = model(_lr()), reduced(_lr()), reduced.on_canvases([(16, 16)])(_lr())
+    for near in (got, canvased):
+        assert near.sr.dtype == near.kernel.dtype == near.kernel_code.dtype == np.float32
+        np.testing.assert_allclose(near.sr, want.sr, atol=0.01)
+        np.testing.assert_allclose(near.kernel, want.kernel, atol=1e-3)
+        assert np.any(near.sr != want.sr)
+    with pytest.raises(DataError, match="float32 or bfloat16"):
+        model.in_precision("float16")
+    with pytest.raises(DataError, match="FixedGaussian computes in float32 only"):
+        load("fixed-gaussian-x2").in_precision("bfloat16")
+
+
 def test_load_by_path_and_by_name(tmp_path, monkeypatch):
     path = tmp_path / "tiny-x2.safetensors"
     save_bundle(path, tiny_bundle())

@@ -42,6 +42,18 @@ def test_loss_falls_on_one_batch():
     assert history[0]["loss"] == pytest.approx(history[0]["loss_sr"] + history[0]["loss_kernel"], rel=1e-5)
 
 
+def test_a_network_in_bfloat16_learns_as_well():
+    wider = {"optimizer.learning_rate": 3e-3, "model.features": 36}
+    _, whole = _run(tiny_config(**wider), steps=30)
+    state, history = _run(tiny_config(**wider, precision="bfloat16"), steps=30)
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(state.params))
+    assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(state.opt_state))
+    first, last = (np.mean([h["loss"] for h in part]) for part in (history[:5], history[-5:]))
+    assert last < 0.8 * first
+    assert history[0]["loss"] != whole[0]["loss"]
+    assert last == pytest.approx(np.mean([h["loss"] for h in whole[-5:]]), rel=0.05)
+
+
 @pytest.mark.parametrize("supervise", ["last", "all"])
 def test_one_and_four_devices_take_the_same_step(supervise):
     config = tiny_config(**{"model.supervise": supervise, "degradation.noise": (0.0, 10.0)})

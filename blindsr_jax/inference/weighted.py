@@ -1,0 +1,45 @@
+"""``Weighted``: a network and its weights, and what tells it from others."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import typing
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+
+class Weighted:
+    """A network with its weights.
+
+    Args:
+      module: the flax network.
+      variables: its ``params`` and ``constants``.
+      metadata: what is known of the weights (protocol, source, scores).
+
+    Attributes:
+      module, variables, metadata: as given.
+    """
+
+    def __init__(
+        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    ):
+        self.module, self.variables, self.metadata = module, variables, metadata or {}
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
+        sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
+        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
