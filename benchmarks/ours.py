@@ -22,7 +22,7 @@ from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.dan import DAN
-from blindsr_jax.networks.layers import Recompute
+from blindsr_jax.networks.recompute import Recompute
 from blindsr_jax.weights.torch_names import to_paths
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
@@ -62,7 +62,7 @@ class Ours:
         }
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """Training: as by default, and with what saves most memory (``networks.layers.recomputing``)."""
+        """Training: as by default, and with what saves most memory (``networks.recompute``)."""
         precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
         ways = ("jit", _LEAN) if kind == "training" else ("jit",)
         return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way in ways for p in precisions]

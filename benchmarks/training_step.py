@@ -18,7 +18,7 @@ from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.networks.layers import recomputing
+from blindsr_jax.networks.recompute import recomputing
 from blindsr_jax.networks.unfolded import unfold
 
 # The full-size networks and the ways that make sense for them.

@@ -27,6 +27,7 @@ def test_a_line_for_each_size_and_the_same_in_the_file(bundle, tmp_path, capsys)
     text = (tmp_path / "deep" / "b.json").read_text()
     result = json.loads(text)
     assert (result["model"]["name"], result["model"]["scale"]) == ("tiny.safetensors", 2)
+    assert result["model"]["precision"] == "float32"
     assert str(tmp_path) not in text
     for row, side in zip(result["sizes"], (9, 14), strict=True):
         assert (row["side"], len(row["seconds"])) == (side, 2)

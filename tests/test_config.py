@@ -152,6 +152,7 @@ def test_configs_are_locked_and_typed():
         ("optimizer.b2", 1.0, r"\[0, 1\)"),
         ("seed", -1, "at least 0"),
         ("precision", "float16", r"config\.precision must be one of float32, bfloat16, got 'float16'"),
+        ("recompute", "all", r"config\.recompute must be one of nothing, activations, blocks, got 'all'"),
         ("steps", 0, "at least 1"),
     ],
 )

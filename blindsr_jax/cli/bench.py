@@ -62,6 +62,7 @@ def _described(arguments: argparse.Namespace, model: typing.Any) -> dict[str, ty
         "is": repr(model),
         "scale": model.scale,
         "parameters": model.parameters,
+        "precision": arguments.precision,
         **{name: value for name, value in asked.items() if value},
     }
 

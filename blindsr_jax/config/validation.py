@@ -15,6 +15,7 @@ DATA_SOURCES = ("sample", "folder", "div2k")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
 PRECISIONS = ("float32", "bfloat16")
+RECOMPUTE = ("nothing", "activations", "blocks")
 MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet", "usrnet")
 
 
@@ -28,7 +29,7 @@ def validate(config: ConfigDict) -> None:
     _validate_data(config)
     _validate_degradation(config)
     _validate_optimizer(config.optimizer)
-    _one_of("recompute", config.recompute, ("nothing", "activations", "blocks"))
+    _one_of("recompute", config.recompute, RECOMPUTE)
     for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
         _at_least(name, _get(config, name), 1)
     _at_least("seed", config.seed, 0)

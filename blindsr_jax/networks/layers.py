@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import typing
 
@@ -13,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-from blindsr_jax.networks import canvas, precision
-from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
+from blindsr_jax.networks import canvas, precision, recompute
+from blindsr_jax.ops.convolution import Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
@@ -166,40 +164,10 @@ def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, 
     return taps, -low, high
 
 
-Recompute = typing.Literal["nothing", "activations", "blocks"]
-_recompute: contextvars.ContextVar[Recompute] = contextvars.ContextVar("recompute", default="nothing")
-_GROUP = 4  # blocks between stored features; the memory of 40 blocks is least at 3 to 5
-
-
-@contextlib.contextmanager
-def recomputing(what: Recompute) -> typing.Iterator[None]:
-    """What is computed again in the backward pass of networks traced inside, instead of stored in the forward.
-
-    Args:
-      what: ``nothing``; ``activations``: all but the convolutions' results, for next to no time; ``blocks``: all but
-        the features between groups of four blocks of a ``Chain``, and between steps where several are supervised, for
-        the time of another forward pass.
-    """
-    token = _recompute.set(what)
-    try:
-        yield
-    finally:
-        _recompute.reset(token)
-
-
-def stored_as_told(part: typing.Callable[..., typing.Any]) -> typing.Callable[..., typing.Any]:
-    """A function of a module and arrays, as a part of a network that stores what ``recomputing`` says."""
-    what = _recompute.get()
-    if what == "nothing":
-        return part
-    convolutions = jax.checkpoint_policies.save_only_these_names(CONVOLUTION)
-    return nn.remat(part, policy=convolutions if what == "activations" else None)
-
-
 class Chain(nn.Module):
     """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
 
-    In a gradient, it stores what ``recomputing`` says.
+    In a gradient, it stores what ``recompute.recomputing`` says.
 
     Attributes:
       make_block: called with ``name=``, once for each block.
@@ -211,10 +179,10 @@ class Chain(nn.Module):
 
     @nn.compact
     def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...] | jax.Array:
-        group = _GROUP if _recompute.get() == "blocks" else 1
-        for first in range(0, self.length, group):
-            run = functools.partial(Chain._run, indices=range(first, min(first + group, self.length)))
-            features = (run if self.is_initializing() else stored_as_told(run))(self, *features)
+        together = recompute.blocks_together()
+        for first in range(0, self.length, together):
+            run = functools.partial(Chain._run, indices=range(first, min(first + together, self.length)))
+            features = (run if self.is_initializing() else recompute.stored_as_told(run))(self, *features)
         return features if len(features) > 1 else features[0]
 
     def _run(self, *features: jax.Array, indices: range) -> tuple[jax.Array, ...]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
-from blindsr_jax.networks.layers import stored_as_told
+from blindsr_jax.networks.recompute import stored_as_told
 from blindsr_jax.types import Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
@@ -173,7 +173,7 @@ class Unfolded(nn.Module):
         see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
         every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
         convolution inside a loop is over twenty times slower (jax-ml/jax#12868), save where ``ops.convolution`` has its
-        own. What is stored for the gradient is told by ``layers.recomputing``.
+        own. What is stored for the gradient is told by ``recompute.recomputing``.
 
         Args:
           lr: [B, H, W, 3].

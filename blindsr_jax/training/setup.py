@@ -103,8 +103,16 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     pool = pools_of(config).train if config.degradation.kernel == "pool" else None
     supervise = config.model.get("supervise", "last")
     scales = config_lib.scales_of(config)
-    to_train = degradation_of(config), loss_of(config), supervise, pool, config.recompute, config.precision
-    last = Stage(ends[-1], scales, *to_train)
+    last = Stage(
+        until=ends[-1],
+        scales=scales,
+        degradation=degradation_of(config),
+        loss=loss_of(config),
+        supervise=supervise,
+        pool=pool,
+        recompute=config.recompute,
+        precision=config.precision,
+    )
     if len(ends) == 1:
         return [last]
     bicubic = last.degradation | {"downsample": "bicubic"}  # see networks.kernelnet

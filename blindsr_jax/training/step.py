@@ -16,8 +16,8 @@ from jax.sharding import PartitionSpec as P
 
 from blindsr_jax.degradations.pipeline import degrade
 from blindsr_jax.losses import Loss
-from blindsr_jax.networks.layers import Recompute, recomputing
 from blindsr_jax.networks.precision import Precision, computing_in
+from blindsr_jax.networks.recompute import Recompute, recomputing
 from blindsr_jax.training.sharding import replicated, split
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
@@ -37,7 +37,7 @@ class Stage:
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
-      recompute: see ``networks.layers.recomputing``.
+      recompute: see ``networks.recompute``.
       precision: what the network computes in, see ``networks.precision``; all else is float32.
     """
 

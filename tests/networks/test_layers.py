@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from blindsr_jax.networks.dssr import ResBlock
-from blindsr_jax.networks.layers import Chain, ConvTranspose, recomputing
+from blindsr_jax.networks.layers import Chain, ConvTranspose
+from blindsr_jax.networks.recompute import recomputing
 
 
 @pytest.mark.parametrize(("size", "padding", "stride"), [(4, 1, 2), (5, 1, 3), (4, 0, 4), (3, 1, 1)])
