@@ -51,6 +51,11 @@ def main(argv: list[str]) -> int:
 
 
 def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
+    from blindsr_jax.training.sharding import use_all_cores
+
+    if mode == "train":
+        use_all_cores(config.data.batch_size // config.accumulate)
+
     from blindsr_jax.evaluation.report import headline
     from blindsr_jax.training.results import evaluated_config, write_results
     from blindsr_jax.training.run_log import setup_logging

@@ -53,6 +53,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # results of convolutions, for next to no time; "blocks", all but the features after every fourth block, for
             # a tenth more time and a third of the memory.
             "recompute": "activations",
+            # Parts of each device's share of a batch whose gradients are taken one after another: memory for some time.
+            "accumulate": 1,
             "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
         }
     )

@@ -30,7 +30,7 @@ def validate(config: ConfigDict) -> None:
     _validate_degradation(config)
     _validate_optimizer(config.optimizer)
     _one_of("recompute", config.recompute, RECOMPUTE)
-    for name in ("steps", "log_every", "max_bad_steps", "checkpoint.every", "checkpoint.keep"):
+    for name in ("steps", "log_every", "max_bad_steps", "accumulate", "checkpoint.every", "checkpoint.keep"):
         _at_least(name, _get(config, name), 1)
     _at_least("seed", config.seed, 0)
     _one_of("precision", config.precision, ("float32",) if config.model.name in ("kernelnet", "usrnet") else PRECISIONS)

@@ -12,6 +12,7 @@ import jax
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.solver import Pipeline, Solver, pipeline
+from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.registry import build
 from blindsr_jax.networks.usrnet import USRNet
@@ -67,7 +68,7 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
     Raises:
       WeightsError: a denoiser of grey images.
     """
-    module, variables = build(**bundle.model), jax.device_put(bundle.variables)
+    module, variables = build(**bundle.model), jax.device_put(stack_chains(bundle.variables))
     if bundle.model["name"] == "drunet":
         if module.channels != 3:
             raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
+from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.layers import (
-    Chain,
     ChannelAttention,
     conv,
     interpolation_skip,

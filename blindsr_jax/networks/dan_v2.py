@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
-from blindsr_jax.networks.layers import Chain, conv, lrelu
+from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.layers import conv, lrelu
 from blindsr_jax.networks.upsampling import Upsampler
 
 

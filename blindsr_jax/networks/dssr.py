@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
-from blindsr_jax.networks.layers import Chain, ConvTranspose, conv, lrelu
+from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.layers import ConvTranspose, conv, lrelu
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.resize import interpolate_bicubic

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import typing
 
 import flax.linen as nn
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-from blindsr_jax.networks import canvas, precision, recompute
+from blindsr_jax.networks import canvas, precision
 from blindsr_jax.ops.convolution import Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
@@ -162,31 +161,3 @@ def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, 
     for distance, r, j in pairs:
         taps[distance // stride - low, r, j] = 1
     return taps, -low, high
-
-
-class Chain(nn.Module):
-    """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
-
-    In a gradient, it stores what ``recompute.recomputing`` says.
-
-    Attributes:
-      make_block: called with ``name=``, once for each block.
-      length: number of blocks.
-    """
-
-    make_block: typing.Callable[..., nn.Module]
-    length: int
-
-    @nn.compact
-    def __call__(self, *features: jax.Array) -> tuple[jax.Array, ...] | jax.Array:
-        together = recompute.blocks_together()
-        for first in range(0, self.length, together):
-            run = functools.partial(Chain._run, indices=range(first, min(first + together, self.length)))
-            features = (run if self.is_initializing() else recompute.stored_as_told(run))(self, *features)
-        return features if len(features) > 1 else features[0]
-
-    def _run(self, *features: jax.Array, indices: range) -> tuple[jax.Array, ...]:
-        for i in indices:
-            result = self.make_block(name=str(i))(*features)
-            features = result if isinstance(result, tuple) else (result,)
-        return features

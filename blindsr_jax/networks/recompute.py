@@ -6,13 +6,13 @@ import contextlib
 import contextvars
 import typing
 
-import flax.linen as nn
 import jax
 
 from blindsr_jax.ops.convolution import CONVOLUTION
 
 Recompute = typing.Literal["nothing", "activations", "blocks"]
 _RECOMPUTE: contextvars.ContextVar[Recompute] = contextvars.ContextVar("recompute", default="nothing")
+Part = typing.Callable[..., typing.Any]
 _TOGETHER = 4  # the memory of 40 blocks is least if it stores what is between groups of 3 to 5
 
 
@@ -37,10 +37,15 @@ def blocks_together() -> int:
     return _TOGETHER if _RECOMPUTE.get() == "blocks" else 1
 
 
-def stored_as_told(part: typing.Callable[..., typing.Any]) -> typing.Callable[..., typing.Any]:
-    """A function of a module and arrays, as a part of a network that stores what ``recomputing`` says."""
+def stored_as_told(part: Part, checkpoint: typing.Callable[..., Part] = jax.checkpoint) -> Part:
+    """A part of a network that stores what ``recomputing`` says.
+
+    Args:
+      part: a function of arrays; of a module and arrays with ``nn.remat``.
+      checkpoint: what is wrapped around it, with a policy.
+    """
     what = _RECOMPUTE.get()
     if what == "nothing":
         return part
     convolutions = jax.checkpoint_policies.save_only_these_names(CONVOLUTION)
-    return nn.remat(part, policy=convolutions if what == "activations" else None)
+    return checkpoint(part, policy=convolutions if what == "activations" else None, prevent_cse=False)

@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.layers import Chain, ConvTranspose, conv, torch_uniform
+from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.layers import ConvTranspose, conv, torch_uniform
 
 
 class ResBlock(nn.Module):

@@ -184,7 +184,7 @@ class Unfolded(nn.Module):
         """
         if gradient == "all":
             state, steps = self.start(lr), []
-            step = stored_as_told(type(self).step)
+            step = stored_as_told(type(self).step, nn.remat)
             for _ in range(self.iterations):
                 state = step(self, state, lr)
                 steps.append(self.estimate_of(state))

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import math
+import typing
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from blindsr_jax.ops import winograd
+
 CONVOLUTION = "convolution"  # name of the results, for policies of jax.checkpoint
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _CHUNK = 1024  # pixels whose patches are gathered at a time, so that they stay in a core's cache
-_FEW_CHANNELS, _FEW_PIXELS = 32 * 32, 64  # C · C' and H · W up to which XLA's own gradient is as fast
+_FEW_PIXELS = 64  # H · W up to which XLA's own gradient is as fast
+
+_ONE_CORE: contextvars.ContextVar[bool] = contextvars.ContextVar("one_core", default=False)
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
+@contextlib.contextmanager
+def on_one_core() -> typing.Iterator[None]:
+    """Convolutions traced inside are for a device that is one core of a CPU: where it is faster, by ``winograd``."""
+    token = _ONE_CORE.set(True)
+    try:
+        yield
+    finally:
+        _ONE_CORE.reset(token)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:
@@ -35,8 +52,8 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1)
     Returns:
       [B, H', W', C'].
     """
-    if stride == 1 and math.prod(kernel.shape[2:]) > _FEW_CHANNELS and math.prod(x.shape[1:3]) > _FEW_PIXELS:
-        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)))
+    if stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
+        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), _ONE_CORE.get())
     else:
         y = _plain(x, kernel, padding, stride)
     return checkpoint_name(y, CONVOLUTION)
@@ -46,19 +63,27 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, one_core: bool) -> jax.Array:
+    if one_core and winograd.suits(x, kernel, padding):
+        return winograd.convolve(x, kernel)
     return _plain(x, kernel, padding)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, padding: Padding) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _plain(x, kernel, padding), (x, kernel)
+def _forward(
+    x: jax.Array, kernel: jax.Array, padding: Padding, one_core: bool
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _at_every_pixel(x, kernel, padding, one_core), (x, kernel)
 
 
-def _backward(padding: Padding, known: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(
+    padding: Padding, one_core: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
     turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else it is turned at every pixel
-    to_x = _plain(g, turned, _opposite(padding, kernel.shape[0]))
+    to_x = _at_every_pixel(g, turned, _opposite(padding, kernel.shape[0]), one_core)
+    if one_core and winograd.suits(x, kernel, padding):
+        return to_x, winograd.kernel_gradient(x, g)
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]

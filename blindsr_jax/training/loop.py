@@ -62,7 +62,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """
     import_tensorflow()
     mesh = data_mesh()
-    check_batch_size(mesh, config.data.batch_size)
+    check_batch_size(mesh, config.data.batch_size, config.accumulate)
     validation = Validation(config, workdir, *validation_of(config))
     source = training_source(config)
     claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace

@@ -112,6 +112,7 @@ def stages_of(config: ConfigDict) -> list[Stage]:
         pool=pool,
         recompute=config.recompute,
         precision=config.precision,
+        accumulate=config.accumulate,
     )
     if len(ends) == 1:
         return [last]

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.errors import ConfigError
+
+
+def use_all_cores(batch_size: int) -> None:
+    """Makes devices of the cores of this machine's CPU, as many as share a batch evenly.
+
+    Each then computes its images by itself, which is faster than all cores at the same image (``benchmarks/README.md``).
+    It has to be called before anything else of JAX; a number of devices that is set already (``JAX_NUM_CPU_DEVICES``,
+    ``XLA_FLAGS``) stays.
+
+    Args:
+      batch_size: images of a batch.
+    """
+    told = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not told:
+        most = max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
+        jax.config.update("jax_num_cpu_devices", most)
+
+
+def device_is_core(mesh: Mesh) -> bool:
+    """Whether there are at least as many devices on this machine's CPU as cores."""
+    return mesh.local_mesh.size >= _cores() and mesh.devices.flat[0].platform == "cpu"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def data_mesh() -> Mesh:
@@ -24,13 +51,14 @@ def split(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(mesh: Mesh, batch_size: int) -> None:
-    """Raises ConfigError unless every device gets equally many images."""
-    devices = mesh.devices.size
-    if batch_size % devices:
-        lower, upper = batch_size // devices * devices, (batch_size // devices + 1) * devices
+def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:
+    """Raises ConfigError unless every device gets equally many images, and can cut them into equal parts."""
+    shares = mesh.devices.size * accumulate
+    if batch_size % shares:
+        lower, upper = batch_size // shares * shares, (batch_size // shares + 1) * shares
+        parts = f", each in {accumulate} parts" if accumulate > 1 else ""
         raise ConfigError(
-            f"config.data.batch_size of {batch_size} cannot be split evenly over {devices} devices: "
+            f"config.data.batch_size of {batch_size} cannot be split evenly over {mesh.devices.size} devices{parts}: "
             f"take {f'{lower} or ' if lower else ''}{upper}"
         )
 

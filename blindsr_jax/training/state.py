@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.registry import init_variables
 
 Tree = typing.Any
@@ -22,7 +23,7 @@ class TrainState:
 
     Attributes:
       step: updates done, int32.
-      params: the network's parameters.
+      params: the network's parameters, those of its chains stacked (``networks.chain``).
       constants: its constants (PCA basis).
       opt_state: optax's.
       ema: moving average of the parameters, or None.
@@ -62,7 +63,7 @@ def initial_state(
       with_ema: keep a moving average of the parameters.
     """
     variables = init_variables(module, key, pca_basis)
-    params = variables["params"]
+    params = stack_chains(variables["params"])
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

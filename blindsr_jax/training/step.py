@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import typing
@@ -18,7 +19,8 @@ from blindsr_jax.degradations.pipeline import degrade
 from blindsr_jax.losses import Loss
 from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.networks.recompute import Recompute, recomputing
-from blindsr_jax.training.sharding import replicated, split
+from blindsr_jax.ops.convolution import on_one_core
+from blindsr_jax.training.sharding import device_is_core, replicated, split
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
 
@@ -39,6 +41,7 @@ class Stage:
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
       recompute: see ``networks.recompute``.
       precision: what the network computes in, see ``networks.precision``; all else is float32.
+      accumulate: parts of each device's share of a batch, whose gradients are taken one after another and averaged.
     """
 
     until: int
@@ -49,6 +52,7 @@ class Stage:
     pool: np.ndarray | None = None
     recompute: Recompute = "activations"
     precision: Precision = "float32"
+    accumulate: int = 1
 
 
 def scale_of_step(seed: int, step: int, scales: tuple[int, ...]) -> int:
@@ -134,16 +138,35 @@ def _gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Cal
 
     def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
         variables = {"params": params, "constants": constants}
-        with recomputing(stage.recompute), computing_in(stage.precision):
+        with recomputing(stage.recompute), computing_in(stage.precision), convolutions():
             return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
 
-    gradient = jax.value_and_grad(loss_of, has_aux=True)
+    convolutions = on_one_core if device_is_core(mesh) else contextlib.nullcontext
+    gradient = _in_parts(jax.value_and_grad(loss_of, has_aux=True), stage.accumulate)
 
     def of_one_share(*arguments: typing.Any) -> typing.Any:
         return jax.lax.pmean(gradient(*arguments), "data")  # equal shares: the mean of their means is the batch's
 
     specs = (P(), P(), P("data"), P("data"))
     return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
+
+
+def _in_parts(gradient: typing.Callable[..., typing.Any], parts: int) -> typing.Callable[..., typing.Any]:
+    """The mean of what a function of params, constants and a batch returns for equal parts of the batch, in turn."""
+    if parts == 1:
+        return gradient
+
+    def mean(params: Tree, constants: Tree, *batch: typing.Any) -> typing.Any:
+        cut = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+        one = jax.eval_shape(gradient, params, constants, *jax.tree.map(lambda x: x[0], cut))
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one)
+
+        def add(total: typing.Any, part: typing.Any) -> tuple[typing.Any, None]:
+            return jax.tree.map(jnp.add, total, gradient(params, constants, *part)), None
+
+        return jax.tree.map(lambda x: x / parts, jax.lax.scan(add, nothing, cut)[0])
+
+    return mean
 
 
 def supervised_loss(

@@ -20,6 +20,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from blindsr_jax.errors import BlindSRError, WeightsError
 from blindsr_jax.files import atomic_path
+from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.registry import build, init_variables
 
 FORMAT_VERSION = 1
@@ -30,7 +31,7 @@ class Bundle:
     """What a bundle file holds.
 
     Attributes:
-      variables: ``{"params": …, "constants": …}``, NumPy arrays.
+      variables: ``{"params": …, "constants": …}``, NumPy arrays; from a file, those of each block have its name.
       model: arguments of ``networks.build``, the name among them.
       metadata: free JSON about the weights: ``protocol`` they were trained for, ``source`` they came from, ``scores``.
     """
@@ -129,7 +130,8 @@ def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: 
 
 def _flatten(variables: dict[str, typing.Any]) -> dict[str, typing.Any]:
     constants = flatten_dict(variables.get("constants", {}), sep="/")
-    flat = flatten_dict(variables["params"], sep="/") | {f"constants/{name}": x for name, x in constants.items()}
+    params = unstack_chains(variables["params"])
+    flat = flatten_dict(params, sep="/") | {f"constants/{name}": x for name, x in constants.items()}
     return {name: x if isinstance(x, jax.ShapeDtypeStruct) else np.asarray(x) for name, x in flat.items()}
 
 

@@ -45,15 +45,13 @@ def test_full_size():
     assert by_hand == 8_902_278
 
 
-def test_gradient_goes_through_all_steps_and_no_loop():
+def test_gradient_goes_through_all_steps():
     network, variables = _small()
 
     def loss(params):
         steps = network.apply({"params": params}, _lr(), gradient="all", method="training_steps")
         return jnp.square(steps[-1].sr).mean()
 
-    jaxpr = jax.make_jaxpr(jax.grad(loss))(variables["params"])
-    assert "scan" not in str(jaxpr)
     grads = jax.jit(jax.grad(loss))(variables["params"])
     epsilon, direction = 1e-2, jax.tree.map(lambda x: jnp.sign(x + 1e-9), grads)
     values = [

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +59,9 @@ def test_a_network_in_bfloat16_learns_as_well():
 
 @pytest.mark.parametrize("supervise", ["last", "all"])
 def test_one_and_four_devices_take_the_same_step(supervise):
-    config = tiny_config(**{"model.supervise": supervise, "degradation.noise": (0.0, 10.0)})
+    """On four each is one core of a CPU, and where channels are many has convolutions of its own."""
+    wide = {"model.features": 36, "degradation.noise": (0.0, 10.0)}
+    config = tiny_config(**{"model.supervise": supervise, **wide})
     one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
     (alone, first), (spread, second) = _run(config, 2, one), _run(config, 2)
     assert len(jax.tree.leaves(spread.params)[0].sharding.device_set) == 4
@@ -65,26 +70,34 @@ def test_one_and_four_devices_take_the_same_step(supervise):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+def test_parts_of_a_batch_in_turn_give_its_gradient():
+    two = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    (whole, first), (parts, second) = (_run(tiny_config(accumulate=n), 2, two) for n in (1, 2))
+    assert first[1] == pytest.approx(second[1], rel=1e-5)
+    for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(parts.params)):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
 def test_what_is_recomputed_is_as_configured():
-    """Every part that is computed again stands behind a barrier; of two blocks that is one part, or one each."""
-    parts = {}
+    """Every part that is computed again says what it keeps: nothing (of groups of blocks), or what a policy names."""
+    policies = {}
     for what in ("nothing", "activations", "blocks"):
-        config = tiny_config(**{"recompute": what, "model.blocks": 2})
-        parts[what] = _lowered(config).as_text().count("stablehlo.optimization_barrier")
-    assert 0 == parts["nothing"] < parts["blocks"] < parts["activations"]
+        program = str(_traced(tiny_config(**{"recompute": what, "model.blocks": 2})).jaxpr)
+        policies[what] = set(re.findall(r"policy=(None|<function)", program))
+    assert policies == {"nothing": set(), "activations": {"<function"}, "blocks": {"None"}}
 
 
-def _lowered(config):
+def _traced(config):
     """The update of a batch on all devices, not compiled yet."""
     (stage,) = stages_of(config)
     mesh = data_mesh()
     step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0)
     pool, compiled = step.args[0], step.func
-    return compiled.lower(pool, state_of(config, mesh), put_batch(mesh, np.zeros((4, 64, 64, 3), np.uint8)))
+    return compiled.trace(pool, state_of(config, mesh), put_batch(mesh, np.zeros((4, 64, 64, 3), np.uint8)))
 
 
 def test_devices_exchange_their_gradients_once_and_nothing_else():
-    program = _lowered(tiny_config(**{"model.features": 48})).compile().as_text()
+    program = _traced(tiny_config(**{"model.features": 48})).lower().compile().as_text()
     assert len(re.findall(r"= .* all-reduce(?:-start)?\(", program)) == 1
     assert not re.search(r"\b(all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\(", program)
 
@@ -177,3 +190,21 @@ def test_batch_must_split_evenly():
     with pytest.raises(ConfigError, match="4 or 8"):
         check_batch_size(data_mesh(), 6)
     check_batch_size(data_mesh(), 8)
+    with pytest.raises(ConfigError, match="4 devices, each in 2 parts: take 8 or 16"):
+        check_batch_size(data_mesh(), 12, accumulate=2)
+
+
+def test_cores_become_devices_that_share_a_batch_evenly():
+    def devices(batch_size, cores, **told):
+        code = f"""if True:
+            from blindsr_jax.training import sharding
+            sharding._cores = lambda: {cores}
+            sharding.use_all_cores({batch_size})
+            mesh = sharding.data_mesh()
+            print(mesh.size, sharding.device_is_core(mesh))"""
+        environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | told
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+
+    assert devices(9, 4) == "3 False\n"
+    assert devices(16, 4) == "4 True\n"
+    assert devices(16, 4, JAX_NUM_CPU_DEVICES="2") == "2 False\n"

@@ -1,0 +1,127 @@
+"""3×3 convolutions with 2.25 times fewer multiplications.
+
+Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray, CVPR 2016, section 4.1): the output in tiles of 2×2 pixels, of
+which each needs a 4×4 patch d of the input. With Bᵀ, G and A below, y = Aᵀ[(G k Gᵀ) ⊙ (Bᵀ d B)]A, summed over channels
+before the outer transform: sixteen products of matrices, [tiles, C] × [C, C']. Rounding errors are a few times those of
+the plain sum. On one core of a CPU it takes two thirds of the time; the transformed patches stay in its cache, since
+images go through in chunks.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
+_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
+_CHUNK = 2**18  # numbers, pixels times channels, that are transformed at a time
+_GROUPS = list(np.ndindex(4, 4))
+
+
+def suits(x: jax.Array, kernel: jax.Array, padding: typing.Any) -> bool:
+    """Whether a convolution [B, H, W, C] by [k, k, C, C'] is computed sooner this way, and can be."""
+    size, channels = kernel.shape[0], kernel.shape[2:]
+    whole = size == 3 and padding == ((1, 1), (1, 1)) and x.dtype == jnp.float32
+    sides = x.shape[1:3]
+    return whole and min(channels) >= 32 and min(sides) >= 16 and not any(side % 2 for side in sides)
+
+
+def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The correlation that keeps the size, with zeros outside.
+
+    Args:
+      x: [B, H, W, C], float32, H and W even.
+      kernel: [3, 3, C, C'].
+
+    Returns:
+      [B, H, W, C'].
+    """
+    factors = jnp.einsum("ai,bj,ijco->abco", _G, _G, kernel).astype(kernel.dtype)
+
+    def of_chunk(patches: jax.Array) -> jax.Array:
+        patches = jax.lax.optimization_barrier(patches)
+        return _untiled({ab: tile @ factors[ab] for ab, tile in _tiles(patches).items()}, patches.shape)
+
+    y = jax.lax.map(of_chunk, _chunks(x, 1, max(kernel.shape[2:])))
+    return y.reshape(*x.shape[:3], -1)
+
+
+def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
+    """The gradient of ``convolve`` with respect to its kernel.
+
+    Args:
+      x: [B, H, W, C], what was convolved.
+      g: [B, H, W, C'], the gradient with respect to the result.
+
+    Returns:
+      [3, 3, C, C'].
+    """
+    channels, turn = (x.shape[-1], g.shape[-1]), x.shape[-1] % 16 == 0
+    shape = (4, 4, *(channels[::-1] if turn else channels))
+
+    def add_chunk(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        chunk = jax.lax.optimization_barrier(chunk)
+        tiles, errors = _tiles(chunk[0]), _spread(chunk[1])
+        pairs = [(errors[ab], tiles[ab]) if turn else (tiles[ab], errors[ab]) for ab in _GROUPS]
+        products = jnp.stack([left.T @ right for left, right in pairs])
+        return total + products.reshape(shape), None
+
+    total, _ = jax.lax.scan(add_chunk, jnp.zeros(shape, jnp.float32), (_chunks(x, 1, max(channels)), _chunks(g, 0, max(channels))))
+    total = total.swapaxes(2, 3) if turn else total
+    return jnp.einsum("ai,bj,abco->ijco", _G, _G, total).astype(x.dtype)
+
+
+def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
+    """[chunks, images, rows + 2·around, W + 2·around, C]: some images, or a band of one, with zeros outside."""
+    batch, height, width, channels = x.shape
+    pixels = _CHUNK // widest
+    x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+    rows = max(n for n in range(2, height + 1, 2) if height % n == 0 and (n == 2 or n * width <= pixels))
+    images = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * height * width <= pixels))
+    if rows < height:
+        bands = [x[:, top : top + rows + 2 * around] for top in range(0, height, rows)]
+        x = jnp.stack(bands, axis=1).reshape(-1, *bands[0].shape[1:])
+    return x.reshape(-1, images, *x.shape[1:])
+
+
+def _combined(matrix: np.ndarray, parts: typing.Sequence[jax.Array]) -> list[jax.Array]:
+    """The sums over i of matrix[i, a] · parts[i], for each a; entries are 0, 1 and −1."""
+    sums = []
+    for column in matrix.T:
+        terms = [part if sign > 0 else -part for sign, part in zip(column, parts) if sign]
+        sums.append(sum(terms[1:], terms[0]))
+    return sums
+
+
+def _tiles(x: jax.Array) -> dict[tuple[int, int], jax.Array]:
+    """BᵀdB of all 4×4 patches d, two pixels apart, of [N, R + 2, W + 2, C]: for each (a, b) a matrix [tiles, C]."""
+    images, rows, columns, channels = x.shape
+    ends = (rows - 3, columns - 3)
+
+    def shifted(i: int, j: int) -> jax.Array:
+        return jax.lax.slice(x, (0, i, j, 0), (images, i + ends[0], j + ends[1], channels), (1, 2, 2, 1))
+
+    by_row = [_combined(_B, [shifted(i, j) for i in range(4)]) for j in range(4)]
+    by_both = [_combined(_B, [by_row[j][a] for j in range(4)]) for a in range(4)]
+    return {(a, b): by_both[a][b].reshape(-1, channels) for a, b in _GROUPS}
+
+
+def _untiled(tiles: dict[tuple[int, int], jax.Array], patches: tuple[int, ...]) -> jax.Array:
+    """AᵀmA of the sums m of each tile, as images [N, R, W, C']."""
+    images, rows, columns = patches[0], (patches[1] - 2) // 2, (patches[2] - 2) // 2
+    by_row = [_combined(_A, [tiles[a, b] for a in range(4)]) for b in range(4)]
+    by_both = [_combined(_A, [by_row[b][i] for b in range(4)]) for i in range(2)]
+    pixels = [jnp.stack([p.reshape(images, rows, columns, -1) for p in row], axis=3) for row in by_both]
+    return jnp.stack(pixels, axis=2).reshape(images, 2 * rows, 2 * columns, -1)
+
+
+def _spread(g: jax.Array) -> dict[tuple[int, int], jax.Array]:
+    """AgAᵀ of all tiles g of [N, R, W, C']: for each (a, b) a matrix [tiles, C']."""
+    channels = g.shape[-1]
+    by_row = [_combined(_A.T, [g[:, i::2, j::2] for i in range(2)]) for j in range(2)]
+    by_both = [_combined(_A.T, [by_row[j][a] for j in range(2)]) for a in range(4)]
+    return {(a, b): by_both[a][b].reshape(-1, channels) for a, b in _GROUPS}

@@ -1,0 +1,78 @@
+"""Winograd's convolution beside the plain one."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.ops import winograd
+from blindsr_jax.ops.convolution import convolve, on_one_core
+
+AROUND = ((1, 1), (1, 1))
+
+
+def _given(shape, features):
+    keys = jax.random.split(jax.random.key(0), 3)
+    kernel = jax.random.normal(keys[1], (3, 3, shape[-1], features)) / 3 / np.sqrt(shape[-1])
+    return jax.random.normal(keys[0], shape), kernel, jax.random.normal(keys[2], (*shape[:-1], features))
+
+
+def _plain(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), AROUND, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "features"),
+    [
+        ((2, 16, 18, 33), 35),
+        ((6, 32, 32, 64), 74),  # several images are a chunk
+        ((2, 96, 64, 74), 64),  # an image is several bands
+        ((1, 34, 512, 32), 40),  # 34 is not divided by the rows that would fit
+        ((1, 16, 5000, 48), 32),  # a pair of rows is more than a chunk
+    ],
+)
+def test_result_and_kernel_gradient_are_those_of_the_plain_sum(shape, features):
+    x, kernel, g = _given(shape, features)
+    y, pull = jax.vjp(_plain, x, kernel)
+    np.testing.assert_allclose(jax.jit(winograd.convolve)(x, kernel), y, atol=2e-6 * float(jnp.abs(y).max()))
+    wanted = pull(g)[1]
+    got = jax.jit(winograd.kernel_gradient)(x, g)
+    np.testing.assert_allclose(got, wanted, atol=2e-5 * float(jnp.abs(wanted).max()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "dtype"),
+    [
+        ((1, 17, 16, 40), 3, np.float32),
+        ((1, 16, 15, 40), 3, np.float32),
+        ((1, 16, 16, 40), 5, np.float32),
+        ((1, 16, 16, 16), 3, np.float32),
+        ((1, 16, 16, 40), 3, jnp.bfloat16),
+    ],
+)
+def test_other_sizes_and_types_are_left_to_the_plain_sum(shape, window, dtype):
+    kernel = jnp.zeros((window, window, shape[-1], shape[-1]), dtype)
+    assert not winograd.suits(jnp.zeros(shape, dtype), kernel, ((window // 2,) * 2,) * 2)
+    assert winograd.suits(jnp.zeros((1, 16, 16, 40)), jnp.zeros((3, 3, 40, 40)), AROUND)
+    assert not winograd.suits(jnp.zeros((1, 16, 16, 40)), jnp.zeros((3, 3, 40, 40)), ((1, 0), (1, 1)))
+
+
+def test_a_device_that_is_one_core_computes_all_three_products_this_way():
+    x, kernel, g = _given((2, 16, 16, 48), 40)
+
+    def gradients(context, x, kernel):
+        def loss(x, kernel):
+            with context():
+                return jnp.vdot(convolve(x, kernel, AROUND), g)
+
+        return jax.value_and_grad(loss, (0, 1))(x, kernel)
+
+    programs = {}
+    for context in (on_one_core, contextlib.nullcontext):
+        traced = jax.jit(lambda x, kernel, context=context: gradients(context, x, kernel)).trace(x, kernel)
+        programs[context] = str(traced.jaxpr).count("conv_general_dilated[")
+    assert programs[on_one_core] == 0 < programs[contextlib.nullcontext]
+    for got, want in zip(*(jax.tree.leaves(gradients(c, x, kernel)) for c in programs)):
+        np.testing.assert_allclose(got, want, atol=1e-5 * float(jnp.abs(want).max()))
