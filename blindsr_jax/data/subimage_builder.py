@@ -80,9 +80,11 @@ class HrSubImages(tfds.core.GeneratorBasedBuilder):
             yield f"{name} {top} {left}", {"image": encoded, "name": name, "position": place}
 
     def serialised(self, photographs: FolderSource, index: int) -> list[bytes]:
-        """The records of one photograph, as they lie in shards. Raises DataError if it is damaged."""
+        """The records of one photograph, as they lie in shards, always the same bytes. Raises as ``examples``."""
         features = self.info.features
-        return [features.serialize_example(example) for _, example in self.examples(photographs, index)]
+        serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
+        protos = (serializer.get_tf_example(features.encode_example(x)) for _, x in self.examples(photographs, index))
+        return [proto.SerializeToString(deterministic=True) for proto in protos]
 
     def shard_path(self, out: pathlib.Path, number: int, count: int) -> pathlib.Path:
         """Where shard ``number`` of ``count`` lies, by TFDS's own pattern."""
