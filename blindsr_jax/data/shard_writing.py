@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 import typing
 from concurrent.futures import ThreadPoolExecutor
@@ -105,9 +106,12 @@ def _alone_in(out: pathlib.Path) -> typing.Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(out / _LOCK, timeout=0):
-            for leftover in out.glob(".*.partial*"):
-                leftover.unlink()
-            yield
+            try:
+                for leftover in out.glob(".*.partial*"):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                yield
+            finally:
+                (out / _LOCK).unlink()
     except filelock.Timeout:
         raise DataError(f"{out}: another process is preparing it; wait for it, or end it") from None
     except OSError as error:

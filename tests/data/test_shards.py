@@ -300,11 +300,14 @@ def test_a_killed_one_goes_on_and_leaves_nothing_behind(photographs, tmp_path):
     result = subprocess.run([sys.executable, "-c", _KILLED, photographs, killed], capture_output=True)
     assert result.returncode == -9
     assert "dataset_info.json" not in _files(killed)
-    (killed / ".hr.1.partial.array_record").write_text("half")  # where the writer had begun a file
+    (killed / ".hr.1.partial.array_record").write_text("half")  # where the writer had begun a file,
+    (killed / ".metadata.partial1").mkdir()  # or TFDS's metadata were being written
+    (killed / ".metadata.partial1" / "features.json").write_text("half")
     _prepare(photographs, killed)
     _prepare(photographs, whole)
     assert read_manifest(killed) == read_manifest(whole)
     assert _files(killed) == _files(whole)
+    assert not [name for name in _files(whole) if name.startswith(".")]
 
 
 def test_a_folder_of_something_else_is_left_alone(photographs, shards, tmp_path):
@@ -313,6 +316,7 @@ def test_a_folder_of_something_else_is_left_alone(photographs, shards, tmp_path)
     (tmp_path / "notes.txt").write_text("precious")
     with pytest.raises(DataError, match=r"holds something else"):
         _prepare(photographs, tmp_path)
+    assert _files(tmp_path) == ["copy", "notes.txt"]
     more = shutil.copytree(photographs, tmp_path / "more")
     shutil.copy(more / "0.png", more / "new.png")
     with pytest.raises(DataError, match=r"photographs 5, now 6"):
