@@ -157,10 +157,15 @@ def test_degradation_suite(tmp_path):
 
 @pytest.mark.slow
 def test_input_suite(tmp_path):
-    rows = _measured(tmp_path, "--suite", "input", "--sizes", "32", "--batch", "4", "--repeats", "3")["tables"][
-        "Patches"
-    ]
-    assert all(row["patches_per_second"] > 0 and row["per_core_second"] > 0 for row in rows)
+    words = ["--suite", "input", "--sizes", "32", "--batch", "4", "--repeats", "3", "--network", *SMALL["danv1"]]
+    tables = _measured(tmp_path, *words)["tables"]
+    assert {row["form"] for row in tables["Patches"]} == {"PNG files", "PNG shards", "raw shards", "cached"}
+    assert all(row["patches_per_second"] > 0 and row["per_core_second"] > 0 for row in tables["Patches"])
+    (row,) = tables["Demand"]
+    eaten = 8 * 0.3 * 989e12 / (row["gflop_a_patch"] * 1e9)
+    assert row["patches_per_second_of_the_host"] == pytest.approx(eaten, rel=1e-3)
+    rate = [row["per_core_second"] for row in tables["Patches"] if row["form"] == "raw shards"][-1]
+    assert row["cores: raw shards"] * rate == pytest.approx(eaten, rel=1e-2)
 
 
 @pytest.mark.slow

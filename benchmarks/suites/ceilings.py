@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
     with jax.default_matmul_precision("highest"):
         ceilings = measured()
         programs, parts = [], []
-        for make, case in zip((_inference, _training_step), cases(options)):
+        for make, case in zip((_inference, step_and_arguments), cases(options)):
             program, kinds = _measured(make, model, case, options.repeats, ceilings)
             programs.append(program)
             parts += kinds
@@ -93,7 +93,8 @@ def _inference(model: Row, batch: int, side: int) -> tuple[str, typing.Callable,
     return "inference", lambda variables, lr: forward(network, variables, lr), (variables, lr)
 
 
-def _training_step(model: Row, batch: int, side: int) -> tuple[str, typing.Callable, tuple]:
+def step_and_arguments(model: Row, batch: int, side: int) -> tuple[str, typing.Callable, tuple]:
+    """A training step of a model on LR patches of this side: its name, the function and what it is called with."""
     (network, variables), optimizer = _initialised(model), optax.adam(2e-4)
     lr = jax.random.uniform(jax.random.key(1), (batch, side, side, 3))
     hr = jax.random.uniform(jax.random.key(2), (batch, side * model["scale"], side * model["scale"], 3))

@@ -1,51 +1,92 @@
-"""Patches that the training stream cuts, flips and batches, for each core that it keeps busy."""
+"""Patches that the training stream reads, cuts, flips and batches, for each core that it keeps busy."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+import pathlib
 import statistics
 import time
 import typing
 
+import numpy as np
+from PIL import Image
+
+from benchmarks.appetite import DEVICES, PEAK_FLOP_PER_SECOND, SHARE_OF_PEAK, demand
 from benchmarks.host import cores
 from benchmarks.suites.pairs import cases
 from blindsr_jax.data.pipeline import PatchSampler, patch_batches
-from blindsr_jax.data.sources import open_source
+from blindsr_jax.data.shard_writing import prepare_shards
+from blindsr_jax.data.sources import Source, open_source
+from blindsr_jax.data.subimages import Cutting
 
-DEFAULTS = {"sizes": [128, 256], "batch": [64], "repeats": 10}
+DEFAULTS = {"sizes": [128, 256], "batch": [64], "repeats": 20}
+PHOTOGRAPHS, HEIGHT, WIDTH = 6, 1356, 2040  # those of DIV2K are mostly of this size
+CACHED = "cached"
+_LIMIT_S = 10.0
 ABOUT = (
-    "HR patches of the size given, from the packaged photographs (decoded once, then cached), through the tf.data "
-    "pipeline of training; nothing else runs. `per_core_second`: patches for each second of processor time, of all "
-    "threads together."
+    f"HR patches of the size given through the tf.data pipeline of training; nothing else runs. {PHOTOGRAPHS} packaged "
+    f"photographs, mirrored at their borders to DIV2K's {WIDTH}x{HEIGHT} pixels: as PNG files; as sub-images of "
+    "480x480 in PNG shards and in raw ones (all in the system's page cache, so that no disk is measured); and from "
+    "memory (`cached`: decoded before). `per_core_second`: patches for each second of processor time, of all threads "
+    f"together. Demand: an ESTIMATE of what {DEVICES} H200 eat, the counted work of a training step over "
+    f"{SHARE_OF_PEAK:.0%} (assumed) of the published dense bfloat16 peak, {PEAK_FLOP_PER_SECOND / 1e12:.0f} TFLOP a "
+    "second; `cores`: that over patches for each core second of one thread, were there no limit to threads."
 )
 
 
 def run(options: argparse.Namespace) -> dict[str, typing.Any]:
-    """Patches per second with one worker thread, and with one for each core."""
-    rows = []
+    """Patches per second of every form, with one worker thread and with one for each core; and what devices eat."""
+    model = {"name": options.model, "scale": options.scale, **options.network}
+    forms, rows, demands = _forms(options.folder), [], []
     for batch, side in cases(options):
-        for workers in sorted({1, cores()}):
-            row = {"input": f"{batch} of {side}x{side}", "worker_threads": workers}
-            rows.append(row | _throughput(batch, side, workers, options.repeats))
-    return {"tables": {"Patches": rows}}
+        per_core = {}
+        for form, (source, cache_bytes) in forms.items():
+            sampler = PatchSampler(source, side, seed=0, augment=True, cache_bytes=cache_bytes)
+            for workers in sorted({cores(), 1}, reverse=True):
+                row = _throughput(sampler, len(source) if form == CACHED else 0, batch, side, workers, options.repeats)
+                rows.append({"form": form, "input": f"{batch} of {side}x{side}", "worker_threads": workers} | row)
+            per_core[form] = rows[-1]["per_core_second"]
+        demands.append(demand(model, side, per_core))
+    return {"model": model, "tables": {"Patches": rows, "Demand": demands}}
 
 
-def _throughput(batch: int, side: int, workers: int, repeats: int) -> dict[str, typing.Any]:
-    source = open_source("sample", smallest=side)
-    sampler = PatchSampler(source, side, seed=0, augment=True, cache_bytes=2**30)
+def _forms(folder: pathlib.Path) -> dict[str, tuple[Source, float]]:
+    """Sources by name, and the memory that each may use for decoded images."""
+    photographs = folder / "photographs"
+    photographs.mkdir()
+    sample = open_source("sample")
+    for index in range(PHOTOGRAPHS):
+        image = sample.read(index)
+        beyond = ((0, HEIGHT - image.shape[0]), (0, WIDTH - image.shape[1]), (0, 0))
+        Image.fromarray(np.pad(image, beyond, mode="reflect")).save(photographs / f"{index}.png")
+    prepare = functools.partial(prepare_shards, kind="folder", data=str(photographs))
+    for encoding in ("png", "raw"):
+        prepare(folder / encoding, cutting=Cutting(encoding=encoding))
+    raw = open_source("shards", str(folder / "raw"))
+    return {
+        "PNG files": (open_source("folder", str(photographs)), 0.0),
+        "PNG shards": (open_source("shards", str(folder / "png")), 0.0),
+        "raw shards": (raw, 0.0),
+        CACHED: (raw, float(2**30)),
+    }
+
+
+def _throughput(
+    sampler: PatchSampler, images: int, batch: int, side: int, workers: int, repeats: int
+) -> dict[str, typing.Any]:
     stream = patch_batches(sampler, size=side, batch_size=batch, workers=workers)
-    warm = -(-len(source) // batch) + 3  # every photograph is decoded, and what was fetched ahead is used up
-    for _ in range(warm):
+    for _ in range(-(-images // batch) + 2):  # what is to be cached is, and what was fetched ahead is used up
         next(stream)
     seconds, start = [], time.process_time()
-    for _ in range(repeats):
+    while len(seconds) < repeats and (len(seconds) < 2 or sum(seconds) < _LIMIT_S):
         before = time.perf_counter()
         next(stream)
         seconds.append(time.perf_counter() - before)
     busy = time.process_time() - start
     return {
-        "patches_per_second": batch * repeats / sum(seconds),
-        "per_core_second": batch * repeats / busy,
+        "patches_per_second": batch * len(seconds) / sum(seconds),
+        "per_core_second": batch * len(seconds) / busy,
         "median_batch_s": statistics.median(seconds),
-        "batches": repeats,
+        "batches": len(seconds),
     }

@@ -1,4 +1,4 @@
-"""The ``blindsr`` command: restore pictures, score and time models, make LR files, kernels and bundles.
+"""The ``blindsr`` command: restore pictures, score and time models, make LR files, kernels, shards and bundles.
 
 Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others written); 2 wrong usage.
 Each subcommand is a module here; it imports what it needs when it runs, so that ``--help`` answers at once.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from blindsr_jax.cli import bench, convert, degrade, evaluate, kernels, models, restore
+from blindsr_jax.cli import bench, convert, data, degrade, evaluate, kernels, models, restore
 from blindsr_jax.cli.program_cache import keep_compiled_programs
 from blindsr_jax.errors import BlindSRError
 
@@ -37,6 +37,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--version", action="version", version=__version__)
     commands = command.add_subparsers(required=True, metavar="COMMAND")
-    for subcommand in (restore, evaluate, degrade, kernels, convert, models, bench):
+    for subcommand in (restore, evaluate, degrade, kernels, data, convert, models, bench):
         subcommand.add(commands)
     return command

@@ -232,8 +232,10 @@ def _solver_degradation() -> dict[str, typing.Any]:
 
 def _data() -> dict[str, typing.Any]:
     return {
-        "source": "sample",  # "sample" (packaged photographs), "folder" or "div2k" (through tensorflow-datasets)
-        "root": "",  # folder: the folder of HR images; div2k: TFDS's data_dir, empty for its default
+        # "sample" (packaged photographs), "folder", "div2k" (through tensorflow-datasets), or "shards", which
+        # `blindsr data prepare` makes: needed where a GPU takes more patches than PNG files give (docs/data.md)
+        "source": "sample",
+        "root": "",  # folder, shards: where they are; div2k: TFDS's data_dir, empty for its default
         "batch_size": 64,  # patches per update over all devices
         "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
         "augment": True,  # random flips and 90-degree rotations

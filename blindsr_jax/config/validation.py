@@ -11,7 +11,7 @@ from blindsr_jax.config.defaults import MODEL_SECTIONS
 from blindsr_jax.config.derived import scales_of
 from blindsr_jax.errors import ConfigError
 
-DATA_SOURCES = ("sample", "folder", "div2k")
+DATA_SOURCES = ("sample", "folder", "div2k", "shards")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
 PRECISIONS = ("float32", "bfloat16")
@@ -96,8 +96,9 @@ def _validate_data(config: ConfigDict) -> None:
     _one_of("data.source", data.source, DATA_SOURCES)
     _one_of("validation.source", validation.source, ("sample", "folder"))
     for section in ("data", "validation"):
-        if config[section].source == "folder" and not config[section].root:
-            raise ConfigError(f"config.{section}.source is 'folder': say which with --config.{section}.root=DIR")
+        source = config[section].source
+        if source in ("folder", "shards") and not config[section].root:
+            raise ConfigError(f"config.{section}.source is {source!r}: say which with --config.{section}.root=DIR")
     _at_least("data.batch_size", data.batch_size, 1)
     _at_least("data.patch", data.patch, 8)
     for scale in scales_of(config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -105,6 +106,12 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
       DataError: as ``open_image``.
     """
     return to_rgb(open_image(path))
+
+
+def decode_rgb(data: bytes) -> np.ndarray:
+    """The bytes of an image file as uint8 [H, W, 3]. Raises OSError or another of Pillow's if they are damaged."""
+    with Image.open(io.BytesIO(data)) as image:
+        return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:

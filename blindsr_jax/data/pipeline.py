@@ -6,7 +6,6 @@ on with the very patches it would have seen, and every number of hosts sees the 
 
 from __future__ import annotations
 
-import collections
 import functools
 import logging
 import os
@@ -17,6 +16,8 @@ import numpy as np
 
 from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import DataError
+
+_PATCHES_A_CALL = 8  # at most, in one call of Python from tf.data
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,12 @@ def import_tensorflow() -> typing.Any:
 
 
 class ImageCache:
-    """Decoded images of a source, kept until a budget of memory is used up; the least recently used go first.
+    """Decoded images of a source, kept until a budget of memory is used up.
 
-    An image that cannot be decoded is named once in the log and its successor takes its place.
+    Those that are kept stay, and what came too late is decoded whenever it is asked for: every image is asked for once
+    in each epoch, so that of a budget for a third of them a third of the reads gain. (Were the least recently used put
+    out instead, a sixteenth would.) An image that cannot be decoded is named once in the log, and its successor takes
+    its place.
 
     Args:
       source: where images come from.
@@ -46,7 +50,7 @@ class ImageCache:
 
     def __init__(self, source: Source, budget: float, smallest: int):
         self._source, self._budget, self._smallest = source, budget, smallest
-        self._images: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
+        self._images: dict[int, np.ndarray] = {}
         self._bytes = 0
         self._damaged: set[int] = set()
         self._lock = threading.Lock()
@@ -64,7 +68,6 @@ class ImageCache:
             if index in self._damaged:
                 return None
             if index in self._images:
-                self._images.move_to_end(index)
                 return self._images[index]
         try:
             image = self._source.read(index)
@@ -77,11 +80,9 @@ class ImageCache:
                 self._damaged.add(index)
             return None
         with self._lock:
-            if index not in self._images:
+            if index not in self._images and self._bytes + image.nbytes <= self._budget:
                 self._images[index] = image
                 self._bytes += image.nbytes
-                while self._bytes > self._budget and len(self._images) > 1:
-                    self._bytes -= self._images.popitem(last=False)[1].nbytes
         return image
 
 
@@ -113,10 +114,18 @@ class PatchSampler:
         if self._augment:
             patch = np.rot90(patch, rng.integers(4))
             patch = patch[:, ::-1] if rng.integers(2) else patch
-        return np.ascontiguousarray(patch)
+        return _packed(patch)
 
     def _order_of(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
+
+
+def _packed(patch: np.ndarray) -> np.ndarray:
+    """A contiguous copy, made a channel at a time: of turned patches that takes a third of the time."""
+    copy = np.empty(patch.shape, patch.dtype)
+    for channel in range(patch.shape[-1]):
+        copy[..., channel] = patch[..., channel]
+    return copy
 
 
 def patch_batches(
@@ -148,32 +157,35 @@ def patch_batches(
     tf = import_tensorflow()
     errors: list[DataError] = []
 
-    def guarded(n: typing.Any) -> np.ndarray:
-        try:
-            return sampler(n)
-        except DataError as error:  # TensorFlow would turn it into one of its own
-            errors.append(error)
-            return np.zeros((size, size, 3), np.uint8)
-
     share = batch_size // process_count
     offset = process_index * share
+    together = max(n for n in range(1, _PATCHES_A_CALL + 1) if share % n == 0)
+
+    def patches_from(first: typing.Any) -> np.ndarray:
+        patches = np.empty((together, size, size, 3), np.uint8)
+        try:
+            for i in range(together):
+                patches[i] = sampler(first + i)
+        except DataError as error:  # TensorFlow would turn it into one of its own
+            errors.append(error)
+        return patches
 
     def numbers_of(step: typing.Any) -> typing.Any:
         first = step * batch_size + offset
-        return tf.data.Dataset.range(first, first + share)
+        return tf.data.Dataset.range(first, first + share, together)
 
-    def cut(n: typing.Any) -> typing.Any:
-        patch = tf.numpy_function(guarded, [n], tf.uint8, stateful=False)
-        return tf.ensure_shape(patch, (size, size, 3))
+    def cut(first: typing.Any) -> typing.Any:
+        patches = tf.numpy_function(patches_from, [first], tf.uint8, stateful=False)
+        return tf.ensure_shape(patches, (together, size, size, 3))
 
     dataset = (
         tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch_size)
         .flat_map(numbers_of)
         .map(cut, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
-        .batch(share, drop_remainder=True)
+        .batch(share // together, drop_remainder=True)
         .prefetch(2)
     )
     for batch in dataset.as_numpy_iterator():
         if errors:
             raise errors[0]
-        yield batch
+        yield batch.reshape(share, size, size, 3)

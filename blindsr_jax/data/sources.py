@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import pathlib
 import typing
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from blindsr_jax.data.images import image_size, list_images, read_rgb, to_rgb
+from blindsr_jax.data.images import decode_rgb, image_size, list_images, read_rgb
 from blindsr_jax.errors import DataError
 
 SAMPLE_ROOT = pathlib.Path(__file__).parent / "sample"
@@ -48,6 +46,10 @@ class FolderSource:
       root: the folder.
       smallest: least height and width in pixels.
 
+    Attributes:
+      paths, sizes: of the files, height and width of their upright images.
+      left_out: a line for each file that is not used.
+
     Raises:
       DataError: no usable image is there.
     """
@@ -55,6 +57,7 @@ class FolderSource:
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         root = pathlib.Path(root)
         self.paths: list[pathlib.Path] = []
+        self.sizes: list[tuple[int, int]] = []
         self.left_out: list[str] = []
         for path in list_images(root):
             try:
@@ -66,6 +69,7 @@ class FolderSource:
                 self.left_out.append(f"{path}: {width}x{height} pixels, smaller than the {smallest} that are needed")
                 continue
             self.paths.append(path)
+            self.sizes.append((height, width))
         for reason in self.left_out:
             log.warning("left out %s", reason)
         if self.left_out:
@@ -97,10 +101,7 @@ class Div2kSource:
     """
 
     def __init__(self, data_dir: str = "", split: str = "train"):
-        try:
-            import tensorflow_datasets as tfds
-        except ImportError:
-            raise DataError("DIV2K is read by tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
+        tfds = import_tfds()
         builder = _prepared_div2k(tfds, data_dir or None)
         only_hr = tfds.decode.PartialDecoding({"hr": builder.info.features["hr"]}, {"hr": tfds.decode.SkipDecoding()})
         # One reader at a time keeps the order of the files, hence the order of training, fixed.
@@ -116,8 +117,16 @@ class Div2kSource:
         return len(self._encoded)
 
     def read(self, index: int) -> np.ndarray:
-        with Image.open(io.BytesIO(self._encoded[index])) as image:
-            return to_rgb(image)
+        return decode_rgb(self._encoded[index])
+
+
+def import_tfds() -> typing.Any:
+    """tensorflow-datasets, when it is needed. Raises DataError where it is not installed."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise DataError("this needs tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
+    return tfds
 
 
 def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
@@ -130,6 +139,9 @@ def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
     raise DataError(
         f"DIV2K is not prepared in {data_dir or 'the default TFDS folder'}. Download and prepare it (about 4 GB) with\n"
         f'  python -c "import tensorflow_datasets as tfds; {build}"\n'
+        "or make shards of its HR images alone with\n"
+        "  blindsr data prepare --source div2k --out DIR\n"
+        "and train from them with --config.data.source=shards --config.data.root=DIR,\n"
         "or train on any folder of images with --config.data.source=folder --config.data.root=DIR,\n"
         "or on the packaged photographs with --config.data.source=sample"
     )
@@ -139,9 +151,9 @@ def open_source(kind: str, root: str = "", *, split: str = "train", smallest: in
     """A source by its config name.
 
     Args:
-      kind: ``sample``, ``folder`` or ``div2k``.
-      root: the folder, or TFDS's data_dir.
-      split: ``train`` or ``validation``; a folder is taken as it is.
+      kind: ``sample``, ``folder``, ``div2k`` or ``shards``.
+      root: the folder (of images or of shards), or TFDS's data_dir.
+      split: ``train`` or ``validation``; folders are taken as they are.
       smallest: least height and width of an image in pixels.
 
     Raises:
@@ -153,4 +165,8 @@ def open_source(kind: str, root: str = "", *, split: str = "train", smallest: in
         return FolderSource(root, smallest)
     if kind == "div2k":
         return Div2kSource(root, split)
-    raise DataError(f"there is no data source {kind!r}; known are sample, folder and div2k")
+    if kind == "shards":
+        from blindsr_jax.data.shards import ShardSource
+
+        return ShardSource(root, smallest)
+    raise DataError(f"there is no data source {kind!r}; known are sample, folder, div2k and shards")

@@ -80,11 +80,14 @@ def test_stream_starts_anywhere():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_processes_share_the_same_global_batches(count):
-    whole = _take(3)
-    parts = [_take(3, process_index=i, process_count=count, workers=2) for i in range(count)]
+@pytest.mark.parametrize(("count", "batch"), [(2, 4), (4, 4), (2, 24), (4, 44)])
+def test_processes_share_the_same_global_batches(count, batch):
+    """Also where a share of 12 patches is cut in two calls of 6, and one of 11 in calls of one."""
+    whole = _take(3, batch_size=batch)
+    parts = [_take(3, process_index=i, process_count=count, workers=2, batch_size=batch) for i in range(count)]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    sampler = _sampler()
+    np.testing.assert_array_equal(whole.reshape(-1, 8, 8, 3), [sampler(n) for n in range(3 * batch)])
 
 
 def test_damaged_images_are_named_once_and_replaced(caplog):
@@ -107,6 +110,15 @@ def test_nothing_readable_is_an_error():
 def test_cache_keeps_its_budget():
     source = _Numbered()
     cache = ImageCache(source, budget=2.5 * 24 * 24 * 3, smallest=8)
-    for index in (0, 1, 0, 2, 0, 1):
+    for index in (0, 1, 2, 0, 2, 1, 2):
         cache.read(index)
-    assert source.reads == [0, 1, 2, 1]  # the least recently used one went
+    assert source.reads == [0, 1, 2, 2, 2]  # what came first stays
+
+
+def test_of_a_budget_for_a_third_a_third_of_the_reads_gain():
+    """In every order that trainings have: each image once in each epoch."""
+    source = _Numbered(count=30)
+    sampler = _sampler(source, cache_bytes=10 * 24 * 24 * 3)
+    for n in range(4 * 30):
+        sampler(n)
+    assert len(source.reads) == 30 + 3 * 20
