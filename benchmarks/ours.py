@@ -15,18 +15,23 @@ import optax
 from benchmarks.host import cores
 from benchmarks.side import Prepared, handlers_of
 from benchmarks.torch_state import STAGES, to_torch
-from benchmarks.training_step import training_step
 from benchmarks.worker import serve
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.dan import DAN
-from blindsr_jax.networks.recompute import Recompute
+from blindsr_jax.training.sharding import data_mesh, replicated, split
+from blindsr_jax.training.step import Stage, gradient_of_loss
+from blindsr_jax.types import Degraded
 from blindsr_jax.weights.torch_names import to_paths
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
-_LEAN = "jit, blocks recomputed"
+_FORMS = {
+    "inference": ("jit",),
+    "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
+}
 # Of products on an accelerator, as jax names them; on a CPU all are computed in float32.
 _PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
 
@@ -62,10 +67,10 @@ class Ours:
         }
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """Training: as by default, and with what saves most memory (``networks.recompute``)."""
+        """Training: as by default, and with what saves memory (``recompute`` and ``accumulate`` of the config)."""
         precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
-        ways = ("jit", _LEAN) if kind == "training" else ("jit",)
-        return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way in ways for p in precisions]
+        names = [(way, p) for way in _FORMS[kind] for p in precisions]
+        return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
         precision = next(f["precision"] for f in self.forms(kind, model["name"]) if f["name"] == form)
@@ -73,8 +78,7 @@ class Ours:
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
                 return _inference(network, *given, _PRECISIONS[precision])
-            recompute = "blocks" if form.startswith(_LEAN) else "activations"
-            return _training(network, *given, _PRECISIONS[precision], recompute)
+            return _training(network, *given, _PRECISIONS[precision], _stage(network, form, len(given[1]["lr"])))
 
     def device_peak(self) -> int | None:
         statistics = jax.devices()[0].memory_stats() or {}
@@ -108,14 +112,34 @@ def _inference(network, variables, images, precision: str) -> Prepared:
     )
 
 
-def _training(network, variables, images, precision: str, recompute: Recompute) -> Prepared:
+def _stage(network: typing.Any, form: str, batch: int) -> Stage:
+    """What is trained, as a form has it."""
+    return Stage(
+        until=1,
+        scales=(network.scale,),
+        degradation={},
+        loss=LOSSES[network.supervision],
+        supervise="all" if network.supervision == "detail" else "last",
+        recompute="blocks" if "blocks recomputed" in form else "activations",
+        accumulate=batch // data_mesh().size if "image by image" in form else 1,
+    )
+
+
+def _training(network, variables, images, precision: str, stage: Stage) -> Prepared:
     """One update after another; what must agree is the first loss, and what two updates change of it."""
-    optimizer = optax.adam(LEARNING_RATE, *BETAS)
-    how = "all" if network.supervision == "detail" else "last"
-    step = training_step(network, optimizer, how, LOSSES[network.supervision], recompute)
+    optimizer, mesh = optax.adam(LEARNING_RATE, *BETAS), data_mesh()
+    gradient = gradient_of_loss(network, mesh, stage)
+
+    def step(params, opt_state, constants, hr, degraded):
+        (loss, _), grads = gradient(params, constants, hr, degraded)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, loss
+
     call = _Compiled(step, precision, donate=(0, 1))
-    state = [variables["params"], optimizer.init(variables["params"])]
-    rest = (variables["constants"], images["lr"], images["hr"], images["kernel"])
+    params = stack_chains(variables["params"])
+    *state, constants = jax.device_put((params, optimizer.init(params), variables["constants"]), replicated(mesh))
+    degraded = Degraded(lr=images["lr"], kernel=images["kernel"])
+    rest = (constants, *jax.device_put((images["hr"], degraded), split(mesh)))
 
     def update() -> float:
         *state[:], loss = call(*state, *rest)

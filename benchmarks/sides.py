@@ -28,19 +28,26 @@ class Sides:
     folder: pathlib.Path
     modules: dict[str, str] = dataclasses.field(default_factory=lambda: MODULES)
 
-    def start(self, by: str, *, keep_compiled: bool = False) -> Worker:
-        """A fresh worker; ``keep_compiled`` lets later ones find what JAX compiled in this one."""
+    def start(self, by: str, *, keep_compiled: bool = False, devices: int = 1) -> Worker:
+        """A fresh worker.
+
+        Args:
+          by: the side.
+          keep_compiled: let later ones find what JAX compiled in this one.
+          devices: of JAX on a CPU.
+        """
         environment = {
             "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45",  # of an accelerator that both sides share
             "JAX_ENABLE_COMPILATION_CACHE": str(keep_compiled).lower(),
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "xla"),
+            "JAX_NUM_CPU_DEVICES": str(devices),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "inductor"),
         }
         return Worker(self.pythons[by], self.modules[by], environment)
 
     @contextlib.contextmanager
-    def all(self, **options: bool) -> typing.Iterator[dict[str, Worker]]:
+    def all(self, **options: int) -> typing.Iterator[dict[str, Worker]]:
         """A worker of each side, ours first."""
         with contextlib.ExitStack() as stack:
             yield {by: stack.enter_context(self.start(by, **options)) for by in self.pythons}

@@ -9,6 +9,7 @@ import typing
 from benchmarks.contest import OURS, Contender, contenders_of, row_of, time_in_turn, verdicts, warm_up
 from benchmarks.sides import Sides
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.training.sharding import cores_that_share
 
 Row = dict[str, typing.Any]
 
@@ -30,17 +31,27 @@ def compare(
     for batch, side in cases(options):
         case = {"input": f"{batch} of {side}x{side}"}
         arrays = options.folder / "arrays.npz"
-        with options.sides.all() as workers:
+        given = {"model": model, "arrays": arrays, "batch": batch}
+        with options.sides.all(devices=devices_for(kind, batch)) as workers:
             result["parameters"] = workers[OURS].call("draw", model=model, batch=batch, side=side, path=str(arrays))
             result["sides"] = {by: worker.call("describe") for by, worker in workers.items()}
             contenders = contenders_of(workers, kind, options.model, options.forms)
             warm_up(contenders, kind, model, arrays, options.folder)
             time_in_turn(contenders, options.repeats)
         for contender in contenders:
-            more = {} if contender.failure else finish(options.sides, contender, {"model": model, "arrays": arrays})
+            more = (
+                {}
+                if contender.failure
+                else finish(options.sides, contender, {"model": model, "arrays": arrays, "batch": batch})
+            )
             result["tables"]["Times"].append(case | row_of(contender) | more)
         result["tables"]["Ours over the best form of the peers"] += [case | ratio for ratio in verdicts(contenders)]
     return result
+
+
+def devices_for(kind: str, batch: int) -> int:
+    """JAX's devices on a CPU, as the commands have them: each core one in training, one of all cores otherwise."""
+    return cores_that_share(batch) if kind == "training" else 1
 
 
 def cases(options: argparse.Namespace) -> list[tuple[int, int]]:

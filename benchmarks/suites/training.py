@@ -7,7 +7,7 @@ import typing
 
 from benchmarks.contest import Contender
 from benchmarks.sides import Sides
-from benchmarks.suites.pairs import Row, compare
+from benchmarks.suites.pairs import Row, compare, devices_for
 
 DEFAULTS = {"sizes": [32, 64], "batch": [4, 8], "repeats": 5}
 ABOUT = (
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
 def _memory(sides: Sides, contender: Contender, case: dict[str, typing.Any]) -> Row:
     arrays, outcome = str(case["arrays"]), str(sides.folder / "outcome.npz")
     key, form = contender.key, contender.form
-    with sides.start(contender.by) as worker:
+    with sides.start(contender.by, devices=devices_for("training", case["batch"])) as worker:
         worker.call("prepare", key=key, kind="training", form=form, model=case["model"], arrays=arrays)
         worker.call("warm_up", key=key, outcome=outcome)
         peak = worker.call("peak", key=key)

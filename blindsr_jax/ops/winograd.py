@@ -70,14 +70,15 @@ def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
         products = jnp.stack([left.T @ right for left, right in pairs])
         return total + products.reshape(shape), None
 
-    total, _ = jax.lax.scan(add_chunk, jnp.zeros(shape, jnp.float32), (_chunks(x, 1, max(channels)), _chunks(g, 0, max(channels))))
+    chunks = _chunks(x, 1, max(channels)), _chunks(g, 0, max(channels))
+    total, _ = jax.lax.scan(add_chunk, jnp.zeros(shape, jnp.float32), chunks)
     total = total.swapaxes(2, 3) if turn else total
     return jnp.einsum("ai,bj,abco->ijco", _G, _G, total).astype(x.dtype)
 
 
 def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
     """[chunks, images, rows + 2·around, W + 2·around, C]: some images, or a band of one, with zeros outside."""
-    batch, height, width, channels = x.shape
+    batch, height, width, _ = x.shape
     pixels = _CHUNK // widest
     x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
     rows = max(n for n in range(2, height + 1, 2) if height % n == 0 and (n == 2 or n * width <= pixels))

@@ -14,17 +14,21 @@ from blindsr_jax.errors import ConfigError
 def use_all_cores(batch_size: int) -> None:
     """Makes devices of the cores of this machine's CPU, as many as share a batch evenly.
 
-    Each then computes its images by itself, which is faster than all cores at the same image (``benchmarks/README.md``).
-    It has to be called before anything else of JAX; a number of devices that is set already (``JAX_NUM_CPU_DEVICES``,
-    ``XLA_FLAGS``) stays.
+    Each then computes its images by itself, which is faster than all cores at the same image
+    (``benchmarks/README.md``). It has to be called before anything else of JAX; a number of devices that is set
+    already (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) stays.
 
     Args:
       batch_size: images of a batch.
     """
     told = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not told:
-        most = max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
-        jax.config.update("jax_num_cpu_devices", most)
+        jax.config.update("jax_num_cpu_devices", cores_that_share(batch_size))
+
+
+def cores_that_share(batch_size: int) -> int:
+    """The most cores of this machine that a batch can be cut for into equal parts."""
+    return max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
 
 
 def device_is_core(mesh: Mesh) -> bool:

@@ -95,7 +95,7 @@ def make_train_step(
       (state, hr uint8 [B, sP, sP, 3]) -> (state, metrics); the metrics are scalars.
     """
     scale = scale or stage.scales[0]
-    gradient = _gradient_of_loss(module, mesh, stage)
+    gradient = gradient_of_loss(module, mesh, stage)
 
     def train_step(pool: jax.Array | None, state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
         hr = hr.astype(jnp.float32) / 255.0
@@ -130,7 +130,7 @@ def make_train_step(
     return functools.partial(compiled, jax.device_put(stage.pool, whole))
 
 
-def _gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
+def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
     """(params, constants, hr, degraded) -> ((loss, its parts), gradient with respect to the parameters).
 
     Each device takes the gradient of its own share: the only thing that travels is the sum, once.
