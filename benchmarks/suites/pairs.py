@@ -39,11 +39,7 @@ def compare(
             warm_up(contenders, kind, model, arrays, options.folder)
             time_in_turn(contenders, options.repeats)
         for contender in contenders:
-            more = (
-                {}
-                if contender.failure
-                else finish(options.sides, contender, {"model": model, "arrays": arrays, "batch": batch})
-            )
+            more = {} if contender.failure else finish(options.sides, contender, given)
             result["tables"]["Times"].append(case | row_of(contender) | more)
         result["tables"]["Ours over the best form of the peers"] += [case | ratio for ratio in verdicts(contenders)]
     return result
