@@ -14,7 +14,7 @@ ROOT = pathlib.Path(blindsr_jax.__file__).parent
 # From the ground floor up; a module may import from its own floor's earlier rooms, its own room, and floors below.
 FLOORS = [
     ["errors"],
-    ["files", "types", "ops", "config", "data"],
+    ["files", "hosts", "types", "ops", "config", "data"],
     ["degradations", "metrics"],
     ["networks", "losses"],
     ["weights"],

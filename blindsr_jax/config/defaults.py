@@ -53,7 +53,14 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # results of convolutions, for next to no time; "blocks", all but the features after every fourth block, for
             # a tenth more time and a third of the memory.
             "recompute": "activations",
-            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
+            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) that count as divergence
+            # Then "stop"; or "rollback": go on from the last good checkpoint with other batches, `rollbacks` times at most.
+            "on_divergence": "stop",
+            "rollbacks": 3,
+            "skip_batches": 100,  # by a rollback: so many are left out after those that were trained on
+            # Seconds without a finished step (validation and first compilations aside) after which all threads' stacks
+            # are printed, to see where a run hangs; it is not stopped. 0 for never.
+            "watchdog_seconds": 600,
         }
     )
     if model == "dssr":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -22,6 +24,11 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split(mesh: Mesh) -> NamedSharding:
     """First axis cut over the devices: batches."""
     return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def on_one_device(tree: typing.Any) -> typing.Any:
+    """This process's own copy of arrays that are whole on every device, for what it computes by itself."""
+    return jax.tree.map(lambda array: array.addressable_data(0), tree)
 
 
 def check_batch_size(mesh: Mesh, batch_size: int) -> None:
