@@ -54,7 +54,7 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # a tenth more time and a third of the memory.
             "recompute": "activations",
             "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) that count as divergence
-            # Then "stop"; or "rollback": go on from the last good checkpoint with other batches, `rollbacks` times at most.
+            # Then "stop"; or "rollback": go on from the last good checkpoint with other batches, at most so many times.
             "on_divergence": "stop",
             "rollbacks": 3,
             "skip_batches": 100,  # by a rollback: so many are left out after those that were trained on

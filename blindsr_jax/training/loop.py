@@ -40,7 +40,7 @@ from blindsr_jax.training.setup import (
     updates_of,
     validation_of,
 )
-from blindsr_jax.training.sharding import check_batch_size, data_mesh, on_one_device, put_batch
+from blindsr_jax.training.sharding import check_batch_size, connect, data_mesh, on_one_device, put_batch
 from blindsr_jax.training.state import TrainState
 from blindsr_jax.training.watchdog import Watchdog
 from blindsr_jax.training.workdir import claim_workdir
@@ -72,6 +72,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
         check_batch_size(mesh, config.data.batch_size)
         validation = Validation(config, workdir, *validation_of(config))
         source = training_source(config)
+    connect(mesh)
     claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
     with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints, noticing_losses():
         if checkpoints.latest_step is None:

@@ -39,7 +39,7 @@ def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
 
 
 def _check_shared(workdir: pathlib.Path, ours: str, firsts: str) -> None:
-    """Raises unless this process has the first one's config and sees its file, which may take a network some seconds."""
+    """Raises unless this process has the first one's config and sees its file, for which networks may need seconds."""
     if ours != firsts:
         raise ConfigError("the processes were started with different settings: give all of them the same command")
     deadline = time.monotonic() + _SLOW_FILE_SYSTEM
