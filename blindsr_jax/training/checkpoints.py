@@ -7,6 +7,7 @@ processes and devices.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -14,6 +15,7 @@ import shutil
 import typing
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
@@ -58,7 +60,8 @@ class Checkpoints:
         with _readable_errors(self._directory):
             if is_first() and not read_only:
                 _remove_unfinished(self._directory)
-            self._manager = ocp.CheckpointManager(self._directory, options=options)
+            handler = ocp.StandardCheckpointHandler()  # named here, so that what is saved can be listed
+            self._manager = ocp.CheckpointManager(self._directory, options=options, item_handlers=handler)
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -122,8 +125,13 @@ class Checkpoints:
           DataError: the checkpoint is damaged or of another model.
         """
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            saved = set(self._manager.item_metadata(step))
+            new = [name for name in ("rollbacks", "skipped") if name not in saved]  # earlier versions had no rollbacks
+            fields = {name: value for name, value in fields.items() if name not in new}
+            values = self._manager.restore(step, args=ocp.args.StandardRestore(fields))
+            return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             raise DataError(
                 f"{self._directory / str(step)}: this checkpoint cannot be read ({_first_line(error)}); "
