@@ -56,6 +56,14 @@ def start(place: pathlib.Path, workdir: pathlib.Path, *arguments: str, count: in
     return started
 
 
+def start_locally(place: pathlib.Path, workdir: pathlib.Path, *arguments: str, count: int = 2, devices: int = 1):
+    """The same by ``launch/local.sh``: one process, which has the others."""
+    command = [ROOT / "launch" / "local.sh", str(count), "--", *settings(place, workdir), *arguments]
+    with open(place / f"{workdir.name}.0.log", "ab") as log:
+        variables = environment(place, devices) | {"PYTHON": sys.executable}
+        return [subprocess.Popen(command, stderr=log, stdout=log, env=variables)]
+
+
 def wait(started, seconds: float = 300) -> list[int]:
     """The exit codes. Nothing is left running, also when the time is up."""
     try:
