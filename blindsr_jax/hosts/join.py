@@ -51,7 +51,7 @@ def join(coordinator: str | None, processes: int | None, process_id: int | None,
         processes,
         process_id,
         cluster_detection_method="deactivate",
-        initialization_timeout=round(timeout) + _SPARE,
+        initialization_timeout=round(timeout),
         heartbeat_timeout_seconds=lost,
     )
 

@@ -53,7 +53,7 @@ def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, chec
 
 def _advice(config: ConfigDict, checkpoints: Checkpoints, step: int, rollbacks: int) -> str:
     saved = checkpoints.latest_step
-    tried = f"for the {rollbacks + 1}th time since other batches were tried, " if rollbacks else ""
+    tried = f"with other batches too, {rollbacks} times, " if rollbacks else ""
     return (
         f"step {step}: {tried}the last {config.max_bad_steps} updates had a loss or gradient that was not finite and "
         f"were skipped; stopping. The newest checkpoint is of {'no step yet' if saved is None else f'step {saved}'}. "
