@@ -64,10 +64,13 @@ def noticing_losses() -> typing.Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        if jax.process_count() == 1 or line.startswith("RESOURCE_EXHAUSTED"):
+    except Exception as error:
+        cause: BaseException | None = error  # a checkpoint's writer has it as the cause of an error of its own
+        while cause is not None and not isinstance(cause, jax.errors.JaxRuntimeError):
+            cause = cause.__cause__
+        if cause is None or jax.process_count() == 1 or str(cause).startswith("RESOURCE_EXHAUSTED"):
             raise
+        line = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
         raise HostLost(
             f"process {jax.process_index()} of {jax.process_count()}: another process is gone ({line}). Complete "
             "checkpoints are intact: run the same command on all hosts to go on from the newest"

@@ -174,8 +174,7 @@ class _readable_errors:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        ours = isinstance(error, DataError | jax.errors.JaxRuntimeError)  # the latter: see hosts.noticing_losses
-        if isinstance(error, Exception) and not ours:
+        if isinstance(error, Exception) and not isinstance(error, DataError):
             raise DataError(
                 f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). {_GO_ON}"
             ) from error

@@ -18,7 +18,7 @@ import time
 from tests.multihost.processes import draw_pictures, log_of, start, wait
 
 STEPS, EVERY = 600, 15
-_QUICK = ["--config.validation.every=1000000", f"--config.checkpoint.every={EVERY}", "--join_timeout=30"]
+_QUICK = ["--config.validation.every=1000000", f"--config.checkpoint.every={EVERY}", "--join_timeout=20"]
 
 
 def main() -> int:
