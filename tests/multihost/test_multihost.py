@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.training import loop
@@ -61,7 +62,7 @@ def _config(runs, **overrides):
 def _losses(workdir):
     """Losses by step, as TensorBoard shows them."""
     events = EventAccumulator(str(workdir / "tensorboard")).Reload()
-    return {event.step: np.float32(event.tensor_proto.float_val[0]) for event in events.Tensors("train/loss")}
+    return {event.step: make_ndarray(event.tensor_proto) for event in events.Tensors("train/loss")}
 
 
 def _state(runs, workdir):
