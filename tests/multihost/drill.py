@@ -41,7 +41,8 @@ def drill(place: pathlib.Path, kills: int, terms: int, steps: int, seed: int) ->
     arguments = [*_QUICK, f"--config.steps={steps}"]
     saved = 0
     for number, blow in enumerate(blows, 1):
-        saved = _strike(place, arguments, blow, number, rng, saved)
+        patience = rng.randint(1, max(steps // (2 * len(blows)), 1))  # so that the run does not end before
+        saved = _strike(place, arguments, blow, number, rng, saved, patience)
     for name in ("struck", "whole"):
         codes = wait(start(place, place / name, *arguments), 1200)
         assert codes == [0, 0], f"{name} ended with {codes}: {log_of(place, place / name)[-2000:]}"
@@ -50,23 +51,22 @@ def drill(place: pathlib.Path, kills: int, terms: int, steps: int, seed: int) ->
     return 1 if differing else 0
 
 
-def _strike(place, arguments, blow, number, rng, saved):
-    """Starts the run, lets it go on for a while, strikes one process, and returns the newest step that is saved."""
+def _strike(place, arguments, blow, number, rng, saved, patience):
+    """Starts the run, lets it do ``patience`` steps, strikes one process, and returns the newest step that is saved."""
     workdir, victim = place / "struck", rng.randrange(2)
     before = len(log_of(place, workdir)) if (place / "struck.0.log").exists() else 0
     started = start(place, workdir, *arguments)
     early = blow == signal.SIGKILL and rng.random() < 0.2
     if not early:
-        _wait_for(lambda: "train/loss" in log_of(place, workdir)[before:], started)
-    time.sleep(rng.uniform(0, 8 if early else 4))
+        _wait_for(lambda: len(_steps(log_of(place, workdir)[before:])) >= patience, started)
+    time.sleep(rng.uniform(0, 8 if early else 0.3))
     struck = time.monotonic()
     started[victim].send_signal(blow)
     codes = wait(started, 200)
     seconds = time.monotonic() - struck
     assert 0 not in codes, f"the run ended before it was struck {number} times: more --steps"
     text = log_of(place, workdir)[before:]
-    steps = [int(step) for step in re.findall(r"\[(\d+)\] train", text)]
-    now = _saved(workdir)
+    steps, now = _steps(text), _saved(workdir)
     resumed = re.search(r"going on from step (\d+)", text)
     moment = f"step {steps[-1]}" if steps else "starting"
     print(
@@ -88,6 +88,10 @@ def _wait_for(condition, started) -> None:
     while not condition():
         assert all(process.poll() is None for process in started), "ended early"
         time.sleep(0.05)
+
+
+def _steps(text: str) -> list[int]:
+    return [int(step) for step in re.findall(r"\[(\d+)\] train", text)]
 
 
 def _saved(workdir: pathlib.Path) -> int:
