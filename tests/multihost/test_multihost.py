@@ -61,7 +61,7 @@ def _config(runs, **overrides):
 
 def _losses(workdir):
     """Losses by step, as TensorBoard shows them."""
-    events = EventAccumulator(str(workdir / "tensorboard")).Reload()
+    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0}).Reload()
     return {event.step: make_ndarray(event.tensor_proto) for event in events.Tensors("train/loss")}
 
 
@@ -118,7 +118,8 @@ def test_the_report_of_two_processes_equals_that_of_one(runs, tmp_path):
     assert ours.pop("seconds") > 0
     assert theirs.pop("seconds") > 0
     assert (ours["images"], ours["rows"]) == (2, 16)
-    assert ours == theirs
+    for name, value in theirs.items():  # programs for another number of devices round differently
+        assert ours[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
 
 
 def test_a_missing_process_is_named_in_time(runs):
