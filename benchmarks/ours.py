@@ -131,7 +131,7 @@ def _training(network, variables, images, precision: str, stage: Stage) -> Prepa
     gradient = gradient_of_loss(network, mesh, stage)
 
     def step(params, opt_state, constants, hr, degraded):
-        (loss, _), grads = gradient(params, constants, hr, degraded)
+        ((loss, _), grads), _ = gradient(params, constants, hr, degraded, None)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, loss
 

@@ -1,12 +1,27 @@
 """The exceptions that a user can cause: their message names what is wrong, what was expected and what to do.
 
-The commands print these without a traceback. Exit codes: 0 all done, 1 failed or some inputs failed, 2 wrong usage,
-130 interrupted.
+The commands print these without a traceback. Exit codes:
+
+====  =================================================================================================================
+0     all done
+1     failed, or some inputs failed; would fail again
+2     wrong usage
+75    ended from outside, by SIGTERM or since another host was lost: schedulers should start it again (EX_TEMPFAIL)
+130   interrupted by a person, with Ctrl-C
+====  =================================================================================================================
 """
 
 
 class BlindSRError(Exception):
-    """Bad input or usage; the message is meant to be read by the person who caused it."""
+    """Bad input or usage; the message is meant to be read by the person who caused it.
+
+    Attributes:
+      exit_code: of a command that ends with it.
+      together: all processes of a run on several hosts raised it at the same place.
+    """
+
+    exit_code = 1
+    together = False
 
 
 class ConfigError(BlindSRError):
@@ -26,8 +41,25 @@ class WeightsError(BlindSRError):
 
 
 class Interrupted(BlindSRError):
-    """A run was asked to stop; it has saved."""
+    """A person stopped a run with Ctrl-C; it has saved."""
+
+    exit_code = 130
+    together = True
+
+
+class Preempted(Interrupted):
+    """A scheduler stopped a run with SIGTERM; it has saved."""
+
+    exit_code = 75
+
+
+class HostLost(BlindSRError):
+    """Another process of the run did not come, or is gone."""
+
+    exit_code = 75
 
 
 class Diverged(BlindSRError):
     """Too many updates in a row were not finite."""
+
+    together = True

@@ -1,11 +1,14 @@
 """Trains and evaluates: ``python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4``.
 
+On several hosts the same command runs on each: see ``docs/distributed.md``.
+
 Any setting can be changed on the command line: ``--config.data.batch_size=16``; ``blindsr_jax/config/defaults.py`` has
 all of them.
 """
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import sys
@@ -22,9 +25,30 @@ _MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "evaluate"], "train: train, or go on, then evaluate; evaluate: the best checkpoint."
 )
 
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    os.environ.get("JAX_COORDINATOR_ADDRESS"),
+    "Several hosts: HOST:PORT of process 0; or JAX_COORDINATOR_ADDRESS. Not needed where JAX finds the cluster itself "
+    "(SLURM, Cloud TPU, Kubernetes, Open MPI).",
+)
+_PROCESSES = flags.DEFINE_integer(
+    "processes",
+    os.environ.get("JAX_NUM_PROCESSES"),
+    "Several hosts: how many processes there are; or JAX_NUM_PROCESSES. 1: stay alone, whatever JAX finds.",
+    lower_bound=1,
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id",
+    os.environ.get("JAX_PROCESS_ID"),
+    "Several hosts: the number of this process, from 0; or JAX_PROCESS_ID.",
+    lower_bound=0,
+)
+_JOIN_TIMEOUT = flags.DEFINE_float("join_timeout", 300, "Several hosts: seconds to wait for all to start.", 1)
+_LOST_TIMEOUT = flags.DEFINE_integer("lost_timeout", 100, "Several hosts: seconds of silence of a lost one.", 10)
+
 
 def main(argv: list[str]) -> int:
-    """Runs the command and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Runs the command and returns its exit code, one of those in ``errors``."""
     if {"--help", "-h"} & set(argv):
         print(__doc__)
         print(flags.FLAGS.main_module_help())
@@ -40,35 +64,40 @@ def main(argv: list[str]) -> int:
     except Exception as error:  # absl, ml_collections and config files raise every kind
         print(f"blindsr_jax: {_usage_message(error)}", file=sys.stderr)
         return 2
+    from blindsr_jax import hosts  # brings JAX
+
     try:
-        return _run(config, _WORKDIR.value, _MODE.value)
+        place = _COORDINATOR.value, _PROCESSES.value, _PROCESS_ID.value
+        hosts.join(*place, timeout=_JOIN_TIMEOUT.value, lost=_LOST_TIMEOUT.value)
+        with hosts.noticing_losses():
+            return _run(config, _WORKDIR.value, _MODE.value)
     except BlindSRError as error:
         print(f"blindsr_jax: {error}", file=sys.stderr)
-        return 130 if isinstance(error, Interrupted) else 1
+        return error.exit_code if error.together else hosts.leave(error.exit_code)
     except KeyboardInterrupt:
         print("blindsr_jax: interrupted; the newest checkpoint is intact", file=sys.stderr)
-        return 130
+        return hosts.leave(Interrupted.exit_code)
 
 
 def _run(config: config_lib.ConfigDict, workdir: str, mode: str) -> int:
+    from blindsr_jax.evaluation.report import headline
+    from blindsr_jax.hosts import is_first
+    from blindsr_jax.training.results import evaluated_config, write_results
+    from blindsr_jax.training.run_log import setup_logging
     from blindsr_jax.training.sharding import use_all_cores
 
     if mode == "train":
         use_all_cores(config.data.batch_size // config.accumulate)
-
-    from blindsr_jax.evaluation.report import headline
-    from blindsr_jax.training.results import evaluated_config, write_results
-    from blindsr_jax.training.run_log import setup_logging
-
     setup_logging()
     if mode == "train":
         from blindsr_jax.training.loop import train
 
         train(config, workdir)
     summary = write_results(evaluated_config(config, workdir), workdir)
-    print(headline(summary))
-    names = ["report.md", "panel.png", "model.safetensors", "restored"]
-    print(f"{', '.join(name for name in names if pathlib.Path(workdir, name).exists())}: in {workdir}")
+    if is_first():
+        print(headline(summary))
+        names = ["report.md", "panel.png", "model.safetensors", "restored"]
+        print(f"{', '.join(name for name in names if pathlib.Path(workdir, name).exists())}: in {workdir}")
     return 0
 
 

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(blindsr_jax.__file__).parent
 FLOORS = [
     ["errors"],
     ["files"],
-    ["types", "ops", "config", "data"],
+    ["hosts", "types", "ops", "config", "data"],
     ["degradations", "metrics"],
     ["networks", "losses"],
     ["weights"],

@@ -55,7 +55,14 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "recompute": "activations",
             # Parts of each device's share of a batch whose gradients are taken one after another: memory for some time.
             "accumulate": 1,
-            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) before the run stops
+            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) that count as divergence
+            # Then "stop"; or "rollback": go on from the last good checkpoint with other batches, at most so many times.
+            "on_divergence": "stop",
+            "rollbacks": 3,
+            "skip_batches": 100,  # by a rollback: so many are left out after those that were trained on
+            # Seconds without a finished step (validation and first compilations aside) after which all threads' stacks
+            # are printed, to see where a run hangs; it is not stopped. 0 for never.
+            "watchdog_seconds": 600,
         }
     )
     if model == "dssr":

@@ -15,6 +15,7 @@ DATA_SOURCES = ("sample", "folder", "div2k", "shards")
 DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
 PRECISIONS = ("float32", "bfloat16")
+ON_DIVERGENCE = ("stop", "rollback")
 RECOMPUTE = ("nothing", "activations", "blocks")
 MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet", "usrnet")
 
@@ -30,9 +31,20 @@ def validate(config: ConfigDict) -> None:
     _validate_degradation(config)
     _validate_optimizer(config.optimizer)
     _one_of("recompute", config.recompute, RECOMPUTE)
-    for name in ("steps", "log_every", "max_bad_steps", "accumulate", "checkpoint.every", "checkpoint.keep"):
+    _one_of("on_divergence", config.on_divergence, ON_DIVERGENCE)
+    for name in (
+        "steps",
+        "log_every",
+        "accumulate",
+        "max_bad_steps",
+        "rollbacks",
+        "skip_batches",
+        "checkpoint.every",
+        "checkpoint.keep",
+    ):
         _at_least(name, _get(config, name), 1)
-    _at_least("seed", config.seed, 0)
+    for name in ("seed", "watchdog_seconds"):
+        _at_least(name, _get(config, name), 0)
     _one_of("precision", config.precision, ("float32",) if config.model.name in ("kernelnet", "usrnet") else PRECISIONS)
     if config.model.get("gradient_steps", 0) >= config.steps:
         raise ConfigError(

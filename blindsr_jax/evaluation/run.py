@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import typing
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.restorations import BLIND, OWN_ESTIMATE, Estimates, Methods, restorations
 from blindsr_jax.evaluation.rows import Row, group
 from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
+from blindsr_jax.hosts import gathered, is_first
 from blindsr_jax.inference.checks import fit_kernel
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
@@ -39,7 +41,7 @@ def evaluate(
     journal: Journal | None = None,
     bar: str = "",
 ) -> list[Row]:
-    """Scores a model on a test set.
+    """Scores a model on a test set; together, each process its share of the images, of which all get all rows.
 
     Args:
       model: to score.
@@ -59,20 +61,38 @@ def evaluate(
         asked, or is of another scale than the tests.
     """
     entrants = entrants_of(model, methods, name, beside or {}, tests.protocol)
-    rows: list[Row] = []
-    total = len(tests.names) * tests.trials_per_image
-    with logging_redirect_tqdm(), tqdm(total=total, desc=bar, unit="image", disable=not bar) as progress:
-        for index in range(len(tests.names)):
+    mine = range(jax.process_index(), len(tests.names), jax.process_count())
+    done: dict[int, tuple[list[Row], str]] = {}
+    total = len(mine) * tests.trials_per_image
+    with (
+        logging_redirect_tqdm(),
+        tqdm(total=total, desc=bar, unit="image", disable=not bar or not is_first()) as progress,
+    ):
+        for index in mine:
             try:
-                rows += _evaluate_image(entrants, tests, index, journal, progress)
+                done[index] = _evaluate_image(entrants, tests, index, journal, progress), ""
             except DataError as error:
                 if failures is None:
                     raise
-                failures.append(str(error))
+                done[index] = [], str(error)
                 log.warning("left out %s", error)
+    done = _of_all(done)
+    rows = [row for index in sorted(done) for row in done[index][0]]
+    unusable = [done[index][1] for index in sorted(done) if done[index][1]]
+    if failures is not None:
+        failures += unusable
     if not rows:
-        raise DataError(f"no test image can be used; first: {failures[0]}" if failures else "there are no test images")
+        raise DataError(f"no test image can be used; first: {unusable[0]}" if unusable else "there are no test images")
     return rows
+
+
+def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row], str]]:
+    """The rows and failures of all processes, by number of the image."""
+    if jax.process_count() == 1:
+        return done
+    mine = [(index, [dataclasses.asdict(row) for row in rows], failure) for index, (rows, failure) in done.items()]
+    shares = gathered(mine)
+    return {index: ([Row(**row) for row in rows], failure) for share in shares for index, rows, failure in share}
 
 
 def _evaluate_image(

@@ -1,7 +1,13 @@
-"""Checkpoints of a run: the newest few and the best one, written in the background, complete or not at all."""
+"""Checkpoints of a run: the newest few and the best one, written in the background, complete or not at all.
+
+On several hosts all processes write, each its share of the arrays, into one folder that all of them see, and process 0
+gives the checkpoint its name when all are done. What is stored are whole arrays: they can be read on any number of
+processes and devices.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -9,10 +15,12 @@ import shutil
 import typing
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, HostLost
+from blindsr_jax.hosts import all_or_none, is_first
 from blindsr_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -23,7 +31,8 @@ _GO_ON = "Complete checkpoints there are intact: make room, then run the same co
 class Checkpoints:
     """The folder ``checkpoints`` of a workdir.
 
-    Use as a context manager: leaving it waits for writes under way.
+    Use as a context manager: leaving it waits for writes under way, unless another host was lost, without which they
+    cannot end. All methods are called by all processes together.
 
     Args:
       workdir: of the run.
@@ -49,14 +58,17 @@ class Checkpoints:
                 best_fn=_score, read_only=True, create=False, save_interval_steps=0, enable_async_checkpointing=False
             )
         with _readable_errors(self._directory):
-            if jax.process_index() == 0 and not read_only:
+            if is_first() and not read_only:
                 _remove_unfinished(self._directory)
-            self._manager = ocp.CheckpointManager(self._directory, options=options)
+            handler = ocp.StandardCheckpointHandler()  # named here, so that what is saved can be listed
+            self._manager = ocp.CheckpointManager(self._directory, options=options, item_handlers=handler)
 
     def __enter__(self) -> Checkpoints:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, HostLost):
+            return
         with _readable_errors(self._directory):
             self._manager.close()
 
@@ -81,7 +93,8 @@ class Checkpoints:
         Raises:
           DataError: this or the previous save failed, as on a full disk; older checkpoints are intact.
         """
-        self._check_room(state)
+        with all_or_none():
+            self._check_room(state)
         metrics = None if score is None else {_METRIC: score}
         with _readable_errors(self._directory):
             self._manager.save(int(state.step), args=ocp.args.StandardSave(state), metrics=metrics, force=True)
@@ -112,13 +125,32 @@ class Checkpoints:
           DataError: the checkpoint is damaged or of another model.
         """
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            saved = set(self._manager.item_metadata(step))
+            new = [name for name in ("rollbacks", "skipped") if name not in saved]  # earlier versions had no rollbacks
+            fields = {name: value for name, value in fields.items() if name not in new}
+            values = self._manager.restore(step, args=ocp.args.StandardRestore(fields))
+            return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             raise DataError(
                 f"{self._directory / str(step)}: this checkpoint cannot be read ({_first_line(error)}); "
                 "if it is damaged, delete that folder to go on from the one before"
             ) from error
+
+    def restore_good(self, like: TrainState) -> TrainState | None:
+        """The newest state whose last update was finite, or None; checkpoints after it are deleted."""
+        self.wait()
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            state = self.restore(step, like)
+            if not int(state.bad_in_a_row):
+                return state
+            self._delete(step)
+        return None
+
+    def _delete(self, step: int) -> None:
+        with _readable_errors(self._directory):
+            self._manager.delete(step)
 
 
 def _remove_unfinished(directory: pathlib.Path) -> None:
@@ -142,7 +174,7 @@ class _readable_errors:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if error is not None and isinstance(error, Exception) and not isinstance(error, DataError):
+        if isinstance(error, Exception) and not isinstance(error, DataError):
             raise DataError(
                 f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). {_GO_ON}"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -16,7 +17,6 @@ from PIL import Image
 from blindsr_jax import config as config_lib
 from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.sources import Source
-from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import headline, score_of, summarise
@@ -24,29 +24,34 @@ from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.trials import SyntheticTests
 from blindsr_jax.files import atomic_path
+from blindsr_jax.hosts import all_or_none, is_first, noticing_losses
 from blindsr_jax.inference.loading import model_of
 from blindsr_jax.training.checkpoints import Checkpoints
-from blindsr_jax.training.interrupt import StopRequest
+from blindsr_jax.training.interrupt import StopRequest, put_request, request_of_all, saved_error
 from blindsr_jax.training.results import as_scored, first_readable
+from blindsr_jax.training.rollback import roll_back
 from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
     abstract_state,
     batches_of,
-    claim_workdir,
     network_of,
     state_of,
     training_source,
     updates_of,
     validation_of,
 )
-from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch
+from blindsr_jax.training.sharding import check_batch_size, connect, data_mesh, on_one_device, put_batch
 from blindsr_jax.training.state import TrainState
+from blindsr_jax.training.watchdog import Watchdog
+from blindsr_jax.training.workdir import claim_workdir
 
 log = logging.getLogger(__name__)
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """Trains from the newest checkpoint of the workdir, or from the start, to ``config.steps``.
+
+    On several hosts all processes call it together, with one workdir that all of them see.
 
     Args:
       config: validated.
@@ -56,35 +61,43 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
       The final state, saved.
 
     Raises:
-      Interrupted: Ctrl-C or SIGTERM; everything is saved.
-      Diverged: more non-finite updates in a row than the config allows.
+      Interrupted: Ctrl-C, or as Preempted SIGTERM, on any host; everything is saved.
+      Diverged: more non-finite updates in a row than the config allows, and as often.
       DataError: images, or room on the disk, are missing.
+      HostLost: another host is gone.
     """
     import_tensorflow()
     mesh = data_mesh()
-    check_batch_size(mesh, config.data.batch_size, config.accumulate)
-    validation = Validation(config, workdir, *validation_of(config))
-    source = training_source(config)
+    with all_or_none():
+        check_batch_size(mesh, config.data.batch_size, config.accumulate)
+        validation = Validation(config, workdir, *validation_of(config))
+        source = training_source(config)
+    connect(mesh)
     claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
-    with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints:
+    with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints, noticing_losses():
         if checkpoints.latest_step is None:
             state = state_of(config, mesh)
         else:
-            state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
+            with all_or_none():
+                state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
         if int(state.step) >= config.steps:
             log.info("%s is trained to step %d already; config.steps=N goes on", workdir, int(state.step))
             return state
         _announce(config, source, state, mesh, workdir)
-        batches = batches_of(config, source, int(state.step))
-        with RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log:
-            return _run(config, mesh, state, batches, validation, checkpoints, run_log, stop)
+        with (
+            RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log,
+            Watchdog(config.watchdog_seconds) as watchdog,
+        ):
+            run = _Run(config, mesh, source, validation, checkpoints, run_log, stop, watchdog)
+            return run.to_the_end(state)
 
 
 def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh, workdir: str | os.PathLike) -> None:
     size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     scales = ", ".join(f"×{scale}" for scale in config_lib.scales_of(config))
     network = f"{config.model.name} {scales}, {size:,} parameters"
-    log.info("%s, on %d images and %d device(s), in %s", network, len(source), mesh.size, workdir)
+    devices = f"{mesh.size} device(s)" + (f" of {jax.process_count()} processes" if jax.process_count() > 1 else "")
+    log.info("%s, on %d images and %s, in %s", network, len(source), devices, workdir)
     if int(state.step):
         log.info("going on from step %d of %d", int(state.step), config.steps)
 
@@ -106,9 +119,9 @@ class Validation:
         self._protocol = protocol.subset(config.validation.widths)
 
     def __call__(self, state: TrainState, run_log: RunLog) -> float | None:
-        """Writes scores and a panel of this state, and returns the score: the higher, the better."""
+        """Writes scores and a panel of this state, and returns the score: the higher, the better; together."""
         step, options = int(state.step), self._options
-        variables = {"params": state.best_params, "constants": state.constants}
+        variables = on_one_device({"params": state.best_params, "constants": state.constants})
         model = as_scored(self._config, model_of(self._network, variables))
         tests = SyntheticTests(self._source, self._protocol, limit=options.images, crop=options.crop)
         rows = evaluate(model, tests, Methods.of(model), failures=[])
@@ -117,9 +130,11 @@ class Validation:
         scores = summary | {f"{name.replace(' ', '_')}_l1": means["kernel_l1"] for name, means in others}
         run_log.scalars(step, {f"validation/{k}": v for k, v in scores.items() if isinstance(v, float)})
         log.info("step %d, %s", step, headline(summary))
-        picture = draw_panel(model, first_readable(self._source), self._protocol)
-        self._save(picture, step)
-        run_log.image(step, "panel", np.asarray(picture))
+        with all_or_none():
+            if is_first():
+                picture = draw_panel(model, first_readable(self._source), self._protocol)
+                self._save(picture, step)
+                run_log.image(step, "panel", np.asarray(picture))
         return score_of(summary)
 
     def _save(self, picture: Image.Image, step: int) -> None:
@@ -127,48 +142,69 @@ class Validation:
             picture.save(temporary)
 
 
-def _run(
-    config: ConfigDict,
-    mesh: Mesh,
-    state: TrainState,
-    batches: typing.Iterator[np.ndarray],
-    validation: Validation,
-    checkpoints: Checkpoints,
-    run_log: RunLog,
-    stop: StopRequest,
-) -> TrainState:
-    """Steps until the end, an interrupt or divergence. Metrics of a step are read while the next one computes."""
-    update_of = updates_of(config, mesh)
-    previous: dict[str, typing.Any] | None = None
-    for step in range(int(state.step) + 1, config.steps + 1):
-        state, metrics = update_of(step)(state, put_batch(mesh, next(batches)))
-        values = jax.device_get(previous) if previous else {}
-        previous = metrics
-        run_log.step(values)
-        if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
-            raise Diverged(_divergence_message(config, checkpoints, step - 1))
-        last = step == config.steps
+@dataclasses.dataclass
+class _Run:
+    """What a run has at hand while it steps."""
+
+    config: ConfigDict
+    mesh: Mesh
+    source: Source
+    validation: Validation
+    checkpoints: Checkpoints
+    run_log: RunLog
+    stop: StopRequest
+    watchdog: Watchdog
+
+    def to_the_end(self, state: TrainState) -> TrainState:
+        """Trains until the last step, an interrupt or divergence, going back where the config allows it."""
+        diverged = int(state.step) if int(state.bad_in_a_row) >= self.config.max_bad_steps else None
+        while True:
+            if diverged is not None:
+                state = roll_back(self.config, self.mesh, state, diverged, self.checkpoints)
+                self.run_log.back_to(int(state.step))
+            state, diverged = self._steps(state)
+            if diverged is None:
+                self.checkpoints.wait()
+                self.run_log.flush()
+                return state
+
+    def _steps(self, state: TrainState) -> tuple[TrainState, int | None]:
+        """Steps until the last one, or until a step after which the run counts as diverged, which is named.
+
+        Metrics of a step are read while the next one computes.
+        """
+        config, start = self.config, int(state.step)
+        batches = batches_of(config, self.source, start + int(state.skipped))
+        update_of = updates_of(config, self.mesh)
+        previous: dict[str, typing.Any] = {}
+        for step in range(start + 1, config.steps + 1):
+            request = put_request(self.mesh, self.stop.received)
+            state, metrics = update_of(step)(state, put_batch(self.mesh, next(batches)), request)
+            values, previous = jax.device_get(previous), metrics
+            answer = values.pop("stop", None)
+            self.run_log.step(values)
+            if values:
+                self.watchdog.finished(step - 1)
+            if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
+                return state, step - 1
+            self._after(step, state, answer)
+        return state, None
+
+    def _after(self, step: int, state: TrainState, answer: np.ndarray | None) -> None:
+        """Writes logs, scores and checkpoints where they are due. Raises Interrupted if the run was asked to stop."""
+        config, last = self.config, step == self.config.steps
         if step % config.log_every == 0 or last:
-            run_log.training(step)
-        score = validation(state, run_log) if step % config.validation.every == 0 or last else None
-        signal_name = stop.received  # read once: it may arrive at any moment
-        if score is not None or step % config.checkpoint.every == 0 or signal_name:
-            checkpoints.save(state, score)
-        if signal_name and not last:
-            checkpoints.wait()
-            raise Interrupted(f"{signal_name}: saved step {step}; run the same command to go on from there")
-    checkpoints.wait()
-    run_log.flush()
-    return state
-
-
-def _divergence_message(config: ConfigDict, checkpoints: Checkpoints, step: int) -> str:
-    saved = checkpoints.latest_step
-    return (
-        f"step {step}: the last {config.max_bad_steps} updates had a loss or gradient that was not finite and were "
-        f"skipped; stopping. The newest checkpoint is of {'no step yet' if saved is None else f'step {saved}'}. Lower "
-        "optimizer.learning_rate, set optimizer.clip_norm (1.0 is usual), or look at the data; then run again"
-    )
+            self.run_log.training(step)
+        with self.watchdog.resting():
+            score = None
+            if step % config.validation.every == 0 or last:
+                score = self.validation(state, self.run_log)
+            signal_name = request_of_all(self.stop.received, answer)  # read once: it may arrive at any moment
+            if score is not None or step % config.checkpoint.every == 0 or signal_name:
+                self.checkpoints.save(state, score)
+            if signal_name and not last:
+                self.checkpoints.wait()
+                raise saved_error(signal_name, step)
 
 
 def _flat(config: ConfigDict) -> dict[str, typing.Any]:

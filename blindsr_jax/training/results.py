@@ -25,6 +25,7 @@ from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.files import atomic_path
+from blindsr_jax.hosts import all_or_none, is_first
 from blindsr_jax.inference.image_io import ImageFile, write_image
 from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
@@ -32,9 +33,10 @@ from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.inference.solver import Pipeline, Solver
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.kernels import pools_of
-from blindsr_jax.training.setup import abstract_state, check_same_run, recorded_config, validation_of
+from blindsr_jax.training.setup import abstract_state, validation_of
 from blindsr_jax.training.sharding import data_mesh
 from blindsr_jax.training.state import TrainState
+from blindsr_jax.training.workdir import check_same_run, recorded_config
 from blindsr_jax.weights.bundle import Bundle, save_bundle
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDi
 
 
 def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, typing.Any]:
-    """Evaluates the best checkpoint in full and writes everything that a run leaves.
+    """Evaluates the best checkpoint in full and writes everything that a run leaves; together, process 0 writes.
 
     In the workdir: ``model.safetensors``; ``report.md``, ``.csv`` and ``.json``; ``panel.png``; and, of models that
     restore, one validation photograph as LR and restored below ``restored``. The report of a model that only estimates
@@ -133,12 +135,27 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
         data=data,
         unreadable=len(failures),
     )
+    with all_or_none():
+        if is_first():
+            _write(config, state, model, rows, summary, workdir)
+            write_pictures(model, first_readable(source), protocol, workdir)
+    return summary
+
+
+def _write(
+    config: ConfigDict,
+    state: TrainState,
+    model: Model | Pipeline,
+    rows: list[Row],
+    summary: dict[str, typing.Any],
+    workdir: pathlib.Path,
+) -> None:
+    """The report, and the bundle with its score."""
     write_report(workdir, rows, summary)
-    scored = f"{protocol.name}{f' ×{protocol.scale}' if model.needs_kernel else ''}, {data}"
+    scale = f" ×{summary['scale']}" if model.needs_kernel else ""
+    scored = f"{summary['protocol']}{scale}, {summary['data']}"
     scores = {scored: summary["psnr_y"]} if model.restores else {f"kernel l1, {scored}": summary["kernel_l1"]}
     save_bundle(workdir / "model.safetensors", bundle_of(config, state, scores))
-    write_pictures(model, first_readable(source), protocol, workdir)
-    return summary
 
 
 def _rows_of_best_gaussian(config: ConfigDict, rows: list[Row], protocol: Protocol) -> list[Row]:

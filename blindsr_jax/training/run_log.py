@@ -8,18 +8,18 @@ import sys
 import typing
 
 import absl.logging
-import jax
 import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from blindsr_jax.data.pipeline import import_tensorflow
+from blindsr_jax.hosts import is_first
 
 
 def setup_logging() -> None:
-    """Our own messages and clu's metric lines on stderr; libraries only when they warn."""
+    """Our own messages and clu's metric lines on stderr; libraries, and all processes but one, only when they warn."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    logging.getLogger("blindsr_jax").setLevel(logging.INFO)
+    logging.getLogger("blindsr_jax").setLevel(logging.INFO if is_first() else logging.WARNING)
     absl.logging.set_verbosity(absl.logging.INFO)
     absl_logger = absl.logging.get_absl_logger()
     absl_logger.addFilter(_worth_reading)
@@ -47,10 +47,9 @@ class RunLog:
         import_tensorflow()
         from clu import metric_writers
 
-        first = jax.process_index() == 0
-        self._writer = metric_writers.create_default_writer(
-            os.path.join(workdir, "tensorboard") if first else None, just_logging=not first
-        )
+        self._writer = metric_writers.MultiWriter([])
+        if is_first():
+            self._writer = metric_writers.create_default_writer(os.path.join(workdir, "tensorboard"))
         self._writer.write_hparams(config)
         interactive = sys.stderr.isatty()
         self._bar = tqdm(
@@ -58,7 +57,7 @@ class RunLog:
             total=steps,
             desc="training",
             unit="step",
-            disable=not first,
+            disable=not is_first(),
             mininterval=0.5 if interactive else 15,
             dynamic_ncols=interactive,
         )
@@ -80,6 +79,12 @@ class RunLog:
             self._since.append(metrics)
             self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
         self._bar.update()
+
+    def back_to(self, step: int) -> None:
+        """A rollback: the metrics since the last time are of steps that will be done again."""
+        self._since.clear()
+        self._bar.n = step
+        self._bar.refresh()
 
     def training(self, step: int) -> None:
         """Writes the means of the metrics since the last time, and how many updates were skipped, if any were."""

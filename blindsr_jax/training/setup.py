@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import os
-import pathlib
 import typing
 
 import jax
@@ -19,9 +16,7 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.data.pipeline import PatchSampler, patch_batches
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.pipeline import basis_for
-from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import Protocol, validation_protocol
-from blindsr_jax.files import write_text
 from blindsr_jax.losses import LOSSES, Loss
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.kernelnet import KernelNet
@@ -170,8 +165,8 @@ def training_source(config: ConfigDict) -> Source:
     return open_source(config.data.source, config.data.root, smallest=config.data.patch * config.model.scale)
 
 
-def batches_of(config: ConfigDict, source: Source, start_step: int) -> typing.Iterator[np.ndarray]:
-    """The stream of this process's HR patches from a step on: uint8 [B / processes, sP, sP, 3]."""
+def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
+    """The stream of this process's HR patches from a batch on: uint8 [B / processes, sP, sP, 3]."""
     size = config.data.patch * config.model.scale
     sampler = PatchSampler(
         source,
@@ -184,7 +179,7 @@ def batches_of(config: ConfigDict, source: Source, start_step: int) -> typing.It
         sampler,
         size=size,
         batch_size=config.data.batch_size,
-        start_step=start_step,
+        start_step=start,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         workers=config.data.workers,
@@ -202,49 +197,3 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     if config.degradation.kernel == "pool":
         return source, held_out_protocol(config)
     return source, validation_protocol(config.model.scale)
-
-
-def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
-    """Makes the workdir and records the config in it, or checks that its checkpoints can be gone on from.
-
-    Raises:
-      ConfigError: the workdir has checkpoints of another network or optimiser; nothing is changed there.
-      DataError: it cannot be written.
-    """
-    workdir = pathlib.Path(workdir)
-    if any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
-        check_same_run(config, workdir)
-    write_text(workdir / "config.json", config_lib.to_json(config) + "\n")
-
-
-def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
-    """Raises ConfigError if a config and the one recorded in a workdir do not describe the same arrays and network."""
-    before, now = _identity(ConfigDict(recorded_config(workdir))), _identity(config)
-    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    if names:
-        changes = ", ".join(f"{name}={before.get(name)!r}, now {now.get(name)!r}" for name in names)
-        raise ConfigError(
-            f"{workdir} holds a run of another model ({changes}): "
-            "give another --workdir, or the config it was started with"
-        )
-
-
-def _identity(config: ConfigDict) -> dict[str, typing.Any]:
-    """What must stay when a run goes on: the network, and what its optimiser remembers."""
-    sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
-    return sizes | {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
-
-
-def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
-    """The config that a workdir was started (or last resumed) with.
-
-    Raises:
-      DataError: the workdir holds no run.
-    """
-    path = pathlib.Path(workdir) / "config.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{workdir}: no training run here (there is no config.json); train first") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None

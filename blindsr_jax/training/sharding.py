@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import typing
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -16,13 +18,13 @@ def use_all_cores(batch_size: int) -> None:
 
     Each then computes its images by itself, which is faster than all cores at the same image
     (``benchmarks/README.md``). It has to be called before anything else of JAX; a number of devices that is set
-    already (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) stays.
+    already (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) stays, and processes that joined others keep one each.
 
     Args:
       batch_size: images of a batch.
     """
     told = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not told:
+    if not told and not jax.distributed.is_initialized():
         jax.config.update("jax_num_cpu_devices", cores_that_share(batch_size))
 
 
@@ -53,6 +55,21 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split(mesh: Mesh) -> NamedSharding:
     """First axis cut over the devices: batches."""
     return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def connect(mesh: Mesh) -> None:
+    """Lets all devices exchange a number; together, before their programs are compiled, which takes some longer.
+
+    The first exchange connects them, for which CPUs are given 30 seconds by XLA; later ones may wait for each other.
+    """
+    if jax.process_count() > 1:
+        ones = put_batch(mesh, np.ones(jax.local_device_count(), np.float32))
+        jax.jit(jnp.sum, out_shardings=replicated(mesh))(ones).block_until_ready()
+
+
+def on_one_device(tree: typing.Any) -> typing.Any:
+    """This process's own copy of arrays that are whole on every device, for what it computes by itself."""
+    return jax.tree.map(lambda array: array.addressable_data(0), tree)
 
 
 def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:

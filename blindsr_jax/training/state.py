@@ -29,6 +29,8 @@ class TrainState:
       ema: moving average of the parameters, or None.
       bad_steps: updates skipped since their loss or gradient was not finite, int32.
       bad_in_a_row: how many of them were the latest ones, int32.
+      rollbacks: how often the run went back to a checkpoint, int32.
+      skipped: batches left out by that: step n is of batch n + skipped, int32.
     """
 
     step: jax.Array
@@ -38,6 +40,8 @@ class TrainState:
     ema: Tree | None
     bad_steps: jax.Array
     bad_in_a_row: jax.Array
+    rollbacks: jax.Array
+    skipped: jax.Array
 
     @property
     def best_params(self) -> Tree:
@@ -72,6 +76,8 @@ def initial_state(
         ema=jax.tree.map(jnp.copy, params) if with_ema else None,
         bad_steps=jnp.zeros((), jnp.int32),
         bad_in_a_row=jnp.zeros((), jnp.int32),
+        rollbacks=jnp.zeros((), jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
     )
 
 

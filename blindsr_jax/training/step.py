@@ -20,12 +20,12 @@ from blindsr_jax.losses import Loss
 from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.networks.recompute import Recompute, recomputing
 from blindsr_jax.ops.convolution import on_one_core
-from blindsr_jax.training.sharding import device_is_core, replicated, split
+from blindsr_jax.training.sharding import device_is_core, replicated
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
 
 Metrics = dict[str, jax.Array]
-TrainStep = typing.Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
+TrainStep = typing.Callable[..., tuple[TrainState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,9 +78,9 @@ def make_train_step(
 ) -> TrainStep:
     """The jitted update; it donates the state it is given.
 
-    Kernels and noise are drawn from fold_in(key(seed), step): the same run sees the same degradations after a resume
-    and on any number of devices. An update whose loss or gradient is not finite leaves parameters and optimiser as
-    they were and is counted.
+    Kernels and noise are drawn from fold_in(key(seed), batch), where batches that a rollback left out count too: the
+    same run sees the same degradations after a resume and on any number of devices. An update whose loss or gradient is
+    not finite leaves parameters and optimiser as they were and is counted.
 
     Args:
       module: the network.
@@ -92,16 +92,19 @@ def make_train_step(
       ema_decay: of the moving average of the parameters, if the state keeps one.
 
     Returns:
-      (state, hr uint8 [B, sP, sP, 3]) -> (state, metrics); the metrics are scalars.
+      (state, hr uint8 [B, sP, sP, 3], stop=None) -> (state, metrics). The metrics are scalars; where ``stop`` is given,
+      [devices, N] from ``interrupt.put_request``, its mean over the devices is one of them.
     """
     scale = scale or stage.scales[0]
     gradient = gradient_of_loss(module, mesh, stage)
 
-    def train_step(pool: jax.Array | None, state: TrainState, hr: jax.Array) -> tuple[TrainState, Metrics]:
+    def train_step(
+        pool: jax.Array | None, state: TrainState, hr: jax.Array, stop: jax.Array | None = None
+    ) -> tuple[TrainState, Metrics]:
         hr = hr.astype(jnp.float32) / 255.0
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        key = jax.random.fold_in(jax.random.key(seed), state.step + state.skipped)
         degraded = degrade(key, hr, scale=scale, pool=pool, **stage.degradation)
-        (value, parts), grads = gradient(state.params, state.constants, hr, degraded)
+        ((value, parts), grads), asked = gradient(state.params, state.constants, hr, degraded, stop)
         grad_norm = optax.global_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -123,15 +126,16 @@ def make_train_step(
             bad_in_a_row=jnp.where(finite, 0, state.bad_in_a_row + 1),
         )
         counters = {"bad_steps": state.bad_steps, "bad_in_a_row": state.bad_in_a_row}
-        return state, {"loss": value, **parts, "grad_norm": grad_norm, **counters}
+        answer = {} if asked is None else {"stop": asked}
+        return state, {"loss": value, **parts, "grad_norm": grad_norm, **counters, **answer}
 
-    whole, batch = replicated(mesh), split(mesh)
-    compiled = jax.jit(train_step, in_shardings=(whole, whole, batch), out_shardings=(whole, whole), donate_argnums=1)
+    whole = replicated(mesh)  # what goes in lies where ``create_state`` and ``put_batch`` have put it
+    compiled = jax.jit(train_step, out_shardings=(whole, whole), donate_argnums=1)
     return functools.partial(compiled, jax.device_put(stage.pool, whole))
 
 
 def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
-    """(params, constants, hr, degraded) -> ((loss, its parts), gradient with respect to the parameters).
+    """(params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by the parameters), mean of stop).
 
     Each device takes the gradient of its own share: the only thing that travels is the sum, once.
     """
@@ -145,9 +149,11 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
     gradient = _in_parts(jax.value_and_grad(loss_of, has_aux=True), stage.accumulate)
 
     def of_one_share(*arguments: typing.Any) -> typing.Any:
-        return jax.lax.pmean(gradient(*arguments), "data")  # equal shares: the mean of their means is the batch's
+        *arguments, stop = arguments
+        asked = None if stop is None else stop.mean(0)
+        return jax.lax.pmean((gradient(*arguments), asked), "data")  # equal shares: the mean of means is the batch's
 
-    specs = (P(), P(), P("data"), P("data"))
+    specs = (P(), P(), P("data"), P("data"), P("data"))
     return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
 
 

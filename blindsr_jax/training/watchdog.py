@@ -1,0 +1,68 @@
+"""Where a run hangs: when no step finishes in time, every thread's stack is printed. Nothing is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import sys
+import threading
+import typing
+
+
+class Watchdog:
+    """Waits for steps from the first finished one on; compiling it may take as long as it takes.
+
+    Use as a context manager. The stacks are printed by the standard library's ``faulthandler``, from a thread that
+    needs neither Python's lock nor memory.
+
+    Args:
+      seconds: to wait for a step; 0 for never.
+    """
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+        self._step = 0
+
+    def __enter__(self) -> Watchdog:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._disarm()
+
+    def finished(self, step: int) -> None:
+        """A step has finished; from now the next one is waited for."""
+        self._step = step
+        self._arm()
+
+    @contextlib.contextmanager
+    def resting(self) -> typing.Iterator[None]:
+        """While something else is done than training."""
+        self._disarm()
+        yield
+        if self._step:
+            self._arm()
+
+    def _arm(self) -> None:
+        self._disarm()
+        if not self._seconds:
+            return
+        self._timer = threading.Timer(self._seconds, self._tell, [self._step])
+        self._timer.daemon = True
+        self._timer.start()
+        faulthandler.dump_traceback_later(self._seconds + 0.5, repeat=True, file=sys.__stderr__)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            faulthandler.cancel_dump_traceback_later()
+            self._timer = None
+
+    def _tell(self, step: int) -> None:
+        print(
+            f"\nstep {step + 1}: not finished {self._seconds:g} seconds after step {step}. All threads' stacks follow. "
+            "Look at the main thread: in device_get it waits for the devices or for another host, in next(batches) for "
+            "the images; --config.watchdog_seconds=N waits longer",
+            file=sys.__stderr__,
+            flush=True,
+        )

@@ -1,0 +1,82 @@
+"""The folder of a run: which run it holds, and that all hosts see the same one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+import typing
+
+from ml_collections import ConfigDict
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.files import write_text
+from blindsr_jax.hosts import all_or_none, gathered, is_first
+
+_SLOW_FILE_SYSTEM = 60  # seconds
+
+
+def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
+    """Makes the workdir and records the config in it, or checks that its checkpoints can be gone on from; together.
+
+    Raises:
+      ConfigError: the workdir has checkpoints of another network or optimiser; nothing is changed there. Or this
+        process does not have the config of process 0.
+      DataError: it cannot be written, or this process does not see what process 0 wrote.
+    """
+    workdir = pathlib.Path(workdir)
+    text = config_lib.to_json(config) + "\n"
+    with all_or_none():
+        if any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
+            check_same_run(config, workdir)
+    with all_or_none():
+        if is_first():
+            write_text(workdir / "config.json", text)
+    with all_or_none():
+        _check_shared(workdir, text, gathered(text)[0])
+
+
+def _check_shared(workdir: pathlib.Path, ours: str, firsts: str) -> None:
+    """Raises unless this process has the first one's config and sees its file, for which networks may need seconds."""
+    if ours != firsts:
+        raise ConfigError("the processes were started with different settings: give all of them the same command")
+    deadline = time.monotonic() + _SLOW_FILE_SYSTEM
+    while not (workdir / "config.json").exists():
+        if time.monotonic() > deadline:
+            raise DataError(f"{workdir}: not the folder that process 0 writes to; all hosts must share a file system")
+        time.sleep(0.5)
+
+
+def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
+    """Raises ConfigError if a config and the one recorded in a workdir do not describe the same arrays and network."""
+    before, now = _identity(ConfigDict(recorded_config(workdir))), _identity(config)
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if names:
+        changes = ", ".join(f"{name}={before.get(name)!r}, now {now.get(name)!r}" for name in names)
+        raise ConfigError(
+            f"{workdir} holds a run of another model ({changes}): "
+            "give another --workdir, or the config it was started with"
+        )
+
+
+def _identity(config: ConfigDict) -> dict[str, typing.Any]:
+    """What must stay when a run goes on: the network, and what its optimiser remembers."""
+    sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
+    return sizes | {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
+
+
+def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
+    """The config that a workdir was started (or last resumed) with.
+
+    Raises:
+      DataError: the workdir holds no run.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{workdir}: no training run here (there is no config.json); train first") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None

@@ -1,0 +1,132 @@
+"""Several processes of one run: they compute what one computes, stop at the same step, and say who is missing."""
+
+import json
+import shutil
+import signal
+import time
+import types
+
+import jax
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from blindsr_jax import config as config_lib
+from blindsr_jax.training import loop
+from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.loop import train
+from blindsr_jax.training.results import evaluated_config, write_results
+from blindsr_jax.training.setup import abstract_state
+from blindsr_jax.training.sharding import data_mesh
+from tests.multihost.processes import draw_pictures, log_of, start, start_locally, wait
+from tests.multihost.tiny import get_config
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs on two processes of two devices each: ``parts`` was stopped by SIGTERM at step ``stopped``, was copied to
+    ``copy``, and went on to step ``steps``; ``whole`` came there without a stop."""
+    place = tmp_path_factory.mktemp("multihost")
+    draw_pictures(place / "pictures")
+    parts, whole, copy = (place / name for name in ("parts", "whole", "copy"))
+    started = start(place, parts, "--config.steps=100000", devices=2)
+    while "[12] train/" not in log_of(place, parts):
+        assert started[0].poll() is None, log_of(place, parts)
+        time.sleep(0.02)
+    started[1].send_signal(signal.SIGTERM)  # to one of them
+    codes = wait(started)
+    assert "saved step" in log_of(place, parts), log_of(place, parts)
+    stopped = int(log_of(place, parts).split("SIGTERM: saved step ")[1].split(";")[0])
+    shutil.copytree(parts, copy)
+    steps = stopped + 8
+    finished = wait(start(place, parts, f"--config.steps={steps}", devices=2))
+    assert finished == [0, 0], log_of(place, parts)
+    assert wait(start_locally(place, whole, f"--config.steps={steps}", devices=2)) == [0], log_of(place, whole)
+    return types.SimpleNamespace(**locals())
+
+
+def _config(runs, **overrides):
+    config = get_config()
+    fields = {"steps": runs.steps, "validation.source": "folder", "validation.root": str(runs.place / "pictures")}
+    config.update_from_flattened_dict(fields | overrides)
+    config_lib.validate(config)
+    return config
+
+
+def _losses(workdir):
+    """Losses by step, as TensorBoard shows them."""
+    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0}).Reload()
+    return {event.step: make_ndarray(event.tensor_proto) for event in events.Tensors("train/loss")}
+
+
+def _state(runs, workdir):
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        return checkpoints.restore(runs.steps, abstract_state(_config(runs), data_mesh()))
+
+
+def _train_here(runs, monkeypatch, devices, workdir):
+    devices = jax.devices()[:devices]
+    mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
+    monkeypatch.setattr(loop, "data_mesh", lambda: mesh)
+    train(_config(runs), workdir)
+    return _losses(workdir)
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_losses_are_the_same_on_any_number_of_processes_and_devices(runs, tmp_path, monkeypatch, devices):
+    ours, theirs = _train_here(runs, monkeypatch, devices, tmp_path), _losses(runs.whole)
+    assert sorted(ours) == sorted(theirs) == list(range(2, runs.steps + 1))  # a step's are read with the next one
+    assert runs.steps >= 20
+    np.testing.assert_allclose([ours[step] for step in ours], [theirs[step] for step in ours], rtol=1e-5)
+
+
+def test_sigterm_to_one_process_saves_both_at_the_same_step(runs):
+    assert runs.codes == [75, 75]
+    for number in (0, 1):
+        assert f"SIGTERM: saved step {runs.stopped};" in log_of(runs.place, runs.parts, number)
+    assert max(int(path.name) for path in (runs.copy / "checkpoints").iterdir()) == runs.stopped
+
+
+def test_it_goes_on_from_there_bit_for_bit(runs):
+    assert f"going on from step {runs.stopped} of {runs.steps}" in log_of(runs.place, runs.parts)
+    for a, b in zip(jax.tree.leaves(_state(runs, runs.parts)), jax.tree.leaves(_state(runs, runs.whole))):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_it_goes_on_from_there_on_one_process(runs, tmp_path, monkeypatch, devices):
+    workdir = tmp_path / "run"
+    shutil.copytree(runs.copy, workdir)
+    ours, theirs = _train_here(runs, monkeypatch, devices, workdir), _losses(runs.whole)
+    later = range(runs.stopped + 2, runs.steps + 1)
+    assert set(later) <= set(ours)
+    np.testing.assert_allclose([ours[step] for step in later], [theirs[step] for step in later], rtol=1e-5)
+
+
+def test_the_report_of_two_processes_equals_that_of_one(runs, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(runs.whole, workdir)
+    (workdir / "report.json").unlink()
+    write_results(evaluated_config(_config(runs), workdir), workdir)
+    ours, theirs = (json.loads((folder / "report.json").read_text()) for folder in (workdir, runs.whole))
+    assert ours.pop("seconds") > 0
+    assert theirs.pop("seconds") > 0
+    assert (ours["images"], ours["rows"]) == (2, 16)
+    for name, value in theirs.items():  # programs for another number of devices round differently
+        assert ours[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
+
+
+def test_a_missing_process_is_named_in_time(runs):
+    began, place = time.monotonic(), runs.place
+    codes = wait(start(place, place / "alone", "--join_timeout=5", count=3, only=[0, 2]))
+    assert codes == [75, 75]
+    for number in (0, 2):
+        assert "process 1 of 3 (counted from 0) did not join at 127.0.0.1:" in log_of(place, place / "alone", number)
+    assert time.monotonic() - began < 90
+    assert not (place / "alone").exists()

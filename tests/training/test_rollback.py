@@ -1,0 +1,121 @@
+"""Divergence: going back to a good checkpoint, with other batches, resumable bit for bit."""
+
+import logging
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from blindsr_jax.errors import Diverged, Interrupted
+from blindsr_jax.training import loop
+from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.loop import train
+from blindsr_jax.training.setup import abstract_state, batches_of, state_of, updates_of
+from blindsr_jax.training.sharding import data_mesh
+from tests.training.conftest import tiny_config
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def _config(**overrides):
+    rollback = {"on_divergence": "rollback", "max_bad_steps": 2, "skip_batches": 3, "steps": 8}
+    return tiny_config(**rollback | {"checkpoint.every": 2, "validation.every": 100} | overrides)
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Makes an update with one of these batches (counted from 0) not finite; returns the batches that are met."""
+
+    def poison(*numbers):
+        met = []
+
+        def poisoned_batches(config, source, start):
+            for number, batch in enumerate(batches_of(config, source, start), start):
+                met.append(number)
+                yield np.zeros_like(batch) if number in numbers else batch
+
+        def poisoned_updates(config, mesh):
+            update_of = updates_of(config, mesh)
+
+            def update(state, hr, stop):
+                if int(hr.max()) > 0:
+                    return update_of(1)(state, hr, stop)
+                counters = {"bad_steps": state.bad_steps + 1, "bad_in_a_row": state.bad_in_a_row + 1}
+                metrics = {"loss": np.float32("nan")} | {name: int(value) for name, value in counters.items()}
+                return state.replace(step=state.step + 1, **counters), metrics
+
+            return lambda step: update
+
+        monkeypatch.setattr(loop, "batches_of", poisoned_batches)
+        monkeypatch.setattr(loop, "updates_of", poisoned_updates)
+        return met
+
+    return poison
+
+
+def _assert_equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_goes_back_and_takes_other_batches(tmp_path, poison, caplog):
+    met = poison(4, 5)
+    with caplog.at_level(logging.WARNING, "blindsr_jax"):
+        state = train(_config(), tmp_path)
+    # Steps 5 and 6 are bad, which is seen a step later; from step 4 on, 2 + 3 batches are left out.
+    assert met[:7] == [0, 1, 2, 3, 4, 5, 6]
+    assert [number for number in met[7:] if number < 13] == [9, 10, 11, 12]
+    assert (int(state.step), int(state.skipped), int(state.rollbacks), int(state.bad_steps)) == (8, 5, 1, 0)
+    assert "step 6: the last 2 updates were not finite; going back to step 4 and leaving out 5 batches" in caplog.text
+
+
+@pytest.mark.parametrize("stop_after", [3, 6, 9])
+def test_a_rollback_is_resumed_bit_for_bit(tmp_path, poison, monkeypatch, stop_after):
+    """Stopped before the divergence, in the middle of it, and after the rollback."""
+    poison(4, 5)
+    whole = train(_config(), tmp_path / "whole")
+
+    class Stop(loop.StopRequest):
+        polls = 0
+
+        @property
+        def received(self):
+            Stop.polls += 1
+            return "SIGTERM" if Stop.polls > 2 * stop_after else None
+
+        @received.setter
+        def received(self, value):
+            pass
+
+    monkeypatch.setattr(loop, "StopRequest", Stop)
+    with pytest.raises(Interrupted):
+        train(_config(), tmp_path / "parts")
+    monkeypatch.setattr(loop, "StopRequest", type("Never", (loop.StopRequest,), {"received": None}))
+    _assert_equal(whole, train(_config(), tmp_path / "parts"))
+
+
+def test_without_a_checkpoint_it_starts_again(tmp_path, poison):
+    met = poison(0, 1)
+    state = train(_config(), tmp_path)
+    assert met[0] == 0
+    assert (int(state.step), int(state.skipped)) == (8, 5)
+
+
+def test_it_is_not_tried_for_ever(tmp_path, poison):
+    poison(*range(4, 1000))
+    with pytest.raises(Diverged, match="with other batches too, 2 times, the last 2 updates"):
+        train(_config(rollbacks=2), tmp_path)
+
+
+def test_checkpoints_of_earlier_versions_are_read(tmp_path):
+    state = state_of(tiny_config(), data_mesh())
+    fields = {name: value for name, value in vars(state).items() if name not in ("rollbacks", "skipped")}
+    with ocp.CheckpointManager(tmp_path / "checkpoints") as manager:
+        manager.save(0, args=ocp.args.StandardSave(fields))
+    with Checkpoints(tmp_path) as checkpoints:
+        restored = checkpoints.restore(0, abstract_state(tiny_config(), data_mesh()))
+    _assert_equal(state, restored)
