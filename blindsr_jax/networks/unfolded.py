@@ -172,8 +172,8 @@ class Unfolded(nn.Module):
         loop as at test time, on stopped parameters, and store nothing for the backward pass. For a network whose steps
         see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
         every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
-        convolution inside a loop is over twenty times slower (jax-ml/jax#12868), save where ``ops.convolution`` has its
-        own. What is stored for the gradient is told by ``recompute.recomputing``.
+        strided or transposed convolution inside a loop is over twenty times slower (jax-ml/jax#12868; the others have
+        their own, see ``ops.convolution``). What is stored for the gradient is told by ``recompute.recomputing``.
 
         Args:
           lr: [B, H, W, 3].

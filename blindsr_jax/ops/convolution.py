@@ -38,10 +38,10 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1)
     """A convolution as networks have it (a correlation), without bias.
 
     On a CPU XLA computes the gradient with respect to the kernel as a convolution whose window is as large as the
-    image, at a half to a seventh of the rate of the forward pass (``benchmarks/README.md``). Where channels are many,
-    it is computed here as products of gathered patches. Such a gradient visits one image after another: where a batch
-    is split over devices, take it inside ``jax.shard_map``, or all images go to all. Inside a loop, XLA's CPU gradients
-    of both kinds are over twenty times slower yet (jax-ml/jax#12868); these are not.
+    image, at a half to a seventh of the rate of the forward pass (``benchmarks/README.md``). Here it is computed as
+    products of gathered patches. Such a gradient visits one image after another: where a batch is split over devices,
+    take it inside ``jax.shard_map``, or all images go to all. Inside a loop, XLA's CPU gradients of both kinds are over
+    twenty times slower yet (jax-ml/jax#12868); these are not. See also ``on_one_core``.
 
     Args:
       x: [B, H, W, C].
