@@ -38,26 +38,37 @@ class Chain(nn.Module):
             for i in range(self.length):
                 features = _as_tuple(self.make_block(name=str(i))(*features))
         else:
-            features = self._loop(features, stack_chains({"": self.variables["params"]})[""][_STACKED])
+            features = self._loop(features)
         return features if len(features) > 1 else features[0]
 
-    def _loop(self, features: Features, parameters: typing.Any) -> Features:
-        block = self.make_block(parent=None)
+    def _loop(self, features: Features) -> Features:
+        parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]
+        blocks = parameters, self.get_variable("means", _STACKED)  # see ``pooling``
         together = min(recompute.blocks_together(), self.length)
         whole = self.length // together * together
-
-        @recompute.stored_as_told
-        def through(features: Features, parameters: typing.Any) -> Features:
-            for i in range(jax.tree.leaves(parameters)[0].shape[0]):
-                one = jax.tree.map(lambda x, i=i: x[i], parameters)
-                features = _as_tuple(block.apply({"params": one}, *features))
-            return features
-
-        parts = jax.tree.map(lambda x: x[:whole].reshape(-1, together, *x.shape[1:]), parameters)
-        features, _ = jax.lax.scan(lambda now, part: (through(now, part), None), features, parts)
+        parts = jax.tree.map(lambda x: x[:whole].reshape(-1, together, *x.shape[1:]), blocks)
+        through = recompute.stored_as_told(self._through)
+        features, noted = jax.lax.scan(through, features, parts)
         if whole < self.length:
-            features = through(features, jax.tree.map(lambda x: x[whole:], parameters))
+            features, _ = through(features, jax.tree.map(lambda x: x[whole:], blocks))
+        if self._notes:
+            self.put_variable("means", _STACKED, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), noted))
         return features
+
+    @property
+    def _notes(self) -> bool:
+        return self.is_mutable_collection("means")
+
+    def _through(self, features: Features, blocks: typing.Any) -> tuple[Features, typing.Any]:
+        """Features after some blocks, given with their stacked variables, and the means that these note."""
+        block, noted = self.make_block(parent=None), []
+        for i in range(jax.tree.leaves(blocks)[0].shape[0]):
+            parameters, told = jax.tree.map(lambda x, i=i: x[i], blocks)
+            variables = {"params": parameters} | ({} if told is None else {"means": told})
+            result, new = block.apply(variables, *features, mutable=["means"] if self._notes else [])
+            features = _as_tuple(result)
+            noted.append(new.get("means", {}))
+        return features, jax.tree.map(lambda *each: jnp.stack(each), *noted)
 
 
 def _as_tuple(features: Features | jax.Array) -> Features:
