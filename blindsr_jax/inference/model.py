@@ -14,6 +14,7 @@ from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.canvases import Size, cut, laid, smallest
 from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
+from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.networks.precision import Precision, computing_in
@@ -204,7 +205,17 @@ class Model(Weighted):
             except OutOfMemory:  # nor is there memory for the next image on it
                 self.canvases = tuple(other for other in self.canvases if other != canvas)
         with memory_errors(lr):
-            return _apply(self.module, self.variables, lr, given, **options)
+            return checked(_apply, self.module, self.variables, lr, given, **options)
+
+    def placed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
+
+        As they are, and nothing, if there is none.
+        """
+        canvas = smallest(self.canvases, images.shape[1:3])
+        if canvas is None:
+            return images, {}
+        return laid(canvas, images), {"size": np.array(images.shape[1:3], np.int32)}
 
     def _on_canvas(
         self, canvas: Size, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
@@ -212,7 +223,7 @@ class Model(Weighted):
         images, height, width = laid(canvas, lr), *lr.shape[1:3]
         given = given | {"size": np.array([height, width], np.int32)}
         with memory_errors(images):
-            output = jax.device_get(_apply(self.module, self.variables, images, given, **options))
+            output = jax.device_get(checked(_apply, self.module, self.variables, images, given, **options))
         return cut(output, self.scale * height, self.scale * width)
 
     def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:

@@ -49,10 +49,9 @@ def mean(x: jax.Array) -> jax.Array:
 
 
 def told_mean(module: nn.Module, x: jax.Array) -> jax.Array:
-    """A module's ``mean``, or the one it is told; noted where notes are taken."""
+    """A module's ``mean``, or the one it is told; its own is noted where notes are taken."""
     found = mean(x)
+    told = module.get_variable("means", "of_image")
     if module.is_mutable_collection("means") and not module.is_initializing():
         module.put_variable("means", "of_image", found[:1].astype(jnp.float32))
-    if module.has_variable("means", "told"):
-        return jnp.broadcast_to(module.get_variable("means", "told"), found.shape).astype(x.dtype)
-    return found
+    return found if told is None else jnp.broadcast_to(told.astype(x.dtype), found.shape)
