@@ -6,8 +6,10 @@ import contextlib
 import os
 import pathlib
 import queue
+import struct
 import threading
 import typing
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -31,6 +33,8 @@ _SAVERS: dict[str, tuple[str, dict[str, typing.Any]]] = {
     ".bmp": ("bmp", {}),
 }
 _OPAQUE, _EIGHT_BITS = ("jpegsave", "bmp"), ("jpegsave", "webpsave", "bmp")
+_SIGNATURE, _PNG_KINDS = b"\x89PNG\r\n\x1a\n", {1: 0, 2: 4, 3: 2, 4: 6}
+_LINES = 64  # rows that are handed over at once
 _LARGE = 2**31  # bytes of pixels from which on a TIFF is a BigTIFF
 
 
@@ -82,7 +86,7 @@ class _Refused(Exception):
 class _Saving:
     """A thread in which libvips writes a file, taking rows as it needs them.
 
-    It reads them as a binary PGM of all channels side by side, the one form in which it takes raw pixels from a stream.
+    It is handed them as a PNG that is not compressed, the one form in which it reads pixels from a stream as they come.
     """
 
     def __init__(self, path: pathlib.Path, size: tuple[int, int, int], dtype: np.dtype, icc_profile: bytes | None):
@@ -96,8 +100,20 @@ class _Saving:
         thread = threading.Thread(target=self._save, args=(saver, options), daemon=True)
         thread.start()
         try:
-            self._put(f"P5 {width * channels} {height} {np.iinfo(self._dtype).max}\n".encode(), thread)
-            yield lambda rows: self._put(rows.astype(self._dtype.newbyteorder(">")).tobytes(), thread)
+            depth, kind = 8 * self._dtype.itemsize, _PNG_KINDS[channels]
+            header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+            self._put(_SIGNATURE + _chunk(b"IHDR", header), thread)
+            stored = zlib.compressobj(level=0)
+
+            def write(rows: np.ndarray) -> None:
+                lines = np.ascontiguousarray(rows, self._dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
+                lines = np.pad(lines, ((0, 0), (1, 0)))  # each begins with the number of its filter: none
+                for first in range(0, len(lines), _LINES):
+                    data = stored.compress(lines[first : first + _LINES])
+                    self._put(_chunk(b"IDAT", data), thread)
+
+            yield write
+            self._put(_chunk(b"IDAT", stored.flush()) + _chunk(b"IEND", b""), thread)
         finally:
             with contextlib.suppress(_Refused):
                 self._put(b"", thread)
@@ -125,17 +141,17 @@ class _Saving:
         pyvips.cache_set_max(0)  # it would keep what it has read
         source = pyvips.SourceCustom()
         source.on_read(self._read)
-        grey, colour = ("b-w", "srgb") if self._dtype == np.uint8 else ("grey16", "rgb16")
-        channels = self._size[2]
         try:
-            image = pyvips.Image.new_from_source(source, "", access="sequential")
-            image = image.bandfold(factor=channels) if channels > 1 else image
-            image = image.copy(interpretation=colour if channels > 2 else grey)
+            image = pyvips.Image.new_from_source(source, "", access="sequential").copy()
             if self._profile:
                 image.set_type(pyvips.GValue.blob_type, "icc-profile-data", self._profile)
             getattr(image, saver)(str(self._path), **options)
         except pyvips.Error as error:
             self._message = " ".join(str(error).split()) or "unknown error"
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return b"".join((struct.pack(">I", len(data)), name, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))))
 
 
 @contextlib.contextmanager

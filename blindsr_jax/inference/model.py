@@ -8,6 +8,7 @@ import typing
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
@@ -21,7 +22,9 @@ from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.types import SROutput
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision"))
+@functools.partial(
+    jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision", "rows")
+)
 def _apply(
     module: nn.Module,
     variables: dict[str, typing.Any],
@@ -32,12 +35,15 @@ def _apply(
     trace: bool,
     image_only: bool,
     precision: Precision,
+    rows: NamedSharding | None = None,
 ) -> SROutput:
     """Compiled once for each network, shape and precision, whatever its weights.
 
-    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas.
+    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas. With ``rows`` all maps are
+    cut along the height as it says; XLA exchanges the few rows that a convolution sees of its neighbours.
     """
     options = {"image_only": True} if image_only else {}
+    lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
     with computing_in(precision):
         return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
@@ -50,6 +56,7 @@ class Model(Weighted):
       window: see ``within``.
       canvases: see ``on_canvases``.
       precision: see ``in_precision``.
+      rows: see ``spread``.
       needs_kernel: whether it has to be told the blur.
     """
 
@@ -63,11 +70,12 @@ class Model(Weighted):
         self.window: int | None = None
         self.canvases: tuple[Size, ...] = ()
         self.precision: Precision = "float32"
+        self.rows: NamedSharding | None = None
 
     def _but(self, **choices: typing.Any) -> Model:
         """The same model with other attributes."""
         model = Model(self.module, self.variables, self.metadata)
-        for name in ("window", "canvases", "precision"):
+        for name in ("window", "canvases", "precision", "rows"):
             setattr(model, name, choices.get(name, getattr(self, name)))
         return model
 
@@ -118,6 +126,22 @@ class Model(Weighted):
         if precision != "float32" and not self.module.takes_bfloat16:
             raise DataError(f"{type(self.module).__name__} computes in float32 only: DANs and DSSR take {precision}")
         return self._but(precision=precision)
+
+    def spread(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
+        """The same model, each device computing some of the rows of every image; for large ones, restored whole.
+
+        The results are the same within float32's rounding. It uses no canvas.
+
+        Args:
+          devices: by default all.
+
+        Raises:
+          DataError: the network sees the whole image through an FFT.
+        """
+        if not self.takes_canvas:
+            raise DataError(f"{type(self.module).__name__} sees whole images through an FFT: they cannot be spread")
+        devices = np.array(jax.devices() if devices is None else devices)
+        return self._but(canvases=(), rows=NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows")))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -198,6 +222,9 @@ class Model(Weighted):
             lr = most_textured(lr, self.window)
         options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
         options |= {"precision": self.precision}
+        if self.rows is not None:
+            with memory_errors(lr):
+                return self._on_devices(lr, given, options)
         canvas = smallest(self.canvases, lr.shape[1:3])
         if canvas is not None:
             try:
@@ -206,6 +233,13 @@ class Model(Weighted):
                 self.canvases = tuple(other for other in self.canvases if other != canvas)
         with memory_errors(lr):
             return checked(_apply, self.module, self.variables, lr, given, **options)
+
+    def _on_devices(
+        self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
+    ) -> SROutput:
+        everywhere = NamedSharding(self.rows.mesh, PartitionSpec())
+        arguments = jax.device_put((self.variables, lr, given), everywhere)
+        return jax.device_get(checked(_apply, self.module, *arguments, rows=self.rows, **options))
 
     def placed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
