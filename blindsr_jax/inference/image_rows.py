@@ -92,7 +92,7 @@ class _Saving:
     def __init__(self, path: pathlib.Path, size: tuple[int, int, int], dtype: np.dtype, icc_profile: bytes | None):
         self._path, self._size, self._dtype, self._profile = path, size, dtype, icc_profile
         self._queue: queue.Queue[bytes] = queue.Queue(maxsize=2)
-        self._rest, self._message = memoryview(b""), ""
+        self._rest, self._ended, self._message = memoryview(b""), False, ""
 
     @contextlib.contextmanager
     def running(self, saver: str, options: dict[str, typing.Any]) -> typing.Iterator[Write]:
@@ -130,8 +130,9 @@ class _Saving:
 
     def _read(self, length: int) -> bytes:
         """The next bytes, at most so many; none at the end."""
-        if not self._rest:
+        if not self._rest and not self._ended:
             self._rest = memoryview(self._queue.get())
+            self._ended = not self._rest
         part, self._rest = self._rest[:length], self._rest[length:]
         return bytes(part)
 

@@ -50,7 +50,7 @@ def test_memory_does_not_grow_with_the_height():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
-    assert peaks[1] < 3 * (2 * 64) * (2 * 400) * 3 * 4
+    assert peaks[1] < 4 * (2 * 64) * (2 * 400) * 3 * 4
 
 
 def test_rows_stay_when_tiles_have_to_shrink():
