@@ -13,39 +13,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
+from blindsr_jax.inference.apply import apply
 from blindsr_jax.inference.canvases import Size, cut, laid, smallest
 from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.precision import Precision, computing_in
+from blindsr_jax.networks.precision import Precision
 from blindsr_jax.types import SROutput
-
-
-@functools.partial(
-    jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision", "rows")
-)
-def _apply(
-    module: nn.Module,
-    variables: dict[str, typing.Any],
-    lr: jax.Array,
-    given: dict[str, jax.Array],
-    *,
-    iterations: int | None,
-    trace: bool,
-    image_only: bool,
-    precision: Precision,
-    rows: NamedSharding | None = None,
-) -> SROutput:
-    """Compiled once for each network, shape and precision, whatever its weights.
-
-    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas. With ``rows`` all maps are
-    cut along the height as it says; XLA exchanges the few rows that a convolution sees of its neighbours.
-    """
-    options = {"image_only": True} if image_only else {}
-    lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
-    with computing_in(precision):
-        return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
 
 class Model(Weighted):
@@ -232,14 +207,14 @@ class Model(Weighted):
             except OutOfMemory:  # nor is there memory for the next image on it
                 self.canvases = tuple(other for other in self.canvases if other != canvas)
         with memory_errors(lr):
-            return checked(_apply, self.module, self.variables, lr, given, **options)
+            return checked(apply, self.module, self.variables, lr, given, **options)
 
     def _on_devices(
         self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
     ) -> SROutput:
         everywhere = NamedSharding(self.rows.mesh, PartitionSpec())
         arguments = jax.device_put((self.variables, lr, given), everywhere)
-        return jax.device_get(checked(_apply, self.module, *arguments, rows=self.rows, **options))
+        return jax.device_get(checked(apply, self.module, *arguments, rows=self.rows, **options))
 
     def placed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
@@ -257,7 +232,7 @@ class Model(Weighted):
         images, height, width = laid(canvas, lr), *lr.shape[1:3]
         given = given | {"size": np.array([height, width], np.int32)}
         with memory_errors(images):
-            output = jax.device_get(checked(_apply, self.module, self.variables, images, given, **options))
+            output = jax.device_get(checked(apply, self.module, self.variables, images, given, **options))
         return cut(output, self.scale * height, self.scale * width)
 
     def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:

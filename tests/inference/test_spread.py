@@ -46,13 +46,13 @@ def test_several_devices_restore_what_one_does(name):
 @pytest.mark.parametrize("name", list(_SIZES))
 def test_devices_exchange_rows_not_feature_maps(name, monkeypatch):
     """What is gathered is the image of three channels, or a few columns of a map."""
-    programs, apply = [], model_module._apply
+    programs, apply = [], model_module.apply
 
     def kept(*arguments, **options):
         programs.append(apply.lower(*arguments, **options).compile().as_text())
         return apply(*arguments, **options)
 
-    monkeypatch.setattr(model_module, "_apply", kept)
+    monkeypatch.setattr(model_module, "apply", kept)
     height, width = 64, 40
     _model(name).spread()(np.zeros((1, height, width, 3), np.float32))
     text = programs[0]
