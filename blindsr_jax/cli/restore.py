@@ -16,9 +16,13 @@ if typing.TYPE_CHECKING:
     from blindsr_jax.inference.model import Model
     from blindsr_jax.inference.solver import Pipeline
 
-# Pictures of more LR pixels are restored in tiles of this side, unless --tile says otherwise.
-_LARGE, _SIDE = 2**20, 512
-_TILE = f"restore in overlapping parts of NxN pixels; 0: always whole; default: {_SIDE} for pictures over a megapixel"
+# Pictures of more LR pixels are restored in tiles, unless --tile says otherwise.
+_LARGE = 2**20
+_TILE = (
+    "restore in overlapping parts of NxN pixels; 0: always whole; default: 512, or as many as fit into memory, for "
+    "pictures over a megapixel, and for smaller ones that do not fit whole"
+)
+_SPREAD = "restore pictures whole, their rows spread over all devices; for DANs and DSSR"
 _AT_ONCE = "tiles in one batch; default: 1 on a CPU, which gains nothing from more, else those of a megapixel"
 
 
@@ -29,6 +33,7 @@ def add(commands: Commands) -> None:
     add_model(command)
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
     command.add_argument("--tile", type=_tile, metavar="N", help=_TILE)
+    command.add_argument("--spread", action="store_true", help=_SPREAD)
     command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
 
@@ -37,8 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     """``blindsr restore``: each image s times larger, the kernel beside it if asked."""
     from blindsr_jax.data.kernel_arrays import read_kernel
     from blindsr_jax.inference import image_io, kernel_files
+    from blindsr_jax.inference.image_rows import row_writer
     from blindsr_jax.inference.jobs import plan_outputs, run_jobs
-    from blindsr_jax.inference.restore import restore_image
+    from blindsr_jax.inference.restore import restore_bands
 
     jobs = plan_outputs(arguments.inputs, arguments.output)
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
@@ -49,9 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
         file = image_io.read_image(source)
-        tile = _tile_for(file.pixels.shape, arguments.tile)
-        restored = restore_image(model, file.pixels, kernel=kernel, tile=tile, **_batch(arguments, tile), **common)
-        image_io.write_image(target, image_io.ImageFile(restored.image, file.icc_profile))
+        tile = _tile_for(file.pixels.shape, arguments)
+        options = {"kernel": kernel, "tile": tile or arguments.tile, "bounded": arguments.tile is None}
+        restored = restore_bands(model, file.pixels, **options, **_batch(arguments, tile), **common)
+        with row_writer(target, restored.shape, restored.dtype, file.icc_profile) as write:
+            for rows in restored.bands:
+                write(rows)
         if arguments.save_kernel and restored.kernel is not None:
             kernel_files.write_kernel(target, restored.kernel)
 
@@ -80,10 +89,12 @@ def _prepared(
     from blindsr_jax.inference import canvases
 
     options = {"iterations": arguments.iterations, "self_ensemble": arguments.self_ensemble}
+    if arguments.spread:
+        return _spread(arguments, model), options | {"image_only": not arguments.save_kernel}
     if not model.takes_canvas:
         return model, options
     sizes = list(_sizes(sources))
-    tiles = [_tile_for(size, arguments.tile) for size in sizes]
+    tiles = [_tile_for(size, arguments) for size in sizes]
     whole = not any(tile and max(size) > tile for size, tile in zip(sizes, tiles))
     model = model.on_canvases(canvases.plan(sizes, tiles, turned=arguments.self_ensemble))
     return model, options | {"image_only": whole and not arguments.save_kernel}
@@ -104,8 +115,21 @@ def _batch(arguments: argparse.Namespace, tile: int) -> dict[str, int]:
     return {"tiles_at_once": arguments.tiles_at_once or usual_batch(tile)} if tile else {}
 
 
-def _tile_for(shape: tuple[int, ...], asked: int | None) -> int:
-    return (_SIDE if shape[0] * shape[1] > _LARGE else 0) if asked is None else asked
+def _spread(arguments: argparse.Namespace, model: Model | Pipeline) -> Model:
+    if arguments.tile:
+        raise DataError("--spread restores pictures whole: leave --tile out")
+    if not model.takes_canvas:
+        raise DataError(f"--spread: {arguments.model} sees the whole picture through an FFT; DANs and DSSR do not")
+    return model.spread()
+
+
+def _tile_for(shape: tuple[int, ...], arguments: argparse.Namespace) -> int:
+    """Side of a picture's tiles; 0 for none."""
+    from blindsr_jax.inference.restore import SIDE
+
+    if arguments.tile is not None or arguments.spread:
+        return arguments.tile or 0
+    return SIDE if shape[0] * shape[1] > _LARGE else 0
 
 
 def _tile(text: str) -> int:

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 
 import numpy as np
-from PIL import Image
 
 from blindsr_jax.data.images import grey16, open_image
-from blindsr_jax.errors import DataError
-from blindsr_jax.files import atomic_path
-
-# Format by extension, and how it is written: lossy formats at a quality where the loss does not show.
-_FORMATS = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"quality": 95, "method": 4}),
-    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
-    ".bmp": ("BMP", {}),
-}
+from blindsr_jax.inference.image_rows import row_writer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +50,7 @@ def write_image(path: str | os.PathLike, image: ImageFile) -> None:
     """Writes an image in the format of the path's extension, atomically. Formats without alpha get it on white.
 
     Raises:
-      DataError: the extension is unknown, or the file cannot be written.
+      DataError: as ``image_rows.row_writer``.
     """
-    path = pathlib.Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise DataError(f"{path}: the format must be one of {', '.join(_FORMATS)}")
-    kind, options = _FORMATS[path.suffix.lower()]
-    picture = Image.fromarray(image.pixels)
-    if kind in ("JPEG", "BMP") and picture.mode in ("LA", "RGBA"):
-        opaque = Image.new("RGBA", picture.size, "white")
-        opaque.alpha_composite(picture.convert("RGBA"))
-        picture = opaque.convert(picture.mode.removesuffix("A"))
-    if kind in ("JPEG", "WEBP", "BMP") and picture.mode.startswith("I"):
-        picture = Image.fromarray((image.pixels // 257).astype(np.uint8))
-    if image.icc_profile:
-        options = options | {"icc_profile": image.icc_profile}
-    with atomic_path(path) as temporary:
-        try:
-            picture.save(temporary, kind, **options)
-        except ValueError as error:  # beyond what the format can hold, such as WebP's 16383 pixels
-            raise DataError(f"{path}: {kind} cannot hold this image ({error}); choose another format") from None
+    with row_writer(path, image.pixels.shape, image.pixels.dtype, image.icc_profile) as write:
+        write(image.pixels)

@@ -8,37 +8,19 @@ import typing
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
+from blindsr_jax.inference.apply import apply
 from blindsr_jax.inference.canvases import Size, cut, laid, smallest
 from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
+from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.precision import Precision, computing_in
+from blindsr_jax.networks.precision import Precision
 from blindsr_jax.types import SROutput
-
-
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision"))
-def _apply(
-    module: nn.Module,
-    variables: dict[str, typing.Any],
-    lr: jax.Array,
-    given: dict[str, jax.Array],
-    *,
-    iterations: int | None,
-    trace: bool,
-    image_only: bool,
-    precision: Precision,
-) -> SROutput:
-    """Compiled once for each network, shape and precision, whatever its weights.
-
-    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas.
-    """
-    options = {"image_only": True} if image_only else {}
-    with computing_in(precision):
-        return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
 
 class Model(Weighted):
@@ -49,6 +31,7 @@ class Model(Weighted):
       window: see ``within``.
       canvases: see ``on_canvases``.
       precision: see ``in_precision``.
+      rows: see ``spread``.
       needs_kernel: whether it has to be told the blur.
     """
 
@@ -62,11 +45,12 @@ class Model(Weighted):
         self.window: int | None = None
         self.canvases: tuple[Size, ...] = ()
         self.precision: Precision = "float32"
+        self.rows: NamedSharding | None = None
 
     def _but(self, **choices: typing.Any) -> Model:
         """The same model with other attributes."""
         model = Model(self.module, self.variables, self.metadata)
-        for name in ("window", "canvases", "precision"):
+        for name in ("window", "canvases", "precision", "rows"):
             setattr(model, name, choices.get(name, getattr(self, name)))
         return model
 
@@ -117,6 +101,22 @@ class Model(Weighted):
         if precision != "float32" and not self.module.takes_bfloat16:
             raise DataError(f"{type(self.module).__name__} computes in float32 only: DANs and DSSR take {precision}")
         return self._but(precision=precision)
+
+    def spread(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
+        """The same model, each device computing some of the rows of every image; for large ones, restored whole.
+
+        The results are the same within float32's rounding. It uses no canvas.
+
+        Args:
+          devices: by default all.
+
+        Raises:
+          DataError: the network sees the whole image through an FFT.
+        """
+        if not self.takes_canvas:
+            raise DataError(f"{type(self.module).__name__} sees whole images through an FFT: they cannot be spread")
+        devices = np.array(jax.devices() if devices is None else devices)
+        return self._but(canvases=(), rows=NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows")))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -197,6 +197,9 @@ class Model(Weighted):
             lr = most_textured(lr, self.window)
         options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
         options |= {"precision": self.precision}
+        if self.rows is not None:
+            with memory_errors(lr):
+                return self._on_devices(lr, given, options)
         canvas = smallest(self.canvases, lr.shape[1:3])
         if canvas is not None:
             try:
@@ -204,7 +207,24 @@ class Model(Weighted):
             except OutOfMemory:  # nor is there memory for the next image on it
                 self.canvases = tuple(other for other in self.canvases if other != canvas)
         with memory_errors(lr):
-            return _apply(self.module, self.variables, lr, given, **options)
+            return checked(apply, self.module, self.variables, lr, given, **options)
+
+    def _on_devices(
+        self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
+    ) -> SROutput:
+        everywhere = NamedSharding(self.rows.mesh, PartitionSpec())
+        arguments = jax.device_put((self.variables, lr, given), everywhere)
+        return jax.device_get(checked(apply, self.module, *arguments, rows=self.rows, **options))
+
+    def placed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
+
+        As they are, and nothing, if there is none.
+        """
+        canvas = smallest(self.canvases, images.shape[1:3])
+        if canvas is None:
+            return images, {}
+        return laid(canvas, images), {"size": np.array(images.shape[1:3], np.int32)}
 
     def _on_canvas(
         self, canvas: Size, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
@@ -212,7 +232,7 @@ class Model(Weighted):
         images, height, width = laid(canvas, lr), *lr.shape[1:3]
         given = given | {"size": np.array([height, width], np.int32)}
         with memory_errors(images):
-            output = jax.device_get(_apply(self.module, self.variables, images, given, **options))
+            output = jax.device_get(checked(apply, self.module, self.variables, images, given, **options))
         return cut(output, self.scale * height, self.scale * width)
 
     def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:

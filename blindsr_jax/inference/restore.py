@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import functools
+import logging
 import typing
 
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.inference import memory
+from blindsr_jax.inference.pixels import Pixels, from_unit
 from blindsr_jax.inference.self_ensemble import average_of_eight
-from blindsr_jax.inference.tiling import restore_tiles
+from blindsr_jax.inference.tiling import Tiles
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.resize import imresize
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.inference.model import Model
-    from blindsr_jax.types import SROutput
+
+SIDE = 512  # of tiles, in LR pixels, unless somebody says otherwise
+_ROWS = 64  # of a band that are brought into the image's kind at once
+
+log = logging.getLogger(__name__)
 
 
 class Restored(typing.NamedTuple):
@@ -30,7 +37,36 @@ class Restored(typing.NamedTuple):
     code: np.ndarray | None
 
 
-def restore_image(
+class Restoration(typing.NamedTuple):
+    """An image whose rows are still to be restored, from top to bottom, so that nobody needs to hold them all.
+
+    Attributes:
+      shape, dtype: of the restored image, which is of the input's kind.
+      bands: its rows, a few at a time; to be gone through once.
+      kernel, code: see ``Restored``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    bands: typing.Iterator[np.ndarray]
+    kernel: np.ndarray | None
+    code: np.ndarray | None
+
+
+def restore_image(model: Model, image: np.ndarray, **options: typing.Any) -> Restored:
+    """Restores one image; options, and what is raised, are those of ``restore_bands``."""
+    pixels = Pixels(image)
+    if not model.restores:
+        return Restored(None, *_whole(model, pixels, **options)[1:])
+    restoration = _restoration(model, pixels, **options)
+    result, first = np.empty(restoration.shape, restoration.dtype), 0
+    for band in restoration.bands:
+        result[first : first + len(band)] = band
+        first += len(band)
+    return Restored(result, restoration.kernel, restoration.code)
+
+
+def restore_bands(
     model: Model,
     image: np.ndarray,
     *,
@@ -40,22 +76,84 @@ def restore_image(
     tile: int | None = None,
     tiles_at_once: int = 1,
     image_only: bool = False,
-) -> Restored:
-    """Restores one image. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
+    bounded: bool | None = None,
+) -> Restoration:
+    """Restores one image row by row. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
 
-    Args, raises: see ``Model.restore``; and ``image_only`` of ``Model.__call__``, for models that have it, which tiles
-    do not need.
+    The first rows come when there is something to write: what has to be known before, the kernel above all, is found in
+    this call.
+
+    Args:
+      model, image, kernel, iterations, self_ensemble: see ``Model.restore``.
+      tile: side of tiles in LR pixels; 0: none; by default none, unless the image does not fit into memory whole.
+      tiles_at_once: tiles of one batch.
+      image_only: see ``Model.__call__``, for models that have it; tiles do not need it.
+      bounded: whether programs for which there is not enough memory are refused, see ``memory``, and tiles halved; by
+        default if no tile is given.
+
+    Raises:
+      DataError, OutOfMemory: as ``Model.restore``.
     """
-    pixels = _Pixels(image)
+    options = {"kernel": kernel, "iterations": iterations, "self_ensemble": self_ensemble, "bounded": bounded}
+    return _restoration(model, Pixels(image), tile=tile, tiles_at_once=tiles_at_once, image_only=image_only, **options)
+
+
+def _restoration(
+    model: Model,
+    pixels: Pixels,
+    *,
+    tile: int | None = None,
+    tiles_at_once: int = 1,
+    image_only: bool = False,
+    bounded: bool | None = None,
+    **options: typing.Any,
+) -> Restoration:
+    bounded = tile is None if bounded is None else bounded
+    if not tile or max(pixels.size) <= tile:
+        try:
+            with memory.bounded(bounded):
+                return _of_whole(pixels, model.scale, *_whole(model, pixels, image_only=image_only, **options))
+        except OutOfMemory as error:
+            if tile is not None or max(pixels.size) <= SIDE // 2 or getattr(model, "border", "") == "circular":
+                raise
+            log.warning("the whole image %s: restored in tiles (tile=0, --tile 0: whole all the same)", error)
+            tile = min(SIDE, 2 ** (max(pixels.size) - 1).bit_length() // 2)
+    options = {"kernel": None, "iterations": None} | options
+    tiles = Tiles(model, pixels, tile, at_once=tiles_at_once, bounded=bounded, **options)
+    first = [None if x is None else np.asarray(x)[0] for x in (tiles.kernel, tiles.code)]
+    return Restoration(pixels.shape(model.scale), pixels.dtype, _finished(pixels, model.scale, tiles.bands()), *first)
+
+
+def _whole(
+    model: Model,
+    pixels: Pixels,
+    *,
+    kernel: np.ndarray | None = None,
+    iterations: int | None = None,
+    self_ensemble: bool = False,
+    image_only: bool = False,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """The restored image [sH, sW, 3], the kernel and its code, at once."""
     run = functools.partial(average_of_eight, model) if self_ensemble else model
-    options = {"kernel": kernel, "iterations": iterations}
-    if tile and max(pixels.rgb.shape[:2]) > tile:
-        output: SROutput = restore_tiles(model, run, pixels.rgb, tile, at_once=tiles_at_once, **options)
-    else:
-        output = run(pixels.rgb[None], **options, **({"image_only": True} if image_only else {}))
-    first = [None if x is None else np.asarray(x)[0] for x in (output.kernel, output.kernel_code)]
-    image = None if output.sr is None else pixels.finish(np.asarray(output.sr)[0], model.scale)
-    return Restored(image, *first)
+    only = {"image_only": True} if image_only else {}
+    output = run(pixels.rgb()[None], kernel=kernel, iterations=iterations, **only)
+    return tuple(None if x is None else np.asarray(x)[0] for x in (output.sr, output.kernel, output.kernel_code))
+
+
+def _of_whole(
+    pixels: Pixels, scale: int, sr: np.ndarray, kernel: np.ndarray | None, code: np.ndarray | None
+) -> Restoration:
+    return Restoration(pixels.shape(scale), pixels.dtype, _finished(pixels, scale, iter([sr])), kernel, code)
+
+
+def _finished(pixels: Pixels, scale: int, bands: typing.Iterator[np.ndarray]) -> typing.Iterator[np.ndarray]:
+    """Restored rows [n, sW, 3] in the image's kind, a few at a time."""
+    done = 0
+    for band in bands:
+        for first in range(0, len(band), _ROWS):
+            part = band[first : first + _ROWS]
+            yield pixels.finish(part, scale, done + first)
+        done += len(band)
 
 
 def restore_steps(model: Model, image: np.ndarray, steps: int | None = None) -> list[Restored]:
@@ -69,10 +167,10 @@ def restore_steps(model: Model, image: np.ndarray, steps: int | None = None) -> 
     Raises:
       DataError: as ``Model.restore``.
     """
-    pixels = _Pixels(image)
+    pixels = Pixels(image)
     if model.restores and not isinstance(model.module, Unfolded):
         raise DataError(f"{type(model.module).__name__} unfolds no steps that could be told apart")
-    trace = model(pixels.rgb[None], iterations=steps, trace=True).trace
+    trace = model(pixels.rgb()[None], iterations=steps, trace=True).trace
     images = None if trace.sr is None else np.asarray(model.module.reported(trace.sr))
     results = []
     for t in range(len(trace.kernel if images is None else images)):
@@ -84,47 +182,3 @@ def restore_steps(model: Model, image: np.ndarray, steps: int | None = None) -> 
 def enlarge_bicubic(image: np.ndarray, scale: int) -> np.ndarray:
     """What every method is compared with: a uint8 [H, W, 3] image enlarged by MATLAB's bicubic, rounded to 8 bits."""
     return from_unit(np.asarray(imresize(jnp.asarray(image, jnp.float32)[None] / 255, scale))[0], np.dtype(np.uint8))
-
-
-def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in [0, 1] as a file holds them: clipped, scaled and rounded to an integer type; clipped if floating."""
-    x = np.clip(x, 0, 1)
-    if np.issubdtype(dtype, np.floating):
-        return x.astype(dtype)
-    return np.round(x * np.iinfo(dtype).max).astype(dtype)
-
-
-class _Pixels:
-    """An image of any accepted kind as RGB, and the way back."""
-
-    def __init__(self, image: np.ndarray):
-        image = np.asarray(image)
-        levels = _levels(image)
-        channels = image.shape[2] if image.ndim == 3 else 1
-        if image.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or 0 in image.shape:
-            raise DataError(f"an image must be [H, W] or [H, W, 1 to 4], got shape {image.shape}")
-        unit = np.asarray(image, np.float32).reshape(*image.shape[:2], channels) / levels
-        if not np.isfinite(unit).all():
-            raise DataError("the image holds values that are not finite")
-        if np.abs(unit).max() > 2:
-            raise DataError(f"floating-point images are in [0, 1], this one reaches {unit.max():.4g}: divide it by 255")
-        colours = 3 if channels >= 3 else 1
-        self.rgb = np.broadcast_to(unit[..., :colours], (*image.shape[:2], 3))
-        self._alpha = unit[..., colours:]
-        self._grey, self._flat, self._dtype = colours == 1, image.ndim == 2, image.dtype
-
-    def finish(self, sr: np.ndarray, scale: int) -> np.ndarray:
-        """A restored [sH, sW, 3] in the kind that came in."""
-        parts = [sr.mean(axis=-1, keepdims=True) if self._grey else sr]
-        if self._alpha.shape[-1]:
-            parts.append(np.asarray(imresize(jnp.asarray(self._alpha[None]), scale))[0])
-        result = from_unit(np.concatenate(parts, axis=-1), self._dtype)
-        return result[..., 0] if self._flat else result
-
-
-def _levels(image: np.ndarray) -> float:
-    if image.dtype in (np.uint8, np.uint16):
-        return float(np.iinfo(image.dtype).max)
-    if np.issubdtype(image.dtype, np.floating):
-        return 1.0
-    raise DataError(f"an image must be uint8, uint16 or floating point in [0, 1], got {image.dtype}")

@@ -30,33 +30,46 @@ def average_of_eight(
 
     Args, raises: see ``Model.__call__``; and DataError for restoring with s-fold sampling, whose pixels a turn moves.
     """
-    if model.downsample == "s_fold" and model.restores and model.scale > 1:
-        raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
+    refuse_s_fold(model)
     options = {"iterations": iterations} | ({"image_only": True} if image_only else {})
     images, kernels = [], []
     for orientation in range(8):
-        turned_kernel = None if kernel is None else _turn(np.asarray(kernel), orientation, rows=-2)
-        output = model(_turn(np.asarray(lr), orientation, rows=-3), kernel=turned_kernel, **options)
+        turned_kernel = None if kernel is None else turned(np.asarray(kernel), orientation, rows=-2)
+        output = model(turned(np.asarray(lr), orientation, rows=-3), kernel=turned_kernel, **options)
         if output.sr is not None:
-            images.append(_turn_back(np.asarray(output.sr), orientation, rows=-3))
-        if output.kernel is not None:
-            kernels.append(_turn_back(np.asarray(output.kernel), orientation, rows=-2))
-    sr = sum(images) / 8 if images else None
-    if not kernels:
-        return SROutput(sr=sr)
-    mean = sum(kernels) / 8
-    code = None if model.pca_basis is None else np.asarray(encode(jnp.asarray(mean), jnp.asarray(model.pca_basis)))
-    return SROutput(sr=sr, kernel=mean, kernel_code=code)
+            images.append(turned_back(np.asarray(output.sr), orientation, rows=-3))
+        kernels.append(output.kernel)
+    return SROutput(sum(images) / 8 if images else None, *mean_kernel(model, kernels))
 
 
-def _turn(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
+def mean_kernel(
+    model: Model, kernels: typing.Sequence[np.ndarray | None]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The mean of the kernels found in the eight orientations, turned back, and its code; None without any."""
+    found = [(orientation, np.asarray(kernel)) for orientation, kernel in enumerate(kernels) if kernel is not None]
+    if not found:
+        return None, None
+    mean = sum(turned_back(kernel, orientation, rows=-2) for orientation, kernel in found) / 8
+    if model.pca_basis is None:
+        return mean, None
+    return mean, np.asarray(encode(jnp.asarray(mean), jnp.asarray(model.pca_basis)))
+
+
+def refuse_s_fold(model: Model) -> None:
+    """Raises DataError for a model that restores images of s-fold sampling, whose pixels a turn moves."""
+    if model.downsample == "s_fold" and model.restores and model.scale > 1:
+        raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
+
+
+def turned(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
     """One of eight orientations of arrays whose rows are axis ``rows``, and columns the next."""
     for bit, axis in ((1, rows), (2, rows + 1)):
         x = np.flip(x, axis) if orientation & bit else x
     return np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
 
 
-def _turn_back(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
+def turned_back(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
+    """The way back."""
     x = np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
     for bit, axis in ((1, rows), (2, rows + 1)):
         x = np.flip(x, axis) if orientation & bit else x

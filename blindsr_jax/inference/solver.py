@@ -16,6 +16,7 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.checks import checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
@@ -90,7 +91,7 @@ class Solver(Weighted):
             )
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         with memory_errors(lr):
-            return _apply(self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
+            return checked(_apply, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
 
     def restore(
         self, image: np.ndarray, *, kernel: np.ndarray, scale: int, sigma: float = 0.0, iterations: int | None = None

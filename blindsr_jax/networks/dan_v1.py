@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import canvas
+from blindsr_jax.networks import canvas, pooling
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.layers import (
     ChannelAttention,
@@ -139,4 +139,4 @@ class Estimator(nn.Module):
         basic = conv(self.features, 1, name="head_lr")(lr)
         cond = conv(self.features, 9, stride=self.scale, name="head_hr")(sr)
         basic, _ = Chain(CRB, self.blocks, name="body")(basic, cond)
-        return canvas.mean(conv(self.code_length, 3, last=True, name="out")(basic))
+        return pooling.mean(conv(self.code_length, 3, last=True, name="out")(basic))[:, 0, 0]

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import canvas
+from blindsr_jax.networks import pooling
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.layers import conv, lrelu
 from blindsr_jax.networks.upsampling import Upsampler
@@ -104,6 +104,6 @@ class Estimator(nn.Module):
         f = conv(self.features, 5, name="head_lr")(lr)
         g = conv(self.features, 4 * self.scale + 1, stride=self.scale, name="head_hr")(sr)
         f, _ = DPCG(self.blocks, name="body")(f, g)
-        f = canvas.mean(conv(2 * self.features, 3, name="tail")(f), keepdims=True)
+        f = pooling.mean(conv(2 * self.features, 3, name="tail")(f))
         logits = conv(self.kernel_size**2, 1, last=True, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-from blindsr_jax.networks import canvas, precision
+from blindsr_jax.networks import canvas, pooling, precision
 from blindsr_jax.ops.convolution import Padding, convolve
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
@@ -82,6 +82,8 @@ def lrelu(x: jax.Array) -> jax.Array:
 class ChannelAttention(nn.Module):
     """Squeeze-and-excitation gate (RCAN, ECCV 2018, section 3.3): x · sigmoid(conv(lrelu(conv(mean(x))))).
 
+    The mean is over the image; of its tiles it can be told, see ``pooling``.
+
     Attributes:
       reduction: the bottleneck has channels // reduction features, at least one.
     """
@@ -91,7 +93,7 @@ class ChannelAttention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
-        gate = canvas.mean(x, keepdims=True)
+        gate = pooling.told_mean(self, x)
         gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
         gate = nn.sigmoid(conv(channels, 1, name="excite")(gate).astype(jnp.float32))
         return (x * gate).astype(x.dtype)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-import types
 import typing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from blindsr_jax.ops.taps import Taps, along, matrix
 
 Extent = tuple[jax.Array, jax.Array]  # height and width of images, whole numbers that are known at run time
 
@@ -18,7 +19,7 @@ def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.
     """MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
 
     Borders are mirrored. This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each
-    axis is one product with a constant matrix (``resize_matrix``), rows first.
+    axis is one product with a constant matrix (``resize_matrix``), rows first; for long axes see ``taps.along``.
 
     Args:
       x: [B, H, W, C], any range; not clipped, not rounded.
@@ -34,17 +35,24 @@ def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
-    if image is None:
-        return _separable(x, *(resize_matrix(length, scale) for length in x.shape[1:3]))
-    return _separable(x, *(_resize_matrix_within(*lengths, scale) for lengths in zip(x.shape[1:3], image)))
+    rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], image or x.shape[1:3]))
+    return along(along(x, rows, 1), columns, 2)
 
 
-def _separable(x: jax.Array, rows: typing.Any, columns: typing.Any) -> jax.Array:
-    """Rows [H', H] and columns [W', W] times [B, H, W, C]."""
-    rows, columns = jnp.asarray(rows, x.dtype), jnp.asarray(columns, x.dtype)
-    # Accelerators would otherwise multiply in reduced precision, and this operator defines the data.
-    product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    return product("pw,bhwc->bhpc", columns, product("oh,bhwc->bowc", rows, x))
+def imresize_rows(x: np.ndarray, scale: int, first: int, last: int) -> np.ndarray:
+    """Rows ``first`` to ``last`` (not included) of ``imresize(x, scale)``, of images that nobody wants whole.
+
+    Args:
+      x: [H, W, C], NumPy, any type.
+      scale: a whole number.
+
+    Returns:
+      float32 [last − first, W·scale, C], NumPy; each row is the same, bit for bit, whichever others are wanted.
+    """
+    rows, columns = (_resize_taps(length, length, scale) for length in x.shape[:2])
+    index, weight = rows.index[first:last], rows.weight[first:last]
+    part = np.asarray(x[index.min() : index.max() + 1], np.float32)[None]
+    return along(along(part, Taps(index - index.min(), weight), 1), columns, 2)[0]
 
 
 def s_fold_down(x: jax.Array, s: int) -> jax.Array:
@@ -148,42 +156,42 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
     Returns:
       float64 [⌈length·scale⌉, length]; read-only, since it is cached.
     """
+    index, weight = _unbounded_taps(length, scale)
+    index = _mirrored(index, length) if border == "mirror" else np.clip(index, 0, length - 1)
+    dense = matrix(Taps(index, weight), length)
+    dense.setflags(write=False)
+    return dense
+
+
+def _resize_taps(whole: int, length: int | jax.Array, scale: float) -> Taps:
+    """``imresize`` of the first ``length`` of so many pixels; the results beyond are zero."""
+    index, weight = _unbounded_taps(whole, scale)
+    return _within(_mirrored(index, length), weight, length, length * scale)
+
+
+def _unbounded_taps(length: int, scale: float) -> Taps:
+    """Which input pixels, borders aside, each output pixel of ``imresize`` weighs, and by how much."""
     out_length = math.ceil(length * scale - 1e-9)  # 1/3 in binary must not add a pixel
-    index, weight = _taps(out_length, scale)
-    index = _mirrored(index, length, np) if border == "mirror" else np.clip(index, 0, length - 1)
-    matrix = np.zeros((out_length, length))
-    np.add.at(matrix, (np.arange(out_length)[:, None], index), weight)
-    matrix.setflags(write=False)
-    return matrix
-
-
-def _resize_matrix_within(whole: int, length: jax.Array, scale: int) -> jax.Array:
-    """``resize_matrix(length, scale)`` with zeros below and on the right: [whole·scale, whole]."""
-    index, weight = _taps(whole * scale, scale)
-    return _matrix_within(_mirrored(index, length, jnp), weight, whole, length * scale)
-
-
-def _taps(out_length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which input pixels, borders aside, each output pixel of ``imresize`` weighs, and by how much: [out, taps]."""
     stretch = min(scale, 1.0)
     centre = (np.arange(out_length) + 0.5) / scale - 0.5
     taps = math.ceil(4 / stretch) + 2
     index = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(taps)
     weight = _cubic((centre[:, None] - index) * stretch)
-    return index, weight / weight.sum(axis=1, keepdims=True)
+    return Taps(index, weight / weight.sum(axis=1, keepdims=True))
 
 
-def _mirrored(index: np.ndarray, length: typing.Any, library: types.ModuleType) -> typing.Any:
+def _mirrored(index: np.ndarray, length: int | jax.Array) -> np.ndarray | jax.Array:
     """Indices beyond the borders, the border pixels included in what is mirrored."""
     index = index % (2 * length)
-    return library.minimum(index, 2 * length - 1 - index)
+    return (jnp if isinstance(index, jax.Array) else np).minimum(index, 2 * length - 1 - index)
 
 
-def _matrix_within(index: jax.Array, weight: typing.Any, whole: int, out_length: jax.Array) -> jax.Array:
-    """Rows of weights [out, taps] at indices of ``whole`` pixels, zero from row ``out_length`` on: [out, whole]."""
-    rows, weight = jnp.arange(index.shape[0])[:, None], jnp.asarray(weight, jnp.float32)
-    taps = zip(jnp.split(index, index.shape[1], axis=1), jnp.split(weight, index.shape[1], axis=1))
-    return sum(jnp.where((at == jnp.arange(whole)[None]) & (rows < out_length), part, 0) for at, part in taps)
+def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_length: int | jax.Array) -> Taps:
+    """Taps without weight from output ``out_length`` on, if the length is known at run time only."""
+    if not isinstance(length, jax.Array):
+        return Taps(index, weight)
+    rows = jnp.arange(index.shape[0])[:, None]
+    return Taps(index, jnp.where(rows < out_length, jnp.asarray(weight, jnp.float32), 0))
 
 
 def interpolate_bicubic(
@@ -202,29 +210,18 @@ def interpolate_bicubic(
     Returns:
       [B, *size, C].
     """
-    lengths = zip(x.shape[1:3], size)
-    if image is None:
-        return _separable(x, *(_interpolation_matrix(*pair, align_corners) for pair in lengths))
-    return _separable(x, *(_interpolation_within(*pair, part, align_corners) for pair, part in zip(lengths, image)))
+    lengths = zip(x.shape[1:3], size, image or x.shape[1:3])
+    rows, columns = (_interpolation_taps(*three, align_corners) for three in lengths)
+    return along(along(x, rows, 1), columns, 2)
 
 
-@functools.lru_cache(maxsize=16)
-def _interpolation_matrix(length: int, out_length: int, align_corners: bool) -> np.ndarray:
-    """One axis of ``interpolate_bicubic``: float64 [out_length, length]."""
-    index, fraction = _source(np.arange(out_length), length, out_length, align_corners)
-    matrix = np.zeros((out_length, length))
-    rows, weight = np.arange(out_length)[:, None], _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75)
-    np.add.at(matrix, (rows, np.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)), weight)
-    matrix.setflags(write=False)
-    return matrix
-
-
-def _interpolation_within(whole: int, out_whole: int, length: jax.Array, align_corners: bool) -> jax.Array:
-    """The same for a length known at run time, with zeros below and on the right: [out_whole, whole]."""
+def _interpolation_taps(whole: int, out_whole: int, length: int | jax.Array, align_corners: bool) -> Taps:
+    """``interpolate_bicubic`` of the first ``length`` of so many pixels; the results beyond are zero."""
+    library = jnp if isinstance(length, jax.Array) else np
     out_length = length * out_whole // whole
-    index, fraction = _source(jnp.arange(out_whole), length, out_length, align_corners)
-    index = jnp.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)
-    return _matrix_within(index, _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75), whole, out_length)
+    index, fraction = _source(library.arange(out_whole), length, out_length, align_corners)
+    index = library.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)
+    return _within(index, _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75), length, out_length)
 
 
 _NEIGHBOURS = np.arange(-1, 3)[None]

@@ -96,7 +96,7 @@ def test_tiles_and_turned_images_lie_on_canvases_as_well(model, options):
 
 def test_a_canvas_without_memory_is_given_up(monkeypatch):
     model = from_bundle(tiny_bundle()).on_canvases([(32, 32), (64, 64)])
-    apply, shapes = model_module._apply, []
+    apply, shapes = model_module.apply, []
 
     def small_memory(module, variables, lr, *rest, **options):
         shapes.append(lr.shape[1:3])
@@ -104,7 +104,7 @@ def test_a_canvas_without_memory_is_given_up(monkeypatch):
             raise OutOfMemory("too large")
         return apply(module, variables, lr, *rest, **options)
 
-    monkeypatch.setattr(model_module, "_apply", small_memory)
+    monkeypatch.setattr(model_module, "apply", small_memory)
     assert model(np.zeros((1, 40, 30, 3))).sr.shape == (1, 80, 60, 3)
     assert model.canvases == ((32, 32),)
     with pytest.raises(OutOfMemory):

@@ -5,7 +5,13 @@ import pytest
 
 from blindsr_jax import ops
 from blindsr_jax.data.images import read_rgb
-from blindsr_jax.ops.resize import interpolate_bicubic, move_to_upper_left, resize_matrix, upsample_nearest
+from blindsr_jax.ops.resize import (
+    imresize_rows,
+    interpolate_bicubic,
+    move_to_upper_left,
+    resize_matrix,
+    upsample_nearest,
+)
 
 
 def _random(*shape, seed=0):
@@ -113,3 +119,35 @@ def test_nearest_makes_blocks():
     assert large.shape == (2, 12, 15, 3)
     for i in range(3):
         np.testing.assert_array_equal(large[:, i::3, 2 - i :: 3], x)
+
+
+@pytest.mark.parametrize("scale", [1 / 4, 0.7, 1, 2, 4])
+def test_long_axes_need_no_matrix(monkeypatch, scale):
+    """The sum over the weights that are not zero is the product with the matrix."""
+    x = _random(2, 15, 20, 3)
+    resizes = [lambda: ops.imresize(x, scale), lambda: interpolate_bicubic(x, (31, 18), align_corners=False)]
+    if scale % 1 == 0:
+        on_canvas = x.at[:, 11:].set(0).at[:, :, 17:].set(0)
+        resizes.append(lambda: ops.imresize(on_canvas, scale, image=(jnp.int32(11), jnp.int32(17))))
+    products = [resize() for resize in resizes]
+    monkeypatch.setattr("blindsr_jax.ops.taps.LONG", 10)
+    monkeypatch.setattr("blindsr_jax.ops.taps.matrix", None)
+    for product, resize in zip(products, resizes):
+        np.testing.assert_allclose(resize(), product, atol=2e-6)
+
+
+def test_nothing_as_large_as_a_matrix_is_kept_for_a_long_axis():
+    """Sixteen bytes for each restored pixel of a strip; the matrix would take 256 MB."""
+    program = jax.jit(lambda x: ops.imresize(x, 4)).lower(jax.ShapeDtypeStruct((1, 4, 4096, 1), jnp.float32)).compile()
+    sizes = program.memory_analysis()
+    assert sizes.temp_size_in_bytes + sizes.generated_code_size_in_bytes < 16 * 16 * 4 * 4096
+    assert len(program.as_text()) < 2**22, "constants stand in the text"
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_rows_alone_are_those_of_the_whole(scale):
+    x = np.asarray(_random(12, 9, 2))
+    whole = np.asarray(ops.imresize(x[None], scale))[0]
+    pieces = [imresize_rows(x, scale, first, first + scale) for first in range(0, 12 * scale, scale)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-6)
+    np.testing.assert_array_equal(np.concatenate(pieces), imresize_rows(x, scale, 0, 12 * scale))

@@ -1,0 +1,56 @@
+"""Tiles of a large photograph beside the photograph restored whole."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.inference.tiling import Tiles
+from blindsr_jax.networks import build, init_variables
+from tests.conftest import SHARED
+
+_LITE = {"features": 16, "blocks": 4, "upsampler": "single", "skip": "nearest"}
+_V1 = {"features": 16, "blocks": 3}
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """2048×1080 pixels: fireworks on a black sky, whose tiles are as different as can be; mirrored on the right."""
+    path = SHARED / "photos" / "valid" / "budgie_spiral-firework.jpg"
+    if not path.exists():
+        pytest.skip(f"photographs are not part of the project; expected in {SHARED.name}/photos beside it")
+    pixels = np.asarray(Image.open(path).convert("RGB"))[100:1180]
+    return np.concatenate([pixels, pixels[:, -1:-129:-1]], axis=1)
+
+
+def _model(sizes):
+    """No training, but attention that leans on the means, as training makes it: its convolutions are enlarged."""
+    network = build("danv1", scale=2, estimator_features=8, estimator_blocks=1, iterations=2, **sizes)
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(441, 10)))[0].astype(np.float32)
+    variables = init_variables(network, jax.random.key(0, impl="rbg"), basis)
+
+    def enlarged(path, leaf):
+        names = [part.key for part in path]
+        return 4 * leaf if "attention" in names and "kernel" in names else leaf
+
+    params = jax.tree_util.tree_map_with_path(enlarged, variables["params"])
+    return Model(network, variables | {"params": params})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [_LITE, _V1], ids=["lite", "danv1"])
+def test_tiles_are_the_whole_photograph(photograph, sizes, monkeypatch):
+    model = _model(sizes)
+    whole = np.float32(restore_image(model, np.float32(photograph) / 255, tile=0).image)
+
+    def apart():
+        tiled = restore_image(model, np.float32(photograph) / 255, tile=512).image
+        difference = 255 * np.abs(tiled - whole)
+        return difference.max(), difference.mean()
+
+    most, mean = apart()
+    assert most < 2 and mean < 0.1
+    monkeypatch.setattr(Tiles, "_look_at_all", lambda tiles: tiles._parts.tell([{}]))
+    assert apart()[0] > 2 * max(most, 0.25), "each tile with its own means is farther away"
