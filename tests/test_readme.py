@@ -47,7 +47,7 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
 
 
 def test_test_command_is_what_ci_runs():
-    assert _marked("test") == "python3 -m pip install -e '.[test]' && python3 -m pytest"
+    assert _marked("test") == "python3 -m pip install -e '.[test]' && python3 -m pytest -n 2 --dist loadfile"
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
 
 
