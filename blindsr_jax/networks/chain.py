@@ -45,30 +45,30 @@ class Chain(nn.Module):
         parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]
         blocks = parameters, self.get_variable("means", _STACKED)  # see ``pooling``
         together = min(recompute.blocks_together(), self.length)
+        if together == 1:
+            features, noted = jax.lax.scan(recompute.stored_as_told(self._one), features, blocks)
+            if self.is_mutable_collection("means"):
+                self.put_variable("means", _STACKED, noted)
+            return features
+        group = recompute.stored_as_told(self._several)
         whole = self.length // together * together
-        parts = jax.tree.map(lambda x: x[:whole].reshape(-1, together, *x.shape[1:]), blocks)
-        through = recompute.stored_as_told(self._through)
-        features, noted = jax.lax.scan(through, features, parts)
+        groups = jax.tree.map(lambda x: x[:whole].reshape(-1, together, *x.shape[1:]), blocks)
+        features, _ = jax.lax.scan(group, features, groups)
         if whole < self.length:
-            features, _ = through(features, jax.tree.map(lambda x: x[whole:], blocks))
-        if self._notes:
-            self.put_variable("means", _STACKED, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), noted))
+            features, _ = group(features, jax.tree.map(lambda x: x[whole:], blocks))
         return features
 
-    @property
-    def _notes(self) -> bool:
-        return self.is_mutable_collection("means")
+    def _several(self, features: Features, blocks: typing.Any) -> tuple[Features, typing.Any]:
+        """Features after some blocks, given with their stacked variables."""
+        return jax.lax.scan(self._one, features, blocks)
 
-    def _through(self, features: Features, blocks: typing.Any) -> tuple[Features, typing.Any]:
-        """Features after some blocks, given with their stacked variables, and the means that these note."""
-        block, noted = self.make_block(parent=None), []
-        for i in range(jax.tree.leaves(blocks)[0].shape[0]):
-            parameters, told = jax.tree.map(lambda x, i=i: x[i], blocks)
-            variables = {"params": parameters} | ({} if told is None else {"means": told})
-            result, new = block.apply(variables, *features, mutable=["means"] if self._notes else [])
-            features = _as_tuple(result)
-            noted.append(new.get("means", {}))
-        return features, jax.tree.map(lambda *each: jnp.stack(each), *noted)
+    def _one(self, features: Features, variables: tuple[typing.Any, typing.Any]) -> tuple[Features, typing.Any]:
+        """Features after a block with such parameters and means (or None), and the means that it notes, if wanted."""
+        parameters, told = variables
+        given = {"params": parameters} | ({} if told is None else {"means": told})
+        noting = ["means"] if self.is_mutable_collection("means") else []
+        result, noted = self.make_block(parent=None).apply(given, *features, mutable=noting)
+        return _as_tuple(result), noted.get("means", {})
 
 
 def _as_tuple(features: Features | jax.Array) -> Features:
