@@ -45,7 +45,7 @@ def _bundle_from(source: pathlib.Path) -> Bundle:
     from blindsr_jax import config as config_lib
     from blindsr_jax.training.results import best_state, bundle_of
     from blindsr_jax.training.run_log import setup_logging
-    from blindsr_jax.training.setup import recorded_config
+    from blindsr_jax.training.workdir import recorded_config
 
     setup_logging()
     config = config_lib.ConfigDict(recorded_config(source))

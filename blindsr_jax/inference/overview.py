@@ -101,7 +101,7 @@ def patches(pixels: Pixels, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def restore_told(
     model: Model, tiles: np.ndarray, windows: np.ndarray, told: dict[str, typing.Any]
-) -> tuple[jax.Array, Means]:
+) -> tuple[np.ndarray, Means]:
     """Tiles by a DAN that is told its kernel's code and means.
 
     Args:
@@ -117,7 +117,8 @@ def restore_told(
     images, placed = model.placed(tiles)
     variables, given = model.variables | {"means": told["means"]}, placed | {"kernel_code": code}
     with memory_errors(images):
-        sr, means = checked(_restored, model.module, variables, images, windows, given, precision=model.precision)
+        found = checked(_restored, model.module, variables, images, windows, given, precision=model.precision)
+        sr, means = jax.device_get(found)
     height, width = (model.scale * side for side in tiles.shape[1:3])
     return sr[:, :height, :width], means
 
