@@ -12,7 +12,7 @@ from benchmarks.contest import OURS
 from benchmarks.suites.pairs import Row, cases
 from benchmarks.worker import WorkerError
 
-DEFAULTS = {"sizes": [64, 64], "batch": [1, 8], "devices": [8, 64, 256], "repeats": 1}
+DEFAULTS = {"sizes": [64, 64, 64], "batch": [1, 8, 64], "devices": [8, 64, 256], "repeats": 1}
 STRONG_BATCH, STRONG = 64, (1, 2, 4, 8, 16, 32, 64)  # the papers' batch, on ever more devices
 WEAK_SHARES, WEAK = (8, 64), (8, 16, 64, 256)  # patches for each device
 ABOUT = (
