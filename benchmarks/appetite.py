@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import typing
 
+from benchmarks.accelerators import H200, SHARE_OF_PEAK
 from benchmarks.suites.ceilings import step_and_arguments
 from benchmarks.work import work_of
 
-DEVICES = 8  # of a host
-# NVIDIA's data sheet of the H200 (SXM): dense bfloat16, without sparsity.
-PEAK_FLOP_PER_SECOND = 989e12
-# Assumed, not measured. Maps of 64 to 74 channels fill its matrix units badly: real training may well need less.
-SHARE_OF_PEAK = 0.3
+DEVICES, PEAK_FLOP_PER_SECOND = H200.host, H200.flop_per_second
 _BATCH = 2  # work is in proportion to it
 
 

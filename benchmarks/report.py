@@ -21,7 +21,7 @@ def write(result: dict[str, typing.Any], path: pathlib.Path) -> str:
 def markdown(result: dict[str, typing.Any]) -> str:
     """Title, what was measured on what, and every table."""
     lines = [f"# {result['suite']}", "", result["about"], ""]
-    told = {"model": result.get("model"), "parameters": result.get("parameters"), "host": result["host"]}
+    told = {name: result.get(name) for name in ("model", "parameters", "work", "host")}
     told |= result.get("sides", {}) | {"dtype": result["dtype"]}
     lines += [f"- {name}: {_in_words(value)}" for name, value in told.items() if value]
     lines += [f"- {note}" for note in result["notes"]]

@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--sizes", type=_count, nargs="+", help="side of the images; see the suite")
     command.add_argument("--batch", type=_count, nargs="+", help="one for all sizes, or one each")
     command.add_argument("--repeats", type=_count, help="rounds, in each of which everything runs")
+    command.add_argument("--devices", type=_count, nargs="+", help="scaling: to compile for, each in its own process")
     command.add_argument("--forms", nargs="*", help="of the peers, by name; none for ours alone; all unless given")
     command.add_argument("--peer-python", default=sys.executable, help="an interpreter that has PyTorch and NumPy")
     command.add_argument("--output", type=pathlib.Path, help="a .json; runs/benchmarks/SUITE_MODEL.json unless given")

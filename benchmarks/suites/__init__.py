@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import types
 
-NAMES = ("inference", "training", "degradation", "input", "compile", "memory", "ceilings")
+NAMES = ("inference", "training", "degradation", "input", "compile", "memory", "ceilings", "scaling")
 
 
 def suite(name: str) -> types.ModuleType:

@@ -1,0 +1,82 @@
+"""A worker that compiles the update of a training run for all its devices, and runs nothing:
+
+    JAX_NUM_CPU_DEVICES=256 python -m benchmarks.partitioned
+
+It lowers shapes alone, so that the batch of 256 devices needs no memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from benchmarks.collectives import collectives_of
+from benchmarks.work import work_of
+from benchmarks.worker import serve
+from blindsr_jax import config as config_lib
+from blindsr_jax.training.interrupt import SIGNALS
+from blindsr_jax.training.setup import abstract_state, network_of, optimizer_of, stages_of
+from blindsr_jax.training.sharding import data_mesh, split
+from blindsr_jax.training.step import gradient_of_loss, make_train_step
+from blindsr_jax.types import Degraded
+
+Row = dict[str, typing.Any]
+
+
+def compiled(model: Row, share: int, side: int) -> Row:
+    """What the update of every device does, and what it exchanges with the others.
+
+    Args:
+      model: name, scale and sizes of a network.
+      share: patches for each device.
+      side: of the LR patches.
+    """
+    mesh = data_mesh()
+    config = _config_of(model, share * mesh.size, side)
+    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=config.seed)
+    state, (hr, asked) = abstract_state(config, mesh), _inputs(config, mesh)
+    program = step.func.lower(*step.args, state, hr, asked).compile()
+    memory = program.memory_analysis()
+    return {
+        "devices": mesh.size,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        "traced_flop": _work_of_one_device(config, mesh, state),
+        "compiled_flop": program.cost_analysis()["flops"],
+        "arguments_bytes": memory.argument_size_in_bytes,
+        "temporaries_bytes": memory.temp_size_in_bytes,
+        "collectives": list(map(dataclasses.asdict, collectives_of(program.as_text()))),
+    }
+
+
+def _config_of(model: Row, batch: int, side: int) -> ConfigDict:
+    config = config_lib.default(model["name"], scale=model["scale"])
+    config.model.update({name: value for name, value in model.items() if name != "name"})
+    config.data.update(batch_size=batch, patch=side)
+    config_lib.validate(config)
+    return config
+
+
+def _inputs(config: ConfigDict, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """HR patches of a batch, and the requests to stop that travel with it."""
+    patch = config.data.patch * config.model.scale
+    hr = jax.ShapeDtypeStruct((config.data.batch_size, patch, patch, 3), "uint8", sharding=split(mesh))
+    return hr, jax.ShapeDtypeStruct((mesh.size, len(SIGNALS)), "float32", sharding=split(mesh))
+
+
+def _work_of_one_device(config: ConfigDict, mesh: Mesh, state: typing.Any) -> float:
+    """Of the loss and its gradient, as they are traced for the share of one device."""
+    batch, side, size = config.data.batch_size, config.data.patch, config.degradation.kernel_size
+    shapes = [(batch, side, side, 3), (batch, size, size), (batch,)]
+    degraded = Degraded(*(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
+    hr = jax.ShapeDtypeStruct((batch, *2 * (side * config.model.scale,), 3), "float32")
+    gradient = gradient_of_loss(network_of(config), mesh, *stages_of(config))
+    work = work_of(lambda *given: gradient(*given, None), state.params, state.constants, hr, degraded)
+    return sum(part.flop for part in work.values())
+
+
+if __name__ == "__main__":
+    serve({"compiled": compiled})
