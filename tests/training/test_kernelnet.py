@@ -48,7 +48,7 @@ def _assert_equal(a, b):
 
 
 def _stop_after(steps):
-    """A StopRequest whose signal arrives in the so many-th step."""
+    """A StopRequest whose signal arrives in the so many-th step; each asks for it twice."""
 
     class Stop(loop.StopRequest):
         polls = 0
@@ -62,7 +62,7 @@ def _stop_after(steps):
         @property
         def received(self):
             self.polls += 1
-            return "SIGINT" if self.polls >= steps else None
+            return "SIGINT" if self.polls >= 2 * steps else None
 
         @received.setter
         def received(self, value):
