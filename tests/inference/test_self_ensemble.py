@@ -12,19 +12,19 @@ RNG = np.random.default_rng(0)
 
 def test_orientations_are_eight_and_turned_back():
     x = RNG.uniform(size=(2, 5, 7, 3)).astype(np.float32)
-    turned = [np.asarray(self_ensemble._turn(x, i, rows=-3)) for i in range(8)]
+    turned = [np.asarray(self_ensemble.turned(x, i, rows=-3)) for i in range(8)]
     assert len({image.tobytes() for image in turned}) == 8
     assert {image.shape for image in turned} == {(2, 5, 7, 3), (2, 7, 5, 3)}
     for i, image in enumerate(turned):
-        np.testing.assert_array_equal(self_ensemble._turn_back(image, i, rows=-3), x)
+        np.testing.assert_array_equal(self_ensemble.turned_back(image, i, rows=-3), x)
 
 
 def test_a_blur_by_the_turned_kernel_is_the_turned_blur():
     x = RNG.uniform(size=(1, 9, 13, 3)).astype(np.float32)
     kernel = RNG.uniform(size=(1, 5, 5)).astype(np.float32)
     for i in range(8):
-        got = ops.blur(self_ensemble._turn(x, i, rows=-3), self_ensemble._turn(kernel, i, rows=-2))
-        np.testing.assert_allclose(self_ensemble._turn_back(got, i, rows=-3), ops.blur(x, kernel), atol=1e-5)
+        got = ops.blur(self_ensemble.turned(x, i, rows=-3), self_ensemble.turned(kernel, i, rows=-2))
+        np.testing.assert_allclose(self_ensemble.turned_back(got, i, rows=-3), ops.blur(x, kernel), atol=1e-5)
 
 
 def test_the_mean_of_eight(model):
