@@ -1,6 +1,5 @@
 """The launch files: what can be checked of them without a cluster."""
 
-import functools
 import os
 import pathlib
 import signal
@@ -20,9 +19,12 @@ def _local(tmp_path, *arguments, body="exit 0", **options):
     python.write_text(f"#!/usr/bin/env bash\nif [[ $1 == -c ]]; then echo 12345; exit; fi\n{body}\n")
     python.chmod(0o755)
     environment = os.environ | {"PYTHON": str(python), "GRACE": "1"}
-    # A shell cannot trap what it was started to ignore, as in the background of another shell.
-    options["preexec_fn"] = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([LAUNCH / "local.sh", *arguments], env=environment, text=True, **options)
+    # A shell cannot trap what it was started to ignore, as tests are in the background of another shell.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([LAUNCH / "local.sh", *arguments], env=environment, text=True, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
