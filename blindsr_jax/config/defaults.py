@@ -51,7 +51,7 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "log_every": 100,  # steps between lines of the log and points in TensorBoard
             # What of a step is computed again for its gradient instead of stored: "nothing"; "activations", all but the
             # results of convolutions, for next to no time; "blocks", all but the features after every fourth block, for
-            # a tenth more time and a third of the memory.
+            # a tenth more time and half of the memory (benchmarks/README.md).
             "recompute": "activations",
             # Parts of each device's share of a batch whose gradients are taken one after another: memory for some time.
             "accumulate": 1,

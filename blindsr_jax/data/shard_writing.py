@@ -135,8 +135,7 @@ def _write_missing(
 
     total = sum(map(len, plan.parts))
     done = total - sum(len(plan.parts[number]) for number in missing)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with tqdm(desc="preparing", initial=done, total=total, unit="photo") as bar, ThreadPoolExecutor(workers) as pool:
+    with tqdm(desc="preparing", initial=done, total=total, unit="photo") as bar, ThreadPoolExecutor() as pool:
         for number in missing:
             target = builder.shard_path(out, number, len(plan.parts))
             manifest.shards[number] = _write_shard(target, pool.map(records_of, plan.parts[number]), bar)

@@ -125,16 +125,21 @@ def test_gradient_free_steps_change_neither_loss_nor_gradient(name):
 
 
 def test_steps_without_gradient_store_nothing():
+    """However many there are; where all steps are supervised, each stores as much as the others."""
     network, variables = _small("danv1")
 
-    def stored(iterations):
-        def backward(params):
-            several = network.clone(iterations=iterations)
-            return jax.vjp(lambda p: _loss_last(several, variables | {"params": p}, _lr(), "last"), params)[1]
+    def stored(iterations, gradient):
+        several = network.clone(iterations=iterations)
 
-        return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(backward, variables["params"])))
+        def loss(params):
+            given = variables | {"params": params}
+            steps = several.apply(given, _lr(), gradient=gradient, method="training_steps")
+            return sum(jnp.square(step.sr).mean() for step in steps)
 
-    assert stored(2) == stored(4)
+        shapes = jax.eval_shape(lambda params: jax.vjp(loss, params)[1], variables["params"])
+        return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+    assert stored(2, "last") == stored(4, "last") < stored(2, "all") < stored(4, "all")
 
 
 @pytest.mark.parametrize("name", SMALL)
