@@ -31,21 +31,31 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
       WeightsError: there is no such model or file, or it cannot be used.
       DataError: two that cannot be joined.
     """
+    name = str(name_or_path)
+    if "+" in name and not pathlib.Path(name).exists():
+        estimator, _, solver = name.partition("+")
+        return pipeline(load(estimator), load(solver))
+    return from_bundle(bundle_named(name))
+
+
+def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
+    """The weights of one model that ``load`` takes, and what they are.
+
+    Raises:
+      WeightsError: as ``load``.
+    """
     name, path = str(name_or_path), pathlib.Path(name_or_path)
     packaged = packaged_path(name)
     if packaged is not None:
-        return from_bundle(load_bundle(packaged))
+        return load_bundle(packaged)
     if name in WITHOUT_WEIGHTS:
-        return from_bundle(Bundle({"params": {}, "constants": {}}, WITHOUT_WEIGHTS[name][1]))
-    if "+" in name and not path.exists():
-        estimator, _, solver = name.partition("+")
-        return pipeline(load(estimator), load(solver))
+        return Bundle({"params": {}, "constants": {}}, WITHOUT_WEIGHTS[name][1])
     if path.is_dir():
         path = path / "model.safetensors"  # what a training run leaves
     if path.suffix == ".safetensors":
-        return from_bundle(load_bundle(path))
+        return load_bundle(path)
     if path.suffix in (".pth", ".pt"):
-        return from_bundle(load_official(path))
+        return load_official(path)
     known = ", ".join([*models(), *WITHOUT_WEIGHTS])
     raise WeightsError(
         f"{name}: expected one of {known}, a .safetensors bundle (made by 'blindsr convert') or an official .pth file"

@@ -64,6 +64,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
       Interrupted: Ctrl-C, or as Preempted SIGTERM, on any host; everything is saved.
       Diverged: more non-finite updates in a row than the config allows, and as often.
       DataError: images, or room on the disk, are missing.
+      WeightsError, ConfigError: as ``started_from``.
       HostLost: another host is gone.
     """
     import_tensorflow()
@@ -75,10 +76,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     connect(mesh)
     claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
     with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints, noticing_losses():
-        if checkpoints.latest_step is None:
-            state = state_of(config, mesh)
-        else:
-            with all_or_none():
+        with all_or_none():
+            if checkpoints.latest_step is None:
+                state = state_of(config, mesh)
+            else:
                 state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
         if int(state.step) >= config.steps:
             log.info("%s is trained to step %d already; config.steps=N goes on", workdir, int(state.step))

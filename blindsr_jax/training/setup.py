@@ -26,6 +26,7 @@ from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.optimizer import make_optimizer, restarting_schedule
 from blindsr_jax.training.sharding import replicated
+from blindsr_jax.training.start import started_from
 from blindsr_jax.training.state import TrainState, create_state, initial_state
 from blindsr_jax.training.step import Stage, TrainStep, make_train_step, scale_of_step
 
@@ -56,12 +57,16 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
-    """The fresh state of a run, on its devices."""
+    """The fresh state of a run, on its devices.
+
+    Raises:
+      WeightsError, ConfigError: as ``started_from``.
+    """
     network = network_of(config)
     basis = None
     if isinstance(network, DAN):
         basis = basis_for(network.code_length, **config_lib.kernel_distribution(config))
-    return create_state(
+    state = create_state(
         network,
         optimizer_of(config),
         _parameter_key(config),
@@ -69,6 +74,7 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
         with_ema=config.optimizer.ema_decay > 0,
         sharding=replicated(mesh),
     )
+    return started_from(state, config.start_from) if config.start_from else state
 
 
 def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:

@@ -1,0 +1,54 @@
+"""Beginning with the parameters of another model: the same network at another scale, or for other blurs."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.inference.loading import bundle_named
+from blindsr_jax.networks.chain import stack_chains
+from blindsr_jax.training.state import TrainState
+
+log = logging.getLogger(__name__)
+
+
+def started_from(state: TrainState, name: str | os.PathLike) -> TrainState:
+    """A fresh state whose parameters, and their average, are another model's where name and shape agree.
+
+    All else stays as it was: the parameters that only this network has (such as the upsampler's, from one scale to
+    another), the constants, since a PCA basis belongs to the kernels trained on, and the optimiser.
+
+    Args:
+      state: on its devices.
+      name: as ``inference.loading.bundle_named`` takes it.
+
+    Raises:
+      WeightsError: there is no such model.
+      ConfigError: none of its parameters fits.
+    """
+    given = flatten_dict(stack_chains(bundle_named(name).variables["params"]))
+    drawn = flatten_dict(state.params)
+    fitting = {path for path, x in drawn.items() if path in given and given[path].shape == x.shape}
+    if not fitting:
+        raise ConfigError(f"config.start_from: no parameter of {name} has the name and shape of one of this network")
+
+    def with_given(tree: dict) -> dict:
+        return unflatten_dict(
+            {path: _placed(given[path], x) if path in fitting else x for path, x in flatten_dict(tree).items()}
+        )
+
+    rest = sorted("/".join(path) for path in drawn.keys() - fitting)
+    log.info("starting from %s%s", name, f"; drawn anew: {', '.join(rest)}" if rest else "")
+    ema = None if state.ema is None else with_given(state.ema)
+    return state.replace(params=with_given(state.params), ema=ema)
+
+
+def _placed(values: np.ndarray, like: jax.Array) -> jax.Array:
+    """An array of its own that lies as another one does; each process gives the part that it holds."""
+    values = np.asarray(values, like.dtype)
+    return jax.make_array_from_callback(like.shape, like.sharding, lambda index: values[index].copy())

@@ -1,0 +1,15 @@
+"""The compact DAN ×4 for photographs with noise, setting 1 and up to 15/255 of it, starting from dan-lite-x4; packaged.
+
+  python -m blindsr_jax.main --config configs/dan_lite_noise_x4.py --workdir runs/dan_lite_noise_x4 \
+      --config.data.source=folder --config.data.root=PHOTOS
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.default("dan_lite", scale=4)
+    config.start_from = "dan-lite-x4"
+    config.steps = 5_000
+    config.degradation.noise = (0.0, 15.0)
+    return config

@@ -1,0 +1,14 @@
+"""The compact DAN ×3, setting 1, starting from dan-lite-x4; packaged as dan-lite-x3.
+
+  python -m blindsr_jax.main --config configs/dan_lite_x3.py --workdir runs/dan_lite_x3 \
+      --config.data.source=folder --config.data.root=PHOTOS
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.default("dan_lite", scale=3)
+    config.start_from = "dan-lite-x4"
+    config.steps = 5_000
+    return config
