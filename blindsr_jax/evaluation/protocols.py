@@ -73,6 +73,7 @@ class Protocol:
       downsample, blur_mode: see ``degradations.degrade``.
       block_centres: the kernel is first moved to sample the centres of s×s blocks: see ``degradations.move_kernel``.
       rounding: to 8 bits: ``nearest``, or ``down`` as a plain cast does.
+      noise: standard deviation of white noise that is added before rounding, on the 0–255 scale.
       rgb: also score all three channels.
       one_case_per_image: image i of a test set is blurred by case i modulo their number alone, not by each.
     """
@@ -84,6 +85,7 @@ class Protocol:
     blur_mode: BorderMode = "reflect"
     block_centres: bool = False
     rounding: typing.Literal["nearest", "down"] = "nearest"
+    noise: float = 0.0
     rgb: bool = False
     one_case_per_image: bool = False
 
@@ -121,6 +123,15 @@ def gaussian8(scale: int) -> Protocol:
         raise ConfigError(f"protocol gaussian8 is defined for scales 2, 3 and 4, not {scale}")
     widths = np.linspace(*_GAUSSIAN8_WIDTHS[scale], 8)
     return Protocol("gaussian8", scale, tuple(_gaussian(float(sigma)) for sigma in widths))
+
+
+def gaussian8_noise15(scale: int) -> Protocol:
+    """Gaussian8 with white noise of 15/255 in its LR images: ours, to score models that are made for noise.
+
+    Raises:
+      ConfigError: as ``gaussian8``.
+    """
+    return dataclasses.replace(gaussian8(scale), name="gaussian8_noise15", noise=15.0)
 
 
 def gaussian_width(scale: int) -> Protocol:
@@ -182,6 +193,7 @@ def validation_protocol(scale: int) -> Protocol:
 # Those that a scale alone defines; s_fold_circular wants kernels besides.
 PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
+    "gaussian8_noise15": gaussian8_noise15,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,
 }

@@ -138,7 +138,8 @@ def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
 def synthetic_trial(name: str, hr: np.ndarray, protocol: Protocol, case: Case, crop: int = 0) -> Trial:
     """One HR image, uint8 [H, W, 3] of any size, under one blur of a protocol; ``crop`` as in ``SyntheticTests``."""
     hr = prepare_hr(hr, protocol.scale, crop)
-    return Trial(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel), case.kernel)
+    seed = int(_digest(hr), 16), zlib.crc32(case.label.encode())
+    return Trial(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, seed), case.kernel)
 
 
 def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
@@ -150,13 +151,16 @@ def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
     return hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
 
 
-def make_lr(hr: np.ndarray, protocol: Protocol, kernel: np.ndarray) -> np.ndarray:
+def make_lr(
+    hr: np.ndarray, protocol: Protocol, kernel: np.ndarray, seed: typing.Sequence[int] | None = None
+) -> np.ndarray:
     """The LR image of a protocol as its file would hold it.
 
     Args:
       hr: uint8 [sH, sW, 3].
-      protocol: border, downsampling and rounding.
+      protocol: border, downsampling, noise and rounding.
       kernel: [K, K].
+      seed: of the noise; without it there is none.
 
     Returns:
       uint8 [H, W, 3].
@@ -172,6 +176,8 @@ def make_lr(hr: np.ndarray, protocol: Protocol, kernel: np.ndarray) -> np.ndarra
         lr = np.asarray(_degrade(unit, kernels, **options)[0])
     except ValueError as error:
         raise DataError(str(error)) from None
+    if protocol.noise and seed is not None:
+        lr = lr + np.random.default_rng(seed).normal(0, protocol.noise / 255, lr.shape)
     if protocol.rounding == "down":
         return np.uint8(np.clip(lr, 0, 1) * 255)
     return from_unit(lr, np.dtype(np.uint8))

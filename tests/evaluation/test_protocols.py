@@ -9,7 +9,7 @@ import scipy.ndimage
 from blindsr_jax import metrics, ops
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.errors import ConfigError, DataError
-from blindsr_jax.evaluation.protocols import div2krk, gaussian8, gaussian_width, s_fold_circular
+from blindsr_jax.evaluation.protocols import div2krk, gaussian8, gaussian8_noise15, gaussian_width, s_fold_circular
 from blindsr_jax.evaluation.trials import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_trial
 from tests.evaluation.conftest import Images
 
@@ -124,3 +124,15 @@ def test_a_fingerprint_tells_protocols_apart():
     protocols += [s_fold_circular(2, {"a": kernel, "b": kernel}, one_kernel_per_image=one) for one in (False, True)]
     assert len({protocol.fingerprint for protocol in protocols}) == len(protocols)
     assert s_fold_circular(2, {"a": kernel}).fingerprint == protocols[4].fingerprint
+
+
+def test_noise_is_as_strong_as_promised_and_the_same_each_time(photo):
+    protocol = gaussian8_noise15(2)
+    noisy, again, other = (synthetic_trial("a", photo, protocol, protocol.cases[i]).lr for i in (3, 3, 4))
+    clean, of_other = (synthetic_trial("a", photo, gaussian8(2), protocol.cases[i]).lr for i in (3, 4))
+    middle = (clean > 60) & (clean < 195)  # where nothing is cut off
+    noise, others = noisy.astype(float) - clean, other.astype(float) - of_other
+    assert abs(noise[middle].std() - 15) < 0.5
+    assert abs(np.corrcoef(noise.ravel(), others.ravel())[0, 1]) < 0.05
+    np.testing.assert_array_equal(again, noisy)
+    np.testing.assert_array_equal(make_lr(prepare_hr(photo, 2), protocol, protocol.cases[3].kernel), clean)
