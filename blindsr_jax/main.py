@@ -2,6 +2,8 @@
 
 On several hosts the same command runs on each: see ``docs/distributed.md``.
 
+The configs of this project are found by name wherever the command is run: ``--config dan_x4``.
+
 Any setting can be changed on the command line: ``--config.data.batch_size=16``; ``blindsr_jax/config/defaults.py`` has
 all of them.
 """
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> int:
         print(flags.FLAGS.main_module_help())
         return 0
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(config_lib.with_found_config(argv))
         if len(rest) > 1:
             raise flags.Error(f"unexpected argument {rest[1]!r}")
         if _CONFIG.value is None or _WORKDIR.value is None:
@@ -105,7 +107,8 @@ def _usage_message(error: Exception) -> str:
     text = str(error)
     missing = re.search(r"No such file or directory: '([^']+)'", text)
     if missing:
-        return f"{missing[1]}: there is no such config file; those of this project are in configs/"
+        names = ", ".join(config_lib.project_configs())
+        return f"{missing[1]}: there is no such config file; those of this project are {names}"
     if text.startswith("'") and text.endswith("'"):  # ml_collections passes on a KeyError, which quotes its text
         text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

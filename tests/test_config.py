@@ -216,3 +216,24 @@ def test_unknown_models_are_named():
         config_lib.default("usrnet", 1)
     with pytest.raises(ConfigError, match="setting 2"):
         config_lib.setting2(config_lib.default("danv2", 1))
+
+
+@pytest.mark.parametrize("given", ["dan_x4", "dan_x4.py", "configs/dan_x4.py"])
+@pytest.mark.parametrize("join", [lambda path: ["--config", path], lambda path: [f"--config={path}"]])
+def test_configs_are_found_by_name_from_anywhere(tmp_path, monkeypatch, given, join):
+    monkeypatch.chdir(tmp_path)
+    expected = str(next(path for path in CONFIGS if path.stem == "dan_x4"))
+    assert config_lib.with_found_config(["main", *join(given), "--workdir", "dan_x4"])[1:-2] == join(expected)
+
+
+@pytest.mark.parametrize("given", ["mine.py", "runs/dan_x4.py", "dan_x4.json", "absent"])
+def test_a_users_own_path_stays(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("")
+    assert config_lib.with_found_config(["--config", given]) == ["--config", given]
+
+
+def test_a_users_file_goes_before_ours(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dan_x4.py").write_text("")
+    assert config_lib.with_found_config(["--config", "dan_x4.py"]) == ["--config", "dan_x4.py"]

@@ -39,9 +39,10 @@ def add_files(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Which model, and what a non-blind one has to be told."""
-    command.add_argument("--model", required=True, help=_MODEL)
+def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Which model, and what a non-blind one has to be told; where none is required, ``open_model`` takes a default."""
+    default = "" if required else "; default: the packaged one for photographs at --scale, which is 4 if not given"
+    command.add_argument("--model", required=required, help=_MODEL + default)
     command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
@@ -59,7 +60,9 @@ def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
     """
     from blindsr_jax.inference.loading import load
     from blindsr_jax.inference.solver import Pipeline, Solver
+    from blindsr_jax.weights.zoo import default_model
 
+    arguments.model = arguments.model or default_model(arguments.scale)
     model, sigma = load(arguments.model), arguments.sigma / 255
     if arguments.precision != "float32":
         if isinstance(model, Solver | Pipeline):

@@ -1,4 +1,4 @@
-"""``blindsr models``: the packaged weights."""
+"""``blindsr models``: the packaged weights, and the card of each."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from blindsr_jax.cli.arguments import Commands, add_command
 
 def add(commands: Commands) -> None:
     """The subcommand."""
-    add_command(commands, "models", run, "List the packaged models, and those without weights.")
+    text = "List the packaged models, and those without weights; or say all about one."
+    command = add_command(commands, "models", run, text)
+    command.add_argument("name", nargs="?", help="a packaged model, to read its card")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr models``: the packaged weights."""
+    """``blindsr models``: the packaged weights, or the card of one."""
+    from blindsr_jax.evaluation.cards import card
     from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models
 
+    if arguments.name:
+        print(card(arguments.name), end="")
+        return 0
     for name, line in (models() | {name: line for name, (line, _) in WITHOUT_WEIGHTS.items()}).items():
         print(f"{name}: {line}")
     if not models():

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     """The subcommand's options."""
     command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
     add_files(command)
-    add_model(command)
+    add_model(command, required=False)
     command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
     command.add_argument("--tile", type=_tile, metavar="N", help=_TILE)
     command.add_argument("--spread", action="store_true", help=_SPREAD)

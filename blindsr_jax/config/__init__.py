@@ -17,6 +17,7 @@ from blindsr_jax.config.derived import (
     stage_ends,
     to_json,
 )
+from blindsr_jax.config.files import project_configs, with_found_config
 from blindsr_jax.config.validation import validate
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "default",
     "kernel_distribution",
     "model_sizes",
+    "project_configs",
     "recipe",
     "scales_of",
     "setting2",
     "stage_ends",
     "to_json",
     "validate",
+    "with_found_config",
 ]

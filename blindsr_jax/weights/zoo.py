@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 import typing
 
-from blindsr_jax.weights.bundle import load_bundle
+from blindsr_jax.errors import DataError
+from blindsr_jax.weights.bundle import Bundle, load_bundle
 
 PACKAGED = pathlib.Path(__file__).parent / "packaged"
 
@@ -21,6 +22,9 @@ WITHOUT_WEIGHTS: dict[str, tuple[str, dict[str, typing.Any]]] = {
         for scale in (2, 3, 4)
     },
 }
+
+# For photographs, by scale: the one that is made for noise where there is one.
+_DEFAULTS = {2: "dan-lite-x2", 3: "dan-lite-x3", 4: "dan-lite-noise-x4"}
 
 
 def models() -> dict[str, str]:
@@ -38,13 +42,32 @@ def packaged_path(name: str) -> pathlib.Path | None:
     return path if path.is_file() else None
 
 
+def default_model(scale: int | None = None) -> str:
+    """The packaged model that restores photographs, if nobody says which.
+
+    Args:
+      scale: 2, 3 or 4; by default 4.
+
+    Raises:
+      DataError: there is none for the scale.
+    """
+    scale = scale or max(_DEFAULTS)
+    if scale not in _DEFAULTS:
+        raise DataError(f"--scale {scale}: packaged models restore at scales {', '.join(map(str, sorted(_DEFAULTS)))}")
+    return _DEFAULTS[scale]
+
+
+def count_parameters(bundle: Bundle) -> int:
+    """The number of a bundle's parameters."""
+    return sum(x.size for x in _leaves(bundle.variables["params"]))
+
+
 def _describe(path: pathlib.Path) -> str:
     bundle = load_bundle(path)
-    parameters = sum(x.size for x in _leaves(bundle.variables["params"]))
     scores = ", ".join(_score(*item) for item in sorted(bundle.metadata.get("scores", {}).items()))
     trained_on = bundle.metadata.get("protocol", "")
     scale = f"×{bundle.model['scale']}" if "scale" in bundle.model else "any scale"
-    parts = [scale, trained_on, f"{parameters / 1e6:.2f} M parameters", scores]
+    parts = [scale, trained_on, f"{count_parameters(bundle) / 1e6:.2f} M parameters", scores]
     return ", ".join(part for part in parts if part)
 
 

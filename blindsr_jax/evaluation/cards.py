@@ -1,0 +1,116 @@
+"""Model cards: what a packaged model is for, where it fails, how it was made and what it scores."""
+
+from __future__ import annotations
+
+import typing
+
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.evaluation.published import published_rows
+from blindsr_jax.weights.bundle import Bundle, load_bundle
+from blindsr_jax.weights.zoo import PACKAGED, count_parameters, models, packaged_path
+
+_COMPARED = "DANv1"  # the paper's row beside ours
+_NO_SCORE = "–"
+
+
+def card(name: str) -> str:
+    """The card of a packaged model, in Markdown: its text, its recipe, and its scores beside the paper's.
+
+    Args:
+      name: one of ``models()``.
+
+    Raises:
+      WeightsError: there is no such model.
+    """
+    path = packaged_path(name)
+    if path is None:
+        raise WeightsError(f"{name}: no packaged model; there are {', '.join(models())}")
+    bundle = load_bundle(path)
+    text = (PACKAGED / f"{name}.md").read_text(encoding="utf-8").strip()
+    facts = [f"| {key} | {value} |" for key, value in _facts(bundle).items()]
+    lines = [f"# {name}", "", text, "", "| | |", "|---|---|", *facts]
+    scores = score_table([(name, bundle)])
+    return "\n".join([*lines, *(["", *scores] if scores else [])]) + "\n"
+
+
+def cards() -> str:
+    """All packaged models on one page: the table of those with evaluations, then a card for each."""
+    head = [
+        "# Packaged weights",
+        "",
+        "What comes with the package: what each is for, where it fails, its recipe and scores.",
+    ]
+    head += [
+        "`blindsr models NAME` prints a card. This page is made from the files themselves by `python docs/make.py`.",
+        "",
+    ]
+    parts = [card(name).replace("\n# ", "\n## ") for name in models()]
+    return "\n".join(head) + "\n" + "\n".join(f"#{part}" for part in parts)
+
+
+def score_table(bundles: typing.Sequence[tuple[str, Bundle]]) -> list[str]:
+    """A Markdown table of the evaluations that bundles hold, as lines; none if they hold none.
+
+    PSNR on luma in dB, and SSIM; the mean over all images and blurs of a protocol.
+
+    Args:
+      bundles: with their names.
+    """
+    rows = [(name, entry) for name, bundle in bundles for entry in bundle.metadata.get("evaluations", [])]
+    if not rows:
+        return []
+    heads = ["model", "protocol", "images", "PSNR, SSIM", "true kernel", "bicubic", f"{_COMPARED}, as published"]
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---:|---:|---:|---:|"]
+    return lines + [f"| {' | '.join([entry.get('model', name), *_cells(entry)])} |" for name, entry in rows]
+
+
+def _cells(entry: dict[str, typing.Any]) -> list[str]:
+    complete = [
+        row for row in published_rows(entry["protocol"], entry["scale"], entry["data"]) if row.method == _COMPARED
+    ]
+    published = _pair(complete[0].psnr_y, complete[0].ssim_y) if complete and not entry.get("partial") else _NO_SCORE
+    known = entry.get("true_kernel_psnr_y")
+    return [
+        f"{entry['protocol']} ×{entry['scale']}",
+        f"{entry['data']} ({entry['images']})",
+        f"**{entry['psnr_y']:.2f}**, {entry['ssim_y']:.4f}",
+        _NO_SCORE if known is None else f"{known:.2f}",
+        _pair(entry["bicubic_psnr_y"], entry["bicubic_ssim_y"]),
+        published,
+    ]
+
+
+def _pair(psnr: float, ssim: float | None) -> str:
+    return f"{psnr:.2f}" if ssim is None else f"{psnr:.2f}, {ssim:.4f}"
+
+
+def _facts(bundle: Bundle) -> dict[str, str]:
+    source = bundle.metadata["source"]
+    config, training = source["config"], bundle.metadata.get("training", {})
+    options = config["optimizer"]
+    rate = f"Adam, learning rate {options['learning_rate']:g}, {options['schedule']}"
+    start = f", starting from {config['start_from']}" if config.get("start_from") else ""
+    patch = f"{config['data']['batch_size']} patches of {config['data']['patch']}×{config['data']['patch']} LR pixels"
+    recipe = f"{source['steps']:,} steps of {patch}, seed {config['seed']}, {rate}{start}"
+    facts = {
+        "parameters": f"{count_parameters(bundle) / 1e6:.2f} M",
+        "blurs": _blurs(config["degradation"]),
+        "trained on": training.get("images", ""),
+        "recipe": recipe + f" (config {source['config_hash']}, version {source['blindsr_jax']})",
+        "hardware, time": ", ".join(filter(None, (training.get("hardware"), training.get("time")))),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _blurs(degradation: dict[str, typing.Any]) -> str:
+    size = degradation["kernel_size"]
+    if degradation["kernel"] == "pool":
+        kinds = "the package's pool of Gaussians and irregular kernels"
+    else:
+        shape = "round" if degradation["kernel"] == "isotropic" else "rotated"
+        low, high = degradation["sigma"]
+        kinds = f"{shape} Gaussians of widths {low:g} to {high:g} HR pixels"
+    low, high = degradation["noise"]
+    noise = f"white noise of {low:g} to {high:g} (of 255)" if high else "no noise"
+    sampling = {"bicubic": "bicubic downsampling", "s_fold": "every s-th pixel kept"}[degradation["downsample"]]
+    return f"{kinds}, {size}×{size}; {sampling}; {noise}"

@@ -1,0 +1,167 @@
+"""Makes the pages, tables and pictures that follow from the packaged weights; for those who maintain the project.
+
+  python docs/make.py add RUN NAME --hardware "two cores of ..." --time "80 minutes" --images "111 photographs"
+  python docs/make.py scores --sets SETS --work WORK       # SETS holds Set5, Set14, BSD100 and DIV2KRK
+  python docs/make.py pages                                # docs/weights.md, and the table of README.md
+  python docs/make.py pictures                             # of README.md and docs
+
+``scores`` evaluates each packaged DAN and writes the result into its file; what stands in WORK is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+import sys
+import typing
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from blindsr_jax.cli import main as blindsr  # noqa: E402
+from blindsr_jax.data.images import read_rgb  # noqa: E402
+from blindsr_jax.evaluation.cards import cards, score_table  # noqa: E402
+from blindsr_jax.evaluation.panel import unfolding_panel  # noqa: E402
+from blindsr_jax.evaluation.protocols import gaussian8  # noqa: E402
+from blindsr_jax.evaluation.trials import synthetic_trial  # noqa: E402
+from blindsr_jax.files import atomic_path, write_text  # noqa: E402
+from blindsr_jax.inference.loading import bundle_named, load  # noqa: E402
+from blindsr_jax.weights.bundle import load_bundle, save_bundle  # noqa: E402
+from blindsr_jax.weights.zoo import PACKAGED, models  # noqa: E402
+
+_SCALE = re.compile(r"-x(\d)$")
+
+
+def add(arguments: argparse.Namespace) -> None:
+    """A run's bundle, as a packaged model with the facts that a run does not know of itself."""
+    bundle = bundle_named(arguments.run)
+    training = {"hardware": arguments.hardware, "time": arguments.time, "images": arguments.images}
+    metadata = bundle.metadata | {"training": training, "scores": {}}
+    save_bundle(PACKAGED / f"{arguments.name}.safetensors", dataclasses.replace(bundle, metadata=metadata))
+
+
+class _Test(typing.NamedTuple):
+    """An evaluation of a packaged model: what is scored, and the arguments of ``blindsr evaluate`` that say how."""
+
+    model: str
+    protocol: str
+    folder: pathlib.Path
+    options: tuple[str, ...] = ()
+
+
+def scores(arguments: argparse.Namespace) -> None:
+    """Evaluates packaged models and writes the results into their files."""
+    for name in arguments.names or models():
+        entries = [_evaluated(test, arguments.work / name) for test in _tests(name, arguments.sets, arguments.work)]
+        path = PACKAGED / f"{name}.safetensors"
+        bundle = load_bundle(path)
+        short = {f"{e['protocol']} {e['data']}": e["psnr_y"] for e in entries}
+        save_bundle(
+            path, dataclasses.replace(bundle, metadata=bundle.metadata | {"scores": short, "evaluations": entries})
+        )
+
+
+def _tests(name: str, sets: pathlib.Path, work: pathlib.Path) -> typing.Iterator[_Test]:
+    """How a model is scored."""
+    folders = [sets / folder for folder in ("Set5", "Set14", "BSD100")]
+    if not name.startswith("dan-"):
+        yield from _tests_of_solvers(name, folders, work)
+        return
+    both = ("--kernel", "estimated", "true")
+    if "aniso" in name:
+        yield _Test(name, "div2krk", next(sets.glob("DIV2KRK*")), both)
+    for protocol in ["gaussian8", "gaussian8_noise15"] if "noise" in name else ["gaussian8"]:
+        yield from (_Test(name, protocol, folder, both) for folder in folders)
+
+
+def _tests_of_solvers(name: str, folders: list[pathlib.Path], work: pathlib.Path) -> typing.Iterator[_Test]:
+    """Of KernelNet with USRNet, and of USRNet with the true kernel: one held-out kernel of our pool for each image."""
+    for scale in (2, 4):
+        if name not in (f"kernelnet-x{scale}", "usrnet-tiny"):
+            continue
+        held_out = work / f"held_out_x{scale}.npy"
+        if not held_out.exists():
+            made = ["--scale", str(scale), "-o", str(work / f"train_x{scale}.npy"), "--test", str(held_out)]
+            blindsr(["kernels", "build", *made])
+        options = ("--scale", str(scale), "--kernels", str(held_out), "--one-kernel-per-image")
+        if name == "usrnet-tiny":
+            model, options = name, (*options, "--kernel", "true")
+        else:  # a little noise makes the solver forgive an estimate: docs/kernel_estimation.md
+            model, options = f"{name}+usrnet-tiny", (*options, "--kernel", "estimated", "true")
+            options = (*options, "--sigma", {2: "2.55", 4: "5"}[scale])
+        yield from (_Test(model, "s_fold_circular", folder, options) for folder in folders)
+
+
+def _evaluated(test: _Test, work: pathlib.Path) -> dict[str, typing.Any]:
+    """What a card says of one evaluation."""
+    out = work / "-".join([test.protocol, *test.options[:2], test.folder.name]).replace("--", "")
+    command = ["evaluate", "--model", test.model, "--protocol", test.protocol, "--data", str(test.folder)]
+    if blindsr([*command, *test.options, "-o", str(out)]):
+        raise SystemExit(f"{test.model}: {test.protocol} on {test.folder.name} could not be evaluated")
+    report = json.loads((out / "report.json").read_text())
+    kept = ("protocol", "scale", "data", "images", "psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
+    entry = {key: report[key] for key in kept} | {"model": test.model}
+    true = report.get("methods", {}).get("true kernel", report if "true" in test.options else {})
+    entry["true_kernel_psnr_y"] = true.get("psnr_y")
+    if test.protocol == "div2krk":
+        entry |= {"data": "DIV2KRK", "partial": report["images"] < 100}
+    return entry
+
+
+def pages(arguments: argparse.Namespace) -> None:
+    """The page of cards, and the table of the README."""
+    write_text(ROOT / "docs" / "weights.md", cards())
+    readme = ROOT / "README.md"
+    write_text(readme, with_scores(readme.read_text(encoding="utf-8")))
+
+
+def with_scores(text: str) -> str:
+    """A README with the table of the packaged weights between its marks."""
+    table = "\n".join(score_table([(name, bundle_named(name)) for name in models()]))
+    return re.sub(r"(<!-- scores -->\n).*?(<!-- end -->)", lambda m: m[1] + table + "\n" + m[2], text, flags=re.DOTALL)
+
+
+def pictures(arguments: argparse.Namespace) -> None:
+    """What packaged models make of packaged photographs that they were not trained on."""
+    photos = ROOT / "blindsr_jax" / "data" / "sample" / "validation"
+    model, protocol = load("dan-lite-x4"), gaussian8(4)
+    hr = read_rgb(photos / "city24.jpg")
+    with atomic_path(ROOT / "docs" / "unfolding.jpg") as temporary:
+        unfolding_panel(model, synthetic_trial("city24", hr, protocol, protocol.cases[4], 320)).save(
+            temporary, quality=90
+        )
+    if arguments.work:
+        steps = arguments.work / "sweep"
+        options = ["--data", str(arguments.sets / "Set14"), "--sweep", "7", "-o", str(steps)]
+        if blindsr(["evaluate", "--model", "dan-lite-x4", *options]):
+            raise SystemExit("the sweep over unfolded steps could not be made")
+        shutil.copy(steps / "steps.png", ROOT / "docs" / "steps.png")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for run in (add, scores, pages, pictures):
+        command = commands.add_parser(run.__name__, help=run.__doc__)
+        command.set_defaults(run=run)
+        if run is add:
+            command.add_argument("run")
+            command.add_argument("name")
+            for fact in ("hardware", "time", "images"):
+                command.add_argument(f"--{fact}", required=True)
+        if run is scores:
+            command.add_argument("names", nargs="*")
+        if run in (scores, pictures):
+            command.add_argument("--sets", type=pathlib.Path, required=run is scores)
+            command.add_argument("--work", type=pathlib.Path, required=run is scores)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()

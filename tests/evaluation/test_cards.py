@@ -1,0 +1,56 @@
+"""Model cards, and the pages that are made of them."""
+
+import pathlib
+import re
+
+import pytest
+
+import blindsr_jax
+from blindsr_jax import config as config_lib
+from blindsr_jax.cli import main
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.evaluation.cards import card, cards, score_table
+from blindsr_jax.evaluation.published import published_rows
+from blindsr_jax.inference.loading import bundle_named
+from blindsr_jax.weights.zoo import PACKAGED
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = sorted(blindsr_jax.models())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_for_where_it_fails_and_how_to_repeat_it(name):
+    text = card(name)
+    for part in ("**Where it fails.**", "| recipe |", "| blurs |", "| trained on |", "| hardware, time |", "Set5 (5)"):
+        assert part in text, part
+    (config,) = re.findall(r"--config configs/(\S+)\.py", text)
+    assert config in config_lib.project_configs()
+
+
+def test_every_text_has_its_weights():
+    assert {path.stem for path in PACKAGED.glob("*.md")} == set(NAMES)
+
+
+def test_the_pages_are_up_to_date():
+    message = "run python docs/make.py pages"
+    assert (ROOT / "docs" / "weights.md").read_text() == cards(), message
+    table = (ROOT / "README.md").read_text().split("<!-- scores -->\n")[1].split("\n<!-- end -->")[0]
+    assert table.splitlines() == score_table([(name, bundle_named(name)) for name in NAMES]), message
+
+
+def test_published_figures_stand_beside_complete_sets_only():
+    bundle = bundle_named("dan-lite-aniso-x4")
+    (stored,) = [line for line in score_table([("ours", bundle)]) if "DIV2KRK" in line]
+    (danv1,) = [row for row in published_rows("div2krk", 4, "DIV2KRK") if row.method == "DANv1"]
+    assert "DIV2KRK (6)" in stored and f"{danv1.psnr_y:.2f}" not in stored
+    (set5,) = [line for line in score_table([("ours", bundle_named("dan-lite-x4"))]) if "Set5" in line]
+    assert "31.89" in set5
+
+
+def test_the_command_prints_a_card(capsys):
+    assert main(["models", NAMES[0]]) == 0
+    assert capsys.readouterr().out == card(NAMES[0])
+    assert main(["models", "dan-huge"]) == 2
+    assert NAMES[0] in capsys.readouterr().err
+    with pytest.raises(WeightsError, match="no packaged model"):
+        card("dan-huge")
