@@ -125,7 +125,7 @@ class Model(Weighted):
         return super().fingerprint + window + (f", {self.precision}" if self.precision != "float32" else "")
 
     def __repr__(self) -> str:
-        return f"Model({type(self.module).__name__} ×{self.scale}, {self.parameters / 1e6:.2f} M parameters)"
+        return f"Model({', '.join([f'{type(self.module).__name__} ×{self.scale}', *self.description])})"
 
     @property
     def takes_kernel(self) -> bool:

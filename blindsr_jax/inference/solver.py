@@ -46,7 +46,7 @@ class Solver(Weighted):
     """
 
     def __repr__(self) -> str:
-        return f"Solver({type(self.module).__name__}, {self.parameters / 1e6:.2f} M parameters)"
+        return f"Solver({', '.join([type(self.module).__name__, *self.description])})"
 
     def __call__(
         self,

@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from blindsr_jax.weights.zoo import describe
+
 
 class Weighted:
     """A network with its weights.
@@ -32,6 +34,11 @@ class Weighted:
     def parameters(self) -> int:
         """Number of trained numbers."""
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
+
+    @property
+    def description(self) -> list[str]:
+        """What the weights were trained for, their number, and their scores, as far as known."""
+        return describe(self.metadata, self.parameters)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -62,13 +62,17 @@ def count_parameters(bundle: Bundle) -> int:
     return sum(x.size for x in _leaves(bundle.variables["params"]))
 
 
+def describe(metadata: dict[str, typing.Any], parameters: int) -> list[str]:
+    """What is worth saying of weights in one line: what they were trained for, their size, their scores."""
+    scores = [_score(*item) for item in sorted(metadata.get("scores", {}).items())]
+    parts = [metadata.get("protocol", ""), f"{parameters / 1e6:.2f} M parameters", *scores]
+    return [part for part in parts if part]
+
+
 def _describe(path: pathlib.Path) -> str:
     bundle = load_bundle(path)
-    scores = ", ".join(_score(*item) for item in sorted(bundle.metadata.get("scores", {}).items()))
-    trained_on = bundle.metadata.get("protocol", "")
     scale = f"×{bundle.model['scale']}" if "scale" in bundle.model else "any scale"
-    parts = [scale, trained_on, f"{count_parameters(bundle) / 1e6:.2f} M parameters", scores]
-    return ", ".join(part for part in parts if part)
+    return ", ".join([scale, *describe(bundle.metadata, count_parameters(bundle))])
 
 
 def _score(name: str, score: float) -> str:
