@@ -42,7 +42,7 @@ def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
     if "scales" in config.model:  # a network for all scales and kernels
         del sizes["scale"]
         sizes["features"] = tuple(sizes["features"])  # a recorded config has a list
-    elif config.model.name != "dssr":
+    elif "code_length" in config.model or config.model.name == "kernelnet":  # those that estimate one
         sizes["kernel_size"] = config.degradation.kernel_size
     return sizes
 

@@ -17,7 +17,6 @@ KERNEL_KINDS = ("isotropic", "anisotropic")
 PRECISIONS = ("float32", "bfloat16")
 ON_DIVERGENCE = ("stop", "rollback")
 RECOMPUTE = ("nothing", "activations", "blocks")
-MODEL_NAMES = ("danv1", "danv2", "dssr", "kernelnet", "usrnet")
 
 
 def validate(config: ConfigDict) -> None:
@@ -54,8 +53,9 @@ def validate(config: ConfigDict) -> None:
 
 
 def _validate_model(model: ConfigDict) -> None:
-    _one_of("model.name", model.name, MODEL_NAMES)
-    expected = MODEL_SECTIONS[model.name]().keys() | {"scale"}
+    sections = {section["name"]: section for section in (make() for make in MODEL_SECTIONS.values())}
+    _one_of("model.name", model.name, tuple(sections))
+    expected = sections[model.name].keys() | {"scale"}
     if set(model.keys()) != expected:
         names = ", ".join(sorted(set(model.keys()) ^ expected))
         raise ConfigError(f"config.model.name is {model.name!r}, but the fields are another model's ({names})")
