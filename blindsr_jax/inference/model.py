@@ -200,14 +200,21 @@ class Model(Weighted):
         if self.rows is not None:
             with memory_errors(lr):
                 return self._on_devices(lr, given, options)
-        canvas = smallest(self.canvases, lr.shape[1:3])
-        if canvas is not None:
+        while True:
+            images, size = self.placed(lr)
             try:
-                return self._on_canvas(canvas, lr, given, options)
-            except OutOfMemory:  # nor is there memory for the next image on it
-                self.canvases = tuple(other for other in self.canvases if other != canvas)
-        with memory_errors(lr):
-            return checked(apply, self.module, self.variables, lr, given, **options)
+                with memory_errors(images):
+                    output = checked(apply, self.module, self.variables, images, given | size, **options)
+                    return self._taken_back(output, lr) if size else output
+            except OutOfMemory:
+                if not size:
+                    raise
+                height, width = images.shape[1:3]  # nor is there memory for the next image on it, or on larger ones
+                self.canvases = tuple(other for other in self.canvases if other[0] * other[1] < height * width)
+
+    def _taken_back(self, output: SROutput, lr: np.ndarray | jax.Array) -> SROutput:
+        """What was computed on a canvas, of the images' size."""
+        return cut(jax.device_get(output), *(self.scale * side for side in lr.shape[1:3]))
 
     def _on_devices(
         self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
@@ -216,7 +223,7 @@ class Model(Weighted):
         arguments = jax.device_put((self.variables, lr, given), everywhere)
         return jax.device_get(checked(apply, self.module, *arguments, rows=self.rows, **options))
 
-    def placed(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def placed(self, images: np.ndarray | jax.Array) -> tuple[np.ndarray | jax.Array, dict[str, np.ndarray]]:
         """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
 
         As they are, and nothing, if there is none.
@@ -225,15 +232,6 @@ class Model(Weighted):
         if canvas is None:
             return images, {}
         return laid(canvas, images), {"size": np.array(images.shape[1:3], np.int32)}
-
-    def _on_canvas(
-        self, canvas: Size, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
-    ) -> SROutput:
-        images, height, width = laid(canvas, lr), *lr.shape[1:3]
-        given = given | {"size": np.array([height, width], np.int32)}
-        with memory_errors(images):
-            output = jax.device_get(checked(apply, self.module, self.variables, images, given, **options))
-        return cut(output, self.scale * height, self.scale * width)
 
     def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
         """What is given of the blur, checked."""
