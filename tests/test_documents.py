@@ -1,0 +1,152 @@
+"""Every command in README and docs, executed: on stand-ins for what a reader has, with small networks and few steps."""
+
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr_jax.cli import main, parser
+from blindsr_jax.data.sources import open_source
+from blindsr_jax.degradations import isotropic_gaussian
+from blindsr_jax.weights.bundle import save_bundle
+from tests.inference.conftest import tiny_bundle
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Commands that are not carried out here, each with its reason; `blindsr` ones are parsed all the same.
+ELSEWHERE = {
+    "python3 -m pytest": "it is this run",
+    "--config configs/quickstart.py --workdir runs/quickstart": "tests/test_readme.py",
+    "blindsr demo": "tests/demo drives it in a browser",
+    "blindsr data prepare --source div2k": "downloads 3.5 GB; tests/test_data_commands.py has it with a small archive",
+    "python -c": "downloads DIV2K; tests/data/test_sources.py reads a small data set of the same form",
+    "python -m benchmarks": "hours; tests/test_benchmark*.py run its parts",
+    "--coordinator": "wants four hosts; tests/multihost runs several processes",
+    "--config.data.source=div2k": "wants DIV2K; tests/data/test_sources.py",
+    "--config.data.source=shards": "wants shards of DIV2K; tests/data/test_shards.py trains from small ones",
+}
+# What makes a training one of seconds, by the beginning of its config's name.
+SMALL = [
+    "--config.steps=2",
+    "--config.data.batch_size=2",
+    "--config.validation.images=1",
+    "--config.validation.crop=64",
+]
+SMALL += ["--config.validation.source=folder", "--config.validation.root=OTHER_PHOTOS", "--config.optimizer.warmup=0"]
+SMALLER = {
+    "kernelnet": ["model.width=4", "model.refine_features=4", "model.gradient_steps=1", "data.patch=48"],
+    "": [
+        "model.features=4",
+        "model.blocks=1",
+        "model.estimator_features=4",
+        "model.estimator_blocks=1",
+        "data.patch=16",
+    ],
+}
+
+
+def _commands():
+    """All commands, each once, in the order of the pages; two joined by && as two."""
+    found = {}
+    for page in PAGES:
+        for block in re.findall(r"^```(?:bash)?\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
+            for line in block.replace("\\\n", " ").splitlines():
+                if re.match(r"(blindsr|python3?|launch/\S+|tensorboard) ", line):
+                    for command in line.split(" && "):
+                        found.setdefault(re.sub(r"\s+", " ", command).strip(), page.name)
+    return [pytest.param(command, id=f"{page}: {command[:60]}") for command, page in found.items()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the documents speak of: photographs, test sets, models, a kernel."""
+    folder = tmp_path_factory.mktemp("reader")
+    photos = open_source("sample", split="validation")
+    crops = [photos.read(i)[200:300, 500 : 640 + 20 * i] for i in range(3)]
+    for name in ("photo.jpg", "photo.png", "holiday/a.jpg", "holiday/sea/b.png"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(crops[0][:40, :48]).save(path)
+    for name in ("PHOTOS", "OTHER_PHOTOS", "hr", "Set5", "Set14", "BSD100"):
+        (folder / name).mkdir()
+        Image.fromarray(crops[len(name) % 3]).save(folder / name / "one.png")
+    np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))
+    save_bundle(folder / "model.safetensors", tiny_bundle(4))
+    for name in ("dan_x4.safetensors", "danv2_x4.safetensors", "runs/quickstart/model.safetensors"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "model.safetensors", folder / name)
+    packaged = ROOT / "blindsr_jax" / "weights" / "packaged"
+    shutil.copy(packaged / "kernelnet-x2.safetensors", folder / "kernelnet.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official(place):
+    """Adds checkpoints of the authors, where there are any."""
+    networks = ROOT.parent / "shared" / "reference" / "networks"
+    for name in ("usrnet_tiny.pth", "danv2_x4.pth"):
+        source = next(iter(networks.glob(name)), None)
+        if source is None:
+            return False
+        shutil.copy(source, place / name)
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_works(command, place, official, monkeypatch):
+    monkeypatch.chdir(place)
+    words = shlex.split(command)
+    if words[0] == "blindsr":
+        parser().parse_args(words[1:])
+    if any(part in command for part in ELSEWHERE):
+        return
+    if ".pth" in command and not official:
+        pytest.skip("the authors' checkpoints are not part of the project")
+    if words[0] == "blindsr":
+        assert main([*words[1:], *_again(words)]) == 0
+    elif words[1:4] == ["-m", "pip", "install"]:
+        options = ["--dry-run", "--no-deps", "--no-build-isolation", "--quiet"]
+        rest = [word for word in words[1:] if word != "-e"]  # what that needs besides, pip fetches
+        _run([sys.executable, *rest, *options], ROOT)
+    elif words[0] == "tensorboard":
+        _run([sys.executable, "-m", "tensorboard.main", "--inspect", *words[1:]], place)
+    elif words[0].startswith("launch/"):
+        _run([str(ROOT / words[0]), *words[1:], *_small(words)], place)
+    else:
+        assert words[1:3] == ["-m", "blindsr_jax.main"], f"no way to carry out: {command}"
+        _run([sys.executable, *words[1:], *_small(words)], place)
+
+
+def _again(words):
+    """Several pages write to the same place."""
+    return ["--overwrite"] if words[1] in ("restore", "evaluate", "convert", "degrade") else []
+
+
+def _small(words):
+    config = pathlib.Path(words[words.index("--config") + 1]).stem
+    kind = next(kind for kind in SMALLER if config.startswith(kind))
+    return [*SMALL, *(f"--config.{setting}" for setting in SMALLER[kind])]
+
+
+def _run(command, cwd):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "XLA_FLAGS": ""}
+    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_what_is_tested_elsewhere_is_still_there():
+    text = "\n".join(param.values[0] for param in _commands())
+    for part, reason in ELSEWHERE.items():
+        assert part in text, f"{part} stands in no document any more"
+        for name in re.findall(r"tests/[\w/*]+(?:\.py)?", reason):
+            assert list(ROOT.glob(name)), name
