@@ -6,10 +6,15 @@ in [0, 1] unless said otherwise.
 
 from __future__ import annotations
 
+import io
 import typing
 
 import flax.struct
 import jax
+import numpy as np
+from PIL import Image
+
+from blindsr_jax.pictures import from_unit, panel
 
 
 @flax.struct.dataclass
@@ -66,16 +71,59 @@ class Trace:
 
 @flax.struct.dataclass
 class SROutput:
-    """What every model returns.
+    """What every model returns. In a notebook it displays itself.
 
     Attributes:
       sr: [B, s·H, s·W, 3], the restored image; not clipped. None for models that only estimate kernels.
       kernel: [B, K, K], the estimated (or given) blur kernel, or None.
       kernel_code: [B, L], its PCA code, or None.
       trace: every step, where it was asked for.
+      lr: [B, H, W, 3], what was restored, where a model was called (networks leave it out).
     """
 
     sr: jax.Array | None = None
     kernel: jax.Array | None = None
     kernel_code: jax.Array | None = None
     trace: Trace | None = None
+    lr: jax.Array | None = None
+
+    def panel(self, image: int = 0) -> Image.Image:
+        """One image of the batch as a picture: LR, every step if they were traced, else the result, and the kernel.
+
+        Args:
+          image: its number in the batch.
+        """
+        trace = self.trace or Trace()
+        images, kernels = _captioned(trace.sr, self.sr, image), _captioned(trace.kernel, self.kernel, image)
+        lr = None if self.lr is None else _as_bytes(self.lr[image])
+        return panel(
+            lr,
+            [(f"step {step}" if step else "restored", _as_bytes(x)) for step, x in images],
+            [(f"kernel {step}" if step else "kernel", np.asarray(x)) for step, x in kernels],
+        )
+
+    def show(self, image: int = 0) -> None:
+        """Opens ``panel`` in the system's viewer of pictures."""
+        self.panel(image).show()
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.panel().save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        arrays = {"sr": self.sr, "kernel": self.kernel, "kernel_code": self.kernel_code}
+        parts = [f"{name} {list(x.shape)}" for name, x in arrays.items() if x is not None]
+        steps = next((x for x in (self.trace.sr, self.trace.kernel) if x is not None), None) if self.trace else None
+        return f"SROutput({', '.join(parts + ([] if steps is None else [f'trace of {len(steps)} steps']))})"
+
+
+def _captioned(traced: jax.Array | None, last: jax.Array | None, image: int) -> list[tuple[int, jax.Array]]:
+    """One image of every step with the step's number; or of the result, as step 0; none if there is neither."""
+    if traced is not None:
+        return [(t, x[image]) for t, x in enumerate(traced, 1)]
+    return [] if last is None else [(0, last[image])]
+
+
+def _as_bytes(x: jax.Array) -> np.ndarray:
+    return from_unit(np.asarray(x), np.dtype(np.uint8))

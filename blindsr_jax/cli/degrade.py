@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.inference.image_io import ImageFile, write_image
     from blindsr_jax.inference.jobs import plan_outputs, run_jobs
     from blindsr_jax.inference.kernel_files import kernel_from_text, write_kernel
-    from blindsr_jax.inference.restore import from_unit
+    from blindsr_jax.pictures import from_unit
 
     kernel = kernel_from_text(arguments.kernel)
     jobs = plan_outputs(arguments.inputs, arguments.output, suffix=".png")

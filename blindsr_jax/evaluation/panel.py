@@ -9,10 +9,10 @@ from PIL import Image
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.trials import Trial, synthetic_trial
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.pictures import estimation_panel, panel
-from blindsr_jax.inference.restore import enlarge_bicubic, from_unit
+from blindsr_jax.inference.restore import enlarge_bicubic
 from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import kernel_l1, psnr
+from blindsr_jax.pictures import estimation_panel, from_unit, panel
 
 _CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; a kernel is told from more of them
 
@@ -45,7 +45,7 @@ def unfolding_panel(model: Model | Pipeline, trial: Trial) -> Image.Image:
             kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, trial.kernel):.2f}", kernel))
     bicubic = enlarge_bicubic(trial.lr, model.scale)
     caption = f"bicubic: {psnr(bicubic, trial.hr, model.scale):.2f} dB"
-    return panel(trial.lr, (caption, bicubic), steps, trial.hr, kernels)
+    return panel(trial.lr, [(caption, bicubic), *steps, ("truth", trial.hr)], kernels)
 
 
 def kernel_panel(model: Model, trial: Trial) -> Image.Image:

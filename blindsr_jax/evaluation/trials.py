@@ -17,7 +17,7 @@ from blindsr_jax.degradations.kernels import move_kernel
 from blindsr_jax.degradations.pipeline import apply_degradation
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
-from blindsr_jax.inference.restore import from_unit
+from blindsr_jax.pictures import from_unit
 
 _degrade = jax.jit(apply_degradation, static_argnames=("scale", "downsample", "blur_mode"))
 

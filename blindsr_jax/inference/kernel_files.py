@@ -11,7 +11,7 @@ from blindsr_jax.data.kernel_arrays import read_kernel
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
-from blindsr_jax.inference.pictures import kernel_picture
+from blindsr_jax.pictures import kernel_picture
 
 
 def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:

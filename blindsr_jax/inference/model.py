@@ -193,10 +193,15 @@ class Model(Weighted):
             raise DataError(
                 f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
             )
-        if self.window:
-            lr = most_textured(lr, self.window)
         options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
         options |= {"precision": self.precision}
+        seen = most_textured(lr, self.window) if self.window else lr
+        return self._computed(seen, given, options).replace(lr=lr)
+
+    def _computed(
+        self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
+    ) -> SROutput:
+        """The output of the network; on all devices, or on a canvas, if so chosen and if there is memory for it."""
         if self.rows is not None:
             with memory_errors(lr):
                 return self._on_devices(lr, given, options)

@@ -8,6 +8,7 @@ import numpy as np
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.ops.resize import imresize_rows
+from blindsr_jax.pictures import from_unit
 
 _EVERYTHING = slice(None)
 
@@ -64,14 +65,6 @@ class Pixels:
             alpha = imresize_rows(self._channels[..., self._colours :], scale, first, first + len(sr))
             result = np.concatenate([result, from_unit(alpha / self._levels, self.dtype)], axis=-1)
         return result if len(self._shape) == 3 else result[..., 0]
-
-
-def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in [0, 1] as a file holds them: clipped, scaled and rounded to an integer type; clipped if floating."""
-    x = np.clip(x, 0, 1)
-    if np.issubdtype(dtype, np.floating):
-        return x.astype(dtype)
-    return np.round(x * np.iinfo(dtype).max).astype(dtype)
 
 
 def _check_values(image: np.ndarray) -> None:

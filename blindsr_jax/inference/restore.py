@@ -11,11 +11,12 @@ import numpy as np
 
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import memory
-from blindsr_jax.inference.pixels import Pixels, from_unit
+from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.self_ensemble import average_of_eight
 from blindsr_jax.inference.tiling import Tiles
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.resize import imresize
+from blindsr_jax.pictures import from_unit
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.inference.model import Model

@@ -91,7 +91,8 @@ class Solver(Weighted):
             )
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         with memory_errors(lr):
-            return checked(_apply, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
+            output = checked(_apply, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
+        return output.replace(lr=lr)
 
     def restore(
         self, image: np.ndarray, *, kernel: np.ndarray, scale: int, sigma: float = 0.0, iterations: int | None = None
@@ -200,7 +201,7 @@ class Pipeline:
             height, width = (self.scale * side for side in lr.shape[1:3])
             cut = jax.tree.map(lambda x: x[..., :height, :width, :], (output.sr, output.trace))
             output = output.replace(sr=cut[0], trace=cut[1])
-        return output.replace(kernel=one_for_each(kernels, output.sr.shape[0]))
+        return output.replace(kernel=one_for_each(kernels, output.sr.shape[0]), lr=lr)
 
     def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
         """One image, s times larger, of the same kind; see ``Model.restore``."""

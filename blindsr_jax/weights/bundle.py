@@ -40,6 +40,10 @@ class Bundle:
     model: dict[str, typing.Any]
     metadata: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{key}={value!r}" for key, value in self.model.items())
+        return f"Bundle({sizes}; {len(jax.tree.leaves(self.variables))} arrays)"
+
 
 def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     """Writes a bundle, atomically.

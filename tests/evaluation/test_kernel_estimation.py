@@ -14,9 +14,9 @@ from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows, score
 from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.pictures import gradient_levels
 from blindsr_jax.inference.restore import restore_image, restore_steps
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.pictures import gradient_levels
 from tests.evaluation.conftest import Images
 
 

@@ -4,7 +4,7 @@ from PIL import Image, ImageCms
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.image_io import ImageFile, read_image, write_image
-from blindsr_jax.inference.pictures import kernel_picture, panel
+from blindsr_jax.pictures import kernel_picture, panel
 
 
 def _pixels(*shape, dtype=np.uint8):
@@ -93,7 +93,8 @@ def test_panel_places_every_picture():
     red = np.full((64, 96, 3), (255, 0, 0), np.uint8)
     lr = np.full((16, 24, 3), (0, 0, 255), np.uint8)
     kernel = np.eye(5) / 5
-    picture = panel(lr, ("bicubic", red), [("step 1", red), ("step 2", red)], red, [("true", kernel)])
+    images = [(caption, red) for caption in ("bicubic", "step 1", "step 2", "truth")]
+    picture = panel(lr, images, [("true", kernel)])
     colours = np.asarray(picture).reshape(-1, 3)
     assert (colours == (255, 0, 0)).all(axis=1).sum() == 4 * 64 * 96
     assert (colours == (0, 0, 255)).all(axis=1).sum() == 64 * 96

@@ -1,4 +1,4 @@
-"""Pictures that explain: a kernel one can read, the panel of an unfolded restoration and of an estimation."""
+"""Numbers as pictures: 8-bit images, kernels one can read, panels of an unfolded restoration and of an estimation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 _CAPTION = 22  # pixels of the line above each picture
 _GAP = 6
+_WIDEST = 640  # pixels of an image in a panel
+_KERNEL_SIDE = 210
 _BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
 
 
-def kernel_picture(kernel: np.ndarray, side: int = 210) -> Image.Image:
+def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in [0, 1] as a file holds them: clipped, scaled and rounded to an integer type; clipped if floating."""
+    x = np.clip(x, 0, 1)
+    if np.issubdtype(dtype, np.floating):
+        return x.astype(dtype)
+    return np.round(x * np.iinfo(dtype).max).astype(dtype)
+
+
+def kernel_picture(kernel: np.ndarray, side: int = _KERNEL_SIDE) -> Image.Image:
     """A blur kernel as a grey square, its largest weight white, each weight a block of whole pixels.
 
     Args:
@@ -26,32 +36,32 @@ def kernel_picture(kernel: np.ndarray, side: int = 210) -> Image.Image:
 
 
 def panel(
-    lr: np.ndarray,
-    bicubic: tuple[str, np.ndarray],
-    steps: typing.Sequence[tuple[str, np.ndarray]],
-    hr: np.ndarray,
+    lr: np.ndarray | None,
+    images: typing.Sequence[tuple[str, np.ndarray]],
     kernels: typing.Sequence[tuple[str, np.ndarray]],
 ) -> Image.Image:
-    """What an unfolded network did to one image, side by side with captions.
+    """What a network did to one image, side by side with captions.
 
     Args:
-      lr: uint8 [H, W, 3]; drawn enlarged, pixel by pixel.
-      bicubic: caption and uint8 [sH, sW, 3].
-      steps: caption and uint8 [sH, sW, 3] of each unfolded step.
-      hr: the truth, uint8 [sH, sW, 3].
-      kernels: caption and [K, K] of the true and the estimated kernel.
+      lr: uint8 [H, W, 3]; drawn enlarged, pixel by pixel; or None.
+      images: caption and uint8 [sH, sW, 3] of each: interpolations, unfolded steps, the truth.
+      kernels: caption and [K, K] of the true kernel, the estimated ones.
 
     Returns:
-      An RGB picture: LR, bicubic, steps, truth in rows of at most four; the kernels last.
+      An RGB picture in rows of at most four: LR, images, kernels. Large images are shrunk.
     """
-    size = (hr.shape[1], hr.shape[0])
-    nearest = Image.fromarray(lr).resize(size, Image.Resampling.NEAREST)
-    cells = [("LR, enlarged", nearest)]
-    cells += [(caption, Image.fromarray(image)) for caption, image in (bicubic, *steps)]
-    cells.append(("truth", Image.fromarray(hr)))
-    side = min(size)
-    cells += [(caption, kernel_picture(kernel, side).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size, columns=min(4, len(cells)))
+    height, width = (images[0][1] if images else lr).shape[:2]
+    factor = min(1.0, _WIDEST / width) if images else max(_KERNEL_SIDE / min(height, width), 1.0)
+    size = (round(factor * width), round(factor * height))
+
+    def fitted(image: np.ndarray, resampling: Image.Resampling) -> Image.Image:
+        picture = Image.fromarray(image)
+        return picture if picture.size == size else picture.resize(size, resampling)
+
+    cells = [] if lr is None else [("LR, enlarged", fitted(lr, Image.Resampling.NEAREST))]
+    cells += [(caption, fitted(image, Image.Resampling.LANCZOS)) for caption, image in images]
+    cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
+    return _grid(cells, size)
 
 
 def estimation_panel(
@@ -73,7 +83,7 @@ def estimation_panel(
     images += [(caption, gradient_levels(gradient)) for caption, gradient in gradients]
     cells = [(text, Image.fromarray(x).convert("RGB").resize(size, Image.Resampling.NEAREST)) for text, x in images]
     cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size, columns=min(4, len(cells)))
+    return _grid(cells, size)
 
 
 def gradient_levels(gradient: np.ndarray) -> np.ndarray:
@@ -87,7 +97,9 @@ def gradient_levels(gradient: np.ndarray) -> np.ndarray:
     return np.uint8(np.round(127.5 + 127.5 * levels))
 
 
-def _grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int], columns: int) -> Image.Image:
+def _grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.Image:
+    """Cells in rows of at most four, as few places as possible empty."""
+    columns = min(range(min(4, len(cells)), 1, -1), key=lambda n: (-len(cells) % n, -n), default=1)
     rows = -(-len(cells) // columns)
     step_x, step_y = size[0] + _GAP, size[1] + _CAPTION + _GAP
     canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _BACKGROUND)
