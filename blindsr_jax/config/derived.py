@@ -59,7 +59,7 @@ def recipe(config: ConfigDict) -> dict[str, typing.Any]:
         settings[section].pop("root")
     if "pool" in settings["degradation"]:
         settings["degradation"]["pool"] = pathlib.PurePath(settings["degradation"]["pool"]).name
-    settings["start_from"] = pathlib.PurePath(settings["start_from"]).name
+    settings["start_from"] = pathlib.PurePath(settings.get("start_from", "")).name
     return settings
 
 
