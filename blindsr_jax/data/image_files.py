@@ -15,7 +15,7 @@ import typing
 import numpy as np
 
 from blindsr_jax.data.animation import avif_frames, png_frames
-from blindsr_jax.data.libvips import libvips, words_of
+from blindsr_jax.data.libvips import TYPES, libvips, pixels_of, words_of
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
@@ -24,10 +24,8 @@ if typing.TYPE_CHECKING:
 MAX_PIXELS = 90_000_000  # larger pictures may be decompression bombs
 KINDS = "PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF"
 
-_ROWS = 128  # decoded at once
 _BYTE_ORDERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF
 _PAGED = ("tiff", "gif", "webp", "heif")  # loaders that can be asked for one page of several
-_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _REFUSED = {"float": "in floating point", "double": "in floating point", "char": "with a sign", "short": "with a sign"}
 _CHANNELS = {"b-w": (1, 2), "grey16": (1, 2), "srgb": (3, 4), "rgb16": (3, 4)}
 _DPI = 25.4  # dots per millimetre, times this
@@ -52,12 +50,14 @@ class OpenImage:
       size: height and width of the upright image.
       decode: gives the pixels, upright: uint8 or uint16 [H, W, C], grey, grey and alpha, RGB or RGBA. Raises DataError
         if the file is damaged anywhere.
+      stream: gives them as a libvips image to be read once, from top to bottom, as they lie in the file.
       fields: the file's profile, EXIF, XMP and IPTC as libvips names them.
       resolution: pixels per millimetre along the upright image's rows and columns; None if the file does not say.
     """
 
     size: tuple[int, int]
     decode: typing.Callable[[], np.ndarray]
+    stream: typing.Callable[[], pyvips.Image]
     fields: dict[str, bytes | str]
     resolution: tuple[float, float] | None
 
@@ -143,13 +143,15 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
 
     def decode() -> np.ndarray:
         try:
-            return _UPRIGHT.get(orientation, lambda x: x)(_levels(_rows(image), depth))
+            return _UPRIGHT.get(orientation, lambda x: x)(_levels(pixels_of(image), depth))
         except vips.Error as error:
             raise _damaged(name, error) from None
 
     size, resolution = (image.height, image.width), (image.xres, image.yres)
+    if turned:
+        size, resolution = size[::-1], resolution[::-1]
     known = resolution if resolution != (1.0, 1.0) else None  # libvips' value where the file says nothing
-    return OpenImage(size[:: -1 if turned else 1], decode, _fields(image), known and known[:: -1 if turned else 1])
+    return OpenImage(size, decode, lambda: image, _fields(image), known)
 
 
 def _as_rgb(image: pyvips.Image) -> pyvips.Image:
@@ -160,17 +162,6 @@ def _as_rgb(image: pyvips.Image) -> pyvips.Image:
     image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative", depth=depth).copy()
     image.remove("icc-profile-data")
     return image
-
-
-def _rows(image: pyvips.Image) -> np.ndarray:
-    """All pixels, a few rows at a time, in this thread."""
-    result = np.empty((image.height, image.width, image.bands), _TYPES[image.format])
-    region = libvips().Region.new(image)
-    for top in range(0, image.height, _ROWS):
-        count = min(_ROWS, image.height - top)
-        rows = np.frombuffer(region.fetch(0, top, image.width, count), result.dtype)
-        result[top : top + count] = rows.reshape(count, *result.shape[1:])
-    return result
 
 
 def _levels(pixels: np.ndarray, depth: int) -> np.ndarray:
@@ -206,8 +197,12 @@ def _open_bmp(file: typing.BinaryIO, name: str, max_pixels: int) -> OpenImage:
             raise _damaged(name, error) from None
         return pixels.reshape(*pixels.shape[:2], -1)
 
+    def stream() -> pyvips.Image:
+        return libvips().Image.new_from_array(decode())
+
     dpi = image.info.get("dpi", (0, 0))
-    return OpenImage(image.size[::-1], decode, {}, (dpi[0] / _DPI, dpi[1] / _DPI) if min(dpi) > 0 else None)
+    resolution = (dpi[0] / _DPI, dpi[1] / _DPI) if min(dpi) > 0 else None
+    return OpenImage(image.size[::-1], decode, stream, {}, resolution)
 
 
 def _damaged(name: str, error: Exception) -> DataError:
@@ -230,7 +225,7 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 
 
 def _check_pixels(name: str, image: pyvips.Image) -> None:
-    if image.format not in _TYPES:
+    if image.format not in TYPES:
         kind = _REFUSED.get(image.format, "of 32 bits or more")
         raise DataError(f"{name}: pixels {kind} are not supported; save it with 8 or 16 bits")
     if image.bands not in _CHANNELS.get(image.interpretation, ()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing
 
 import numpy as np
 
@@ -36,13 +37,14 @@ def list_images(root: str | os.PathLike) -> list[pathlib.Path]:
     return found
 
 
-def image_size(path: str | os.PathLike) -> tuple[int, int]:
+def image_size(path: str | os.PathLike, **options: typing.Any) -> tuple[int, int]:
     """Height and width of the upright image, from the file's header alone.
 
-    Raises:
-      DataError: as ``image_files.open_image``.
+    Args:
+      path: of the file.
+      options: of ``image_files.open_image``, which says what is raised, too.
     """
-    return open_image(path).size
+    return open_image(path, **options).size
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:

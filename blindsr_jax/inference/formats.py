@@ -34,7 +34,7 @@ class Format:
     alpha: bool = True
     grey: bool = True
 
-    def dtype(self, wanted: np.dtype) -> np.dtype:
+    def dtype(self, wanted: np.typing.DTypeLike) -> np.dtype:
         """The type of pixels that are written where these are wanted."""
         return np.dtype(np.uint8) if self.bits == 8 else np.dtype(wanted)
 

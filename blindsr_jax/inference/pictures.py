@@ -51,7 +51,7 @@ def panel(
     cells.append(("truth", Image.fromarray(hr)))
     side = min(size)
     cells += [(caption, kernel_picture(kernel, side).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size, columns=min(4, len(cells)))
+    return grid(cells, size, columns=min(4, len(cells)))
 
 
 def estimation_panel(
@@ -73,7 +73,7 @@ def estimation_panel(
     images += [(caption, gradient_levels(gradient)) for caption, gradient in gradients]
     cells = [(text, Image.fromarray(x).convert("RGB").resize(size, Image.Resampling.NEAREST)) for text, x in images]
     cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size, columns=min(4, len(cells)))
+    return grid(cells, size, columns=min(4, len(cells)))
 
 
 def gradient_levels(gradient: np.ndarray) -> np.ndarray:
@@ -87,7 +87,8 @@ def gradient_levels(gradient: np.ndarray) -> np.ndarray:
     return np.uint8(np.round(127.5 + 127.5 * levels))
 
 
-def _grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int], columns: int) -> Image.Image:
+def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int], columns: int) -> Image.Image:
+    """Captions and pictures in rows, each in a cell of a size (w, h) that none is larger than."""
     rows = -(-len(cells) // columns)
     step_x, step_y = size[0] + _GAP, size[1] + _CAPTION + _GAP
     canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _BACKGROUND)
