@@ -14,7 +14,7 @@ from blindsr_jax.data.libvips import libvips, pixels_of, words_of
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.image_io import ImageFile
-from blindsr_jax.inference.pictures import grid
+from blindsr_jax.inference.pictures import BACKGROUND, grid
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import enlarge_bicubic
 from blindsr_jax.inference.texture import window_of
@@ -44,34 +44,46 @@ def write_comparison(image_path: pathlib.Path, before: ImageFile, scale: int) ->
       DataError: the restored picture cannot be read, or the comparison not written.
     """
     try:
-        cells = _cells(image_path, before.pixels, scale)
+        pairs = _pairs(image_path, before.pixels, scale)
     except libvips().Error as error:
         raise DataError(f"{image_path}: cannot be compared with the input ({words_of(error)})") from None
-    size = tuple(np.max([picture.size for _, picture in cells], axis=0))
     profile = before.metadata.icc_profile
     with atomic_path(comparison_path(image_path)) as temporary:
         colours = {"icc_profile": profile} if profile and before.pixels.ndim == 3 else {}
-        grid(cells, size, columns=2).save(temporary, "JPEG", quality=92, **colours)
+        _stacked([grid(pair, pair[0][1].size, columns=2) for pair in pairs]).save(
+            temporary, "JPEG", quality=92, **colours
+        )
 
 
-def _cells(image_path: pathlib.Path, before: np.ndarray, scale: int) -> list[tuple[str, Image.Image]]:
-    """Captions and pictures."""
+def _pairs(image_path: pathlib.Path, before: np.ndarray, scale: int) -> list[list[tuple[str, Image.Image]]]:
+    """Captions and pictures, two of a size in a row."""
     height, width = (scale * side for side in before.shape[:2])
     factor = min(_SIDE / max(height, width), 1)
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     whole = _shown(_of_array(before), size), _shown(_restored(image_path), size)
-    cells = list(zip((f"input, bicubic ×{scale}", "restored"), map(Image.fromarray, whole)))
+    pairs = [_captioned((f"input, bicubic x{scale}", "restored"), whole)]
     if factor == 1:
-        return cells
+        return pairs
     rows, columns = window_of(before.shape[:2], Pixels(before).rgb, _SIDE // scale)
-    left, top = columns.start, rows.start
-    part = before.shape[1::-1]
-    part = min(columns.stop, part[0]) - left, min(rows.stop, part[1]) - top
-    place = [scale * number for number in (left, top, *part)]
-    small = _shown(_of_array(before).crop(left, top, *part), part)
+    corner, opposite = (columns.start, rows.start), (columns.stop, rows.stop)
+    part = tuple(min(b, side) - a for a, b, side in zip(corner, opposite, before.shape[1::-1]))
+    place = [scale * number for number in (*corner, *part)]
+    small = _shown(_of_array(before).crop(*corner, *part), part)
     detail = enlarge_bicubic(small, scale), _shown(_restored(image_path).crop(*place), place[2:])
-    captions = "input, bicubic, a detail at 100 %", "restored, a detail at 100 %"
-    return cells + list(zip(captions, map(Image.fromarray, detail)))
+    return [*pairs, _captioned(("input, bicubic, a detail at 100 %", "restored, a detail at 100 %"), detail)]
+
+
+def _captioned(captions: tuple[str, str], images: tuple[np.ndarray, np.ndarray]) -> list[tuple[str, Image.Image]]:
+    return [(caption, Image.fromarray(image)) for caption, image in zip(captions, images)]
+
+
+def _stacked(pictures: list[Image.Image]) -> Image.Image:
+    canvas = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), BACKGROUND)
+    top = 0
+    for picture in pictures:
+        canvas.paste(picture, (0, top))
+        top += picture.height
+    return canvas
 
 
 def _restored(path: pathlib.Path) -> Vips:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import struct
 import typing
 
 from blindsr_jax.data.image_files import OpenImage
@@ -51,6 +52,8 @@ class Metadata:
 def metadata_of(image: OpenImage) -> Metadata:
     """What is carried over from a file: nothing of it says that the image is to be turned."""
     fields = {name: value for name, value in image.fields.items() if name in _BLOBS or _of_picture(name)}
+    exif = _without_thumbnail(fields.pop("exif-data", b""))
+    fields = fields | {"exif-data": exif} if exif else {n: x for n, x in fields.items() if not n.startswith("exif-")}
     if "xmp-data" in fields:
         fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
     return Metadata(image.fields.get("icc-profile-data"), fields, image.resolution)
@@ -58,3 +61,15 @@ def metadata_of(image: OpenImage) -> Metadata:
 
 def _of_picture(name: str) -> bool:
     return name.startswith("exif-ifd") and not name.startswith(_THUMBNAIL) and not name.endswith("-Orientation")
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """EXIF whose first directory leads to no second one, which is the thumbnail's; empty if it is damaged there."""
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = "<" if exif[start : start + 2] == b"II" else ">"
+    try:
+        first = start + struct.unpack_from(order + "I", exif, start + 4)[0]
+        link = first + 2 + 12 * struct.unpack_from(order + "H", exif, first)[0]
+    except struct.error:
+        return b""
+    return exif[:link] + bytes(4) + exif[link + 4 :] if link + 4 <= len(exif) else b""

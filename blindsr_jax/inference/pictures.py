@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _CAPTION = 22  # pixels of the line above each picture
 _GAP = 6
-_BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
+BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
 
 
 def kernel_picture(kernel: np.ndarray, side: int = 210) -> Image.Image:
@@ -91,7 +91,7 @@ def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int], columns: i
     """Captions and pictures in rows, each in a cell of a size (w, h) that none is larger than."""
     rows = -(-len(cells) // columns)
     step_x, step_y = size[0] + _GAP, size[1] + _CAPTION + _GAP
-    canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _BACKGROUND)
+    canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), BACKGROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
     for i, (caption, picture) in enumerate(cells):
         x, y = _GAP + i % columns * step_x, _GAP + i // columns * step_y
