@@ -124,7 +124,9 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
     def load(**options: int) -> pyvips.Image:
         file.seek(0)
         source = vips.Source.new_from_descriptor(file.fileno()) if data is None else vips.Source.new_from_memory(data)
-        return getattr(vips.Image, f"{kind}load_source")(source, access="sequential", fail_on="error", **options)
+        image = getattr(vips.Image, f"{kind}load_source")(source, access="sequential", fail_on="error", **options)
+        image._references.append(source)  # which holds the bytes; pyvips does so where it chooses the loader itself
+        return image
 
     image = load()
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1

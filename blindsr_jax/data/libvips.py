@@ -18,11 +18,13 @@ def libvips() -> types.ModuleType:
     """pyvips, imported when an image file is first read or written.
 
     Its loaders for untrusted kinds are off, and it keeps nothing of what it has read. Its warnings go nowhere: what
-    matters of them comes as an error.
+    matters of them comes as an error, and pyvips' own way to log them stumbles over those that quote a damaged file.
     """
     import pyvips
 
     logging.getLogger("pyvips").setLevel(logging.CRITICAL)
+    if pyvips.API_mode:  # as its wheels are
+        pyvips.ffi.def_extern(name="_log_handler_callback")(lambda *_: None)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)
     return pyvips
