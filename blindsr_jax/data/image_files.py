@@ -49,7 +49,7 @@ class OpenImage:
     Attributes:
       size: height and width of the upright image.
       decode: gives the pixels, upright: uint8 or uint16 [H, W, C], grey, grey and alpha, RGB or RGBA. Raises DataError
-        if the file is damaged anywhere.
+        if the file is damaged anywhere. To be called once.
       stream: gives them as a libvips image to be read once, from top to bottom, as they lie in the file.
       fields: the file's profile, EXIF, XMP and IPTC as libvips names them.
       resolution: pixels per millimetre along the upright image's rows and columns; None if the file does not say.
@@ -128,9 +128,9 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
         image._references.append(source)  # which holds the bytes; pyvips does so where it chooses the loader itself
         return image
 
-    image = load()
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     frames = {"png": png_frames, "heif": avif_frames}.get(kind, lambda _: 1)(file)
+    image = load()  # from here on the place in the file is libvips' own
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     _check_page(name, max(pages, frames), page)
     if page is not None and page > pages:
         raise DataError(f"{name}: only the first of its {frames} frames can be read: --page 1")

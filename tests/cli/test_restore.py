@@ -52,7 +52,7 @@ def test_existing_outputs_are_kept_unless_told(place, capsys):
     ("arguments", "message"),
     [
         (["in/absent.png", "-o", "out"], "no such file"),
-        (["in", "-o", "out.png"], "several inputs"),
+        (["in", "-o", "out.png"], "in is a folder"),
         (["in/a.png", "in/b.jpg", "-o", "out.png"], "several inputs"),
         (["in", "-o", "in"], "replace an input"),
         (["in/a.png", "-o", "out", "--kernel", "absent.npy"], "no such file"),

@@ -337,6 +337,8 @@ said channels have 8 bits, and an output has the input's name. Each row is a tes
 - A damaged file never becomes half a picture.
 - Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits; transparency is
   dropped, and of a file of several pages none is taken.
+- libvips decodes all but BMP, which Pillow does. A test holds the pixels of PNG, JPEG, TIFF and lossless WebP of 8 bits
+  equal to those that Pillow decodes, so that scores do not depend on it.
 
 | input | options | output, or why there is none |
 |---|---|---|
