@@ -94,7 +94,7 @@ def _companions(arguments: argparse.Namespace, target: pathlib.Path) -> list[pat
 def _write_companions(
     arguments: argparse.Namespace, target: pathlib.Path, file: ImageFile, restored: Restoration
 ) -> None:
-    """Kernel and comparison beside an output, if asked for; if one of them fails there is no output either."""
+    """Kernel and comparison beside an output, if asked for; if one of them fails none of the files stays."""
     from blindsr_jax.inference import comparison, kernel_files
 
     try:
@@ -103,7 +103,8 @@ def _write_companions(
         if arguments.compare:
             comparison.write_comparison(target, file, restored.shape[0] // file.pixels.shape[0])
     except BlindSRError:
-        target.unlink(missing_ok=True)
+        for path in (target, *_companions(arguments, target)):
+            path.unlink(missing_ok=True)
         raise
 
 

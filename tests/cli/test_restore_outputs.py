@@ -111,7 +111,7 @@ def test_an_output_whose_companion_fails_is_a_failure(place, capsys, monkeypatch
         raise DataError("no space")
 
     monkeypatch.setattr(comparison, "write_comparison", failing)
-    assert restore(place, place / "in" / "a.png", "-o", place / "out" / "a.png", "--compare") == 1
+    assert restore(place, place / "in" / "a.png", "-o", place / "out" / "a.png", "--compare", "--save-kernel") == 1
     assert "a.png: no space" in capsys.readouterr().err
     assert _files(place / "out") == []
 
