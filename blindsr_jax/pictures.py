@@ -11,7 +11,7 @@ _CAPTION = 22  # pixels of the line above each picture
 _GAP = 6
 _WIDEST = 640  # pixels of an image in a panel
 _KERNEL_SIDE = 210
-_BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
+BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
 
 
 def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -61,7 +61,7 @@ def panel(
     cells = [] if lr is None else [("LR, enlarged", fitted(lr, Image.Resampling.NEAREST))]
     cells += [(caption, fitted(image, Image.Resampling.LANCZOS)) for caption, image in images]
     cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size)
+    return grid(cells, size)
 
 
 def estimation_panel(
@@ -83,7 +83,7 @@ def estimation_panel(
     images += [(caption, gradient_levels(gradient)) for caption, gradient in gradients]
     cells = [(text, Image.fromarray(x).convert("RGB").resize(size, Image.Resampling.NEAREST)) for text, x in images]
     cells += [(caption, kernel_picture(kernel, min(size)).convert("RGB")) for caption, kernel in kernels]
-    return _grid(cells, size)
+    return grid(cells, size)
 
 
 def gradient_levels(gradient: np.ndarray) -> np.ndarray:
@@ -97,12 +97,15 @@ def gradient_levels(gradient: np.ndarray) -> np.ndarray:
     return np.uint8(np.round(127.5 + 127.5 * levels))
 
 
-def _grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.Image:
-    """Cells in rows of at most four, as few places as possible empty."""
+def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.Image:
+    """Captions and pictures, each in a cell of a size (w, h) that none is larger than.
+
+    In rows of at most four, so that few places stay empty.
+    """
     columns = min(range(min(4, len(cells)), 1, -1), key=lambda n: (-len(cells) % n, -n), default=1)
     rows = -(-len(cells) // columns)
     step_x, step_y = size[0] + _GAP, size[1] + _CAPTION + _GAP
-    canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _BACKGROUND)
+    canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), BACKGROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
     for i, (caption, picture) in enumerate(cells):
         x, y = _GAP + i % columns * step_x, _GAP + i // columns * step_y

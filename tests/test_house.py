@@ -25,7 +25,7 @@ FLOORS = [
     ["main", "cli"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"tensorflow": ("data", "training"), "clu": ("training",), "torch": (), "pyvips": ("inference",)}
+HEAVY = {"tensorflow": ("data", "training"), "clu": ("training",), "torch": (), "pyvips": ("data",)}
 
 
 def _modules():

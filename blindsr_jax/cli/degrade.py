@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.pictures import from_unit
 
     kernel = kernel_from_text(arguments.kernel)
-    jobs = plan_outputs(arguments.inputs, arguments.output, suffix=".png")
+    jobs = plan_outputs(arguments.inputs, arguments.output, "png")
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
         hr = read_rgb(source)

@@ -8,12 +8,15 @@ import pathlib
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
-from blindsr_jax.errors import DataError
+from blindsr_jax.cli.output_options import add_output_options, check_outputs
+from blindsr_jax.errors import BlindSRError, DataError
 
 if typing.TYPE_CHECKING:
     import numpy as np
 
+    from blindsr_jax.inference.image_io import ImageFile
     from blindsr_jax.inference.model import Model
+    from blindsr_jax.inference.restore import Restoration
     from blindsr_jax.inference.solver import Pipeline
 
 # Pictures of more LR pixels are restored in tiles, unless --tile says otherwise.
@@ -36,17 +39,20 @@ def add(commands: Commands) -> None:
     command.add_argument("--spread", action="store_true", help=_SPREAD)
     command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
+    add_output_options(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr restore``: each image s times larger, the kernel beside it if asked."""
     from blindsr_jax.data.kernel_arrays import read_kernel
-    from blindsr_jax.inference import image_io, kernel_files
+    from blindsr_jax.inference import image_io
+    from blindsr_jax.inference.formats import format_of
     from blindsr_jax.inference.image_rows import row_writer
     from blindsr_jax.inference.jobs import plan_outputs, run_jobs
     from blindsr_jax.inference.restore import restore_bands
 
-    jobs = plan_outputs(arguments.inputs, arguments.output)
+    jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format)
+    check_outputs(arguments, [target for _, target in jobs])
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = open_model(arguments)
     _check(arguments, model, kernel)
@@ -54,17 +60,52 @@ def run(arguments: argparse.Namespace) -> int:
     model, common = _prepared(arguments, model, due)
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
-        file = image_io.read_image(source)
+        file = image_io.read_image(source, **_reading(arguments))
         tile = _tile_for(file.pixels.shape, arguments)
-        options = {"kernel": kernel, "tile": tile or arguments.tile, "bounded": arguments.tile is None}
+        dtype = format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype)
+        options = {"kernel": kernel, "tile": tile or arguments.tile, "bounded": arguments.tile is None, "dtype": dtype}
         restored = restore_bands(model, file.pixels, **options, **_batch(arguments, tile), **common)
-        with row_writer(target, restored.shape, restored.dtype, file.icc_profile) as write:
+        metadata = file.metadata.stripped() if arguments.strip_metadata else file.metadata
+        with row_writer(target, restored.shape, restored.dtype, metadata, arguments.quality) as write:
             for rows in restored.bands:
                 write(rows)
+        _write_companions(arguments, target, file, restored)
+
+    def companions(target: pathlib.Path) -> list[pathlib.Path]:
+        return _companions(arguments, target)
+
+    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
+
+
+def _reading(arguments: argparse.Namespace) -> dict[str, typing.Any]:
+    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+    return {"page": arguments.page, **limit}
+
+
+def _companions(arguments: argparse.Namespace, target: pathlib.Path) -> list[pathlib.Path]:
+    """Files that are written beside an output."""
+    from blindsr_jax.inference.comparison import comparison_path
+    from blindsr_jax.inference.kernel_files import kernel_paths
+
+    paths = kernel_paths(target) if arguments.save_kernel else []
+    return paths + ([comparison_path(target)] if arguments.compare else [])
+
+
+def _write_companions(
+    arguments: argparse.Namespace, target: pathlib.Path, file: ImageFile, restored: Restoration
+) -> None:
+    """Kernel and comparison beside an output, if asked for; if one of them fails none of the files stays."""
+    from blindsr_jax.inference import comparison, kernel_files
+
+    try:
         if arguments.save_kernel and restored.kernel is not None:
             kernel_files.write_kernel(target, restored.kernel)
-
-    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring")
+        if arguments.compare:
+            comparison.write_comparison(target, file, restored.shape[0] // file.pixels.shape[0])
+    except BlindSRError:
+        for path in (target, *_companions(arguments, target)):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _check(arguments: argparse.Namespace, model: Model | Pipeline, kernel: np.ndarray | None) -> None:
@@ -93,20 +134,20 @@ def _prepared(
         return _spread(arguments, model), options | {"image_only": not arguments.save_kernel}
     if not model.takes_canvas:
         return model, options
-    sizes = list(_sizes(sources))
+    sizes = list(_sizes(sources, _reading(arguments)))
     tiles = [_tile_for(size, arguments) for size in sizes]
     whole = not any(tile and max(size) > tile for size, tile in zip(sizes, tiles))
     model = model.on_canvases(canvases.plan(sizes, tiles, turned=arguments.self_ensemble))
     return model, options | {"image_only": whole and not arguments.save_kernel}
 
 
-def _sizes(sources: list[pathlib.Path]) -> typing.Iterator[tuple[int, int]]:
+def _sizes(sources: list[pathlib.Path], options: dict[str, typing.Any]) -> typing.Iterator[tuple[int, int]]:
     """Of the pictures that can be read; the others are named when it is their turn."""
     from blindsr_jax.data.images import image_size
 
     for source in sources:
         with contextlib.suppress(DataError):
-            yield image_size(source)
+            yield image_size(source, **options)
 
 
 def _batch(arguments: argparse.Namespace, tile: int) -> dict[str, int]:

@@ -53,7 +53,7 @@ class ShardSource:
         position = index - (self._ends[shard - 1] if shard else 0)
         try:
             return self._image(self._readers[shard][position])
-        except Exception as error:  # the reader raises RuntimeError, protobuf, NumPy and Pillow their own
+        except Exception as error:  # the reader raises RuntimeError, protobuf and NumPy their own
             raise DataError(
                 f"{self._paths[shard]}: record {position} is damaged ({_first_words(error)}); "
                 f"'blindsr data verify {self._paths[shard].parent}' checks all"

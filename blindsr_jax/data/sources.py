@@ -117,7 +117,7 @@ class Div2kSource:
         return len(self._encoded)
 
     def read(self, index: int) -> np.ndarray:
-        return decode_rgb(self._encoded[index])
+        return decode_rgb(self._encoded[index], self.names[index])
 
 
 def import_tfds() -> typing.Any:

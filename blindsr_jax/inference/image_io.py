@@ -1,4 +1,4 @@
-"""Image files for restoring: pixels, transparency and colour profile, read and written in the same kind, never half."""
+"""Image files for restoring: pixels, transparency, colour profile and metadata, read and written, never half."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 
 import numpy as np
 
-from blindsr_jax.data.images import grey16, open_image
+from blindsr_jax.data.image_files import MAX_PIXELS, open_image
 from blindsr_jax.inference.image_rows import row_writer
+from blindsr_jax.inference.metadata import Metadata, metadata_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,34 +17,27 @@ class ImageFile:
     """A decoded file.
 
     Attributes:
-      pixels: upright; [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4]; uint8, or uint16 for 16-bit grey.
-      icc_profile: the colour profile's bytes, or None.
+      pixels: upright; [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4]; uint8 or uint16.
+      metadata: colour profile and what else the file says of the picture.
     """
 
     pixels: np.ndarray
-    icc_profile: bytes | None = None
+    metadata: Metadata = dataclasses.field(default_factory=Metadata)
 
 
-def read_image(path: str | os.PathLike) -> ImageFile:
-    """Reads an image file, turned upright; palettes and CMYK become RGB.
+def read_image(path: str | os.PathLike, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -> ImageFile:
+    """Reads an image file, turned upright; palettes become RGB, CMYK becomes sRGB.
+
+    Args:
+      path: of the file.
+      page, max_pixels: as for ``image_files.open_image``.
 
     Raises:
-      DataError: the file is missing, damaged or of an unknown kind.
+      DataError: as ``image_files.open_image``.
     """
-    image = open_image(path)
-    profile = image.info.get("icc_profile")
-    deep = grey16(image)
-    if deep is not None:
-        return ImageFile(deep, profile)
-    if image.mode == "1":
-        image = image.convert("L")
-    transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa")
-    if image.mode in ("L", "LA", "La"):
-        image = image.convert("LA" if transparent else "L")
-    else:
-        profile = None if image.mode == "CMYK" else profile  # a CMYK profile says nothing about RGB
-        image = image.convert("RGBA" if transparent else "RGB")
-    return ImageFile(np.asarray(image), profile)
+    image = open_image(path, page=page, max_pixels=max_pixels)
+    pixels = image.decode()
+    return ImageFile(pixels[..., 0] if pixels.shape[2] == 1 else pixels, metadata_of(image))
 
 
 def write_image(path: str | os.PathLike, image: ImageFile) -> None:
@@ -52,5 +46,5 @@ def write_image(path: str | os.PathLike, image: ImageFile) -> None:
     Raises:
       DataError: as ``image_rows.row_writer``.
     """
-    with row_writer(path, image.pixels.shape, image.pixels.dtype, image.icc_profile) as write:
+    with row_writer(path, image.pixels.shape, image.pixels.dtype, image.metadata) as write:
         write(image.pixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pathlib
 import queue
@@ -14,25 +15,15 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from blindsr_jax.data.images import to_eight_bits
+from blindsr_jax.data.libvips import libvips, words_of
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
+from blindsr_jax.inference.formats import Format, format_of
+from blindsr_jax.inference.metadata import Metadata
 
 Write = typing.Callable[[np.ndarray], None]
 
-# How libvips writes each extension: lossy formats at a quality where the loss does not show. WebP has to hold the
-# whole image while it compresses, BMP, which libvips does not write, comes from Pillow and is held as well.
-_JPEG = ("jpegsave", {"Q": 95, "subsample_mode": "off"})
-_TIFF = ("tiffsave", {"compression": "deflate", "predictor": "horizontal"})
-_SAVERS: dict[str, tuple[str, dict[str, typing.Any]]] = {
-    ".png": ("pngsave", {"compression": 6, "filter": "paeth"}),
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": ("webpsave", {"Q": 95, "effort": 4}),
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": ("bmp", {}),
-}
-_OPAQUE, _EIGHT_BITS = ("jpegsave", "bmp"), ("jpegsave", "webpsave", "bmp")
 _SIGNATURE, _PNG_KINDS = b"\x89PNG\r\n\x1a\n", {1: 0, 2: 4, 3: 2, 4: 6}
 _LINES = 64  # rows that are handed over at once
 _LARGE = 2**31  # bytes of pixels from which on a TIFF is a BigTIFF
@@ -40,40 +31,39 @@ _LARGE = 2**31  # bytes of pixels from which on a TIFF is a BigTIFF
 
 @contextlib.contextmanager
 def row_writer(
-    path: str | os.PathLike, shape: tuple[int, ...], dtype: np.dtype, icc_profile: bytes | None = None
+    path: str | os.PathLike,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    metadata: Metadata | None = None,
+    quality: int | None = None,
 ) -> typing.Iterator[Write]:
     """A function that takes an image's rows from top to bottom; when the block ends the file is there, atomically.
 
-    Formats without alpha get the image on white, those of 8 bits the upper 8 of 16.
+    Formats without alpha get the image on white, those of 8 bits 16 rounded to 8.
 
     Args:
       path: its extension says the format.
       shape: [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4].
       dtype: uint8, or uint16.
-      icc_profile: the colour profile's bytes.
+      metadata: what else is to stand in the file.
+      quality: of lossy formats, 1 to 100.
 
     Raises:
       DataError: the extension is unknown, the format cannot hold the image, or the file cannot be written.
     """
-    path = pathlib.Path(path)
-    if path.suffix.lower() not in _SAVERS:
-        raise DataError(f"{path}: the format must be one of {', '.join(_SAVERS)}")
-    saver, options = _SAVERS[path.suffix.lower()]
+    path, form = pathlib.Path(path), format_of(path)
     channels = shape[2] if len(shape) == 3 else 1
-    opaque, narrow = saver in _OPAQUE and channels in (2, 4), saver in _EIGHT_BITS and dtype == np.uint16
+    opaque, kept = not form.alpha and channels in (2, 4), form.dtype(dtype)
     size = shape[0], shape[1], channels - opaque
 
     def fitted(rows: np.ndarray) -> np.ndarray:
-        rows = (rows // 257).astype(np.uint8) if narrow else rows
-        return _on_white(rows) if opaque else rows
+        rows = to_eight_bits(rows) if kept == np.uint8 else rows
+        return on_white(rows) if opaque else rows
 
-    dtype = np.dtype(np.uint8) if narrow else np.dtype(dtype)
-    if saver == "tiffsave":
-        options = options | {"bigtiff": int(np.prod(size)) * dtype.itemsize >= _LARGE}
     with atomic_path(path) as temporary:
+        saving = _Saving(temporary, form, size, kept, metadata or Metadata(), quality)
         try:
-            inner = _held(temporary, icc_profile) if saver == "bmp" else _Saving(temporary, size, dtype, icc_profile)
-            with inner if saver == "bmp" else inner.running(saver, options) as write:
+            with saving.running() if form.saver else _held(temporary, metadata) as write:
                 yield lambda rows: write(fitted(rows))
         except _Refused as error:  # beyond what the format can hold, such as WebP's 16383 pixels
             raise DataError(f"{path}: cannot be written ({error}); choose another format or place") from None
@@ -89,15 +79,24 @@ class _Saving:
     It is handed them as a PNG that is not compressed, the one form in which it reads pixels from a stream as they come.
     """
 
-    def __init__(self, path: pathlib.Path, size: tuple[int, int, int], dtype: np.dtype, icc_profile: bytes | None):
-        self._path, self._size, self._dtype, self._profile = path, size, dtype, icc_profile
+    def __init__(
+        self,
+        path: pathlib.Path,
+        form: Format,
+        size: tuple[int, int, int],
+        dtype: np.dtype,
+        metadata: Metadata,
+        quality: int | None,
+    ):
+        self._path, self._form, self._size, self._dtype = path, form, size, dtype
+        self._metadata, self._quality = metadata, quality
         self._queue: queue.Queue[bytes] = queue.Queue(maxsize=2)
         self._rest, self._ended, self._message = memoryview(b""), False, ""
 
     @contextlib.contextmanager
-    def running(self, saver: str, options: dict[str, typing.Any]) -> typing.Iterator[Write]:
+    def running(self) -> typing.Iterator[Write]:
         height, width, channels = self._size
-        thread = threading.Thread(target=self._save, args=(saver, options), daemon=True)
+        thread = threading.Thread(target=self._save, daemon=True)
         thread.start()
         try:
             depth, kind = 8 * self._dtype.itemsize, _PNG_KINDS[channels]
@@ -136,19 +135,26 @@ class _Saving:
         part, self._rest = self._rest[:length], self._rest[length:]
         return bytes(part)
 
-    def _save(self, saver: str, options: dict[str, typing.Any]) -> None:
-        import pyvips
-
-        pyvips.cache_set_max(0)  # it would keep what it has read
-        source = pyvips.SourceCustom()
+    def _save(self) -> None:
+        vips = libvips()
+        source = vips.SourceCustom()
         source.on_read(self._read)
         try:
-            image = pyvips.Image.new_from_source(source, "", access="sequential").copy()
-            if self._profile:
-                image.set_type(pyvips.GValue.blob_type, "icc-profile-data", self._profile)
-            getattr(image, saver)(str(self._path), **options)
-        except pyvips.Error as error:
-            self._message = " ".join(str(error).split()) or "unknown error"
+            image = vips.Image.pngload_source(source, access="sequential")
+            image = self._metadata.added_to(image, grey=self._form.grey and self._size[2] <= 2)
+            getattr(image, self._form.saver)(str(self._path), **self._options())
+        except vips.Error as error:
+            self._message = words_of(error)
+
+    def _options(self) -> dict[str, typing.Any]:
+        options, form = dict(self._form.options), self._form
+        if form.quality:
+            options["Q"] = self._quality or form.quality
+        if form.saver == "tiffsave":
+            options["bigtiff"] = math.prod(self._size) * self._dtype.itemsize >= _LARGE
+        if form.saver == "heifsave":
+            options["bitdepth"] = min(form.bits, 8 * self._dtype.itemsize)
+        return options
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -156,14 +162,16 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _held(path: pathlib.Path, icc_profile: bytes | None) -> typing.Iterator[Write]:
-    """All rows, written by Pillow at the end."""
+def _held(path: pathlib.Path, metadata: Metadata | None) -> typing.Iterator[Write]:
+    """All rows, written by Pillow at the end; of metadata BMP holds the resolution."""
     rows: list[np.ndarray] = []
     yield rows.append
-    Image.fromarray(np.concatenate(rows)).save(path, icc_profile=icc_profile)
+    resolution = metadata.resolution if metadata else None
+    dpi = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
+    Image.fromarray(np.concatenate(rows)).save(path, **dpi)
 
 
-def _on_white(rows: np.ndarray) -> np.ndarray:
+def on_white(rows: np.ndarray) -> np.ndarray:
     """Grey and alpha, or RGBA, on white: without alpha."""
     picture = Image.fromarray(rows)
     opaque = Image.new("RGBA", picture.size, "white")

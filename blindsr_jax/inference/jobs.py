@@ -8,12 +8,13 @@ import typing
 
 from tqdm import tqdm
 
-from blindsr_jax.data.images import EXTENSIONS, list_images
+from blindsr_jax.data.images import list_images
 from blindsr_jax.errors import BlindSRError, DataError
+from blindsr_jax.inference.formats import FORMATS
 
 
 def plan_outputs(
-    inputs: typing.Sequence[pathlib.Path], output: pathlib.Path, suffix: str | None = None
+    inputs: typing.Sequence[pathlib.Path], output: pathlib.Path, form: str | None = None
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """Which file is written for which input.
 
@@ -22,28 +23,29 @@ def plan_outputs(
     Args:
       inputs: files and folders.
       output: a file name with an image extension, or a folder.
-      suffix: extension of outputs in a folder; by default the input's.
+      form: the format of outputs in a folder, one of ``formats.NAMES``; by default the input's, by its extension. What
+        is only read, GIF, becomes PNG.
 
     Returns:
       (source, target) pairs.
 
     Raises:
-      DataError: an input is missing, two inputs would become one output, or an output would replace an input.
+      DataError: an input is missing, two inputs would become one output, or an output would replace an input; or the
+        output is a file of another format.
     """
     to_one = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
-    if to_one and output.suffix.lower() not in EXTENSIONS:
-        raise DataError(f"{output}: an image file's name must end in one of {', '.join(EXTENSIONS)}")
-    to_file = output.suffix.lower() in EXTENSIONS and not output.is_dir()
-    if to_file:
-        if len(inputs) != 1 or inputs[0].is_dir():
-            raise DataError(f"{output} is one file, but there are several inputs: give a folder after -o")
-        pairs = [(list_images(inputs[0])[0], output)]
+    if to_one and output.suffix.lower() not in FORMATS:
+        raise DataError(f"{output}: an image file's name must end in one of {', '.join(FORMATS)}")
+    if output.suffix.lower() in FORMATS and not output.is_dir():
+        pairs = [(_only(inputs, output), output)]
+        if form not in (None, FORMATS[output.suffix.lower()].name):
+            raise DataError(f"{output}: its name says another format than --format {form}; leave one of the two out")
     else:
         pairs = []
         for given in inputs:
             for source in list_images(given):
                 relative = source.relative_to(given) if given.is_dir() else pathlib.Path(source.name)
-                pairs.append((source, output / (relative.with_suffix(suffix) if suffix else relative)))
+                pairs.append((source, output / relative.with_suffix(_suffix(source, form))))
     sources = {source.resolve() for source, _ in pairs}
     seen: dict[pathlib.Path, pathlib.Path] = {}
     for source, target in pairs:
@@ -55,12 +57,31 @@ def plan_outputs(
     return pairs
 
 
+def _only(inputs: typing.Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
+    """The input, if it is one file."""
+    for given in inputs:
+        list_images(given)  # names what is missing or empty
+    if len(inputs) != 1 or inputs[0].is_dir():
+        kind = f"{inputs[0]} is a folder" if len(inputs) == 1 else "there are several inputs"
+        raise DataError(f"{output} is one file, but {kind}: give a folder after -o")
+    return inputs[0]
+
+
+def _suffix(source: pathlib.Path, form: str | None) -> str:
+    """An output's extension; the input's if that is of the format."""
+    own = FORMATS.get(source.suffix.lower())
+    if form is None:
+        return source.suffix if own else ".png"
+    return source.suffix if own and own.name == form else f".{form}"
+
+
 def run_jobs(
     jobs: list[tuple[pathlib.Path, pathlib.Path]],
     action: typing.Callable[[pathlib.Path, pathlib.Path], None],
     *,
     overwrite: bool,
     verb: str,
+    companions: typing.Callable[[pathlib.Path], list[pathlib.Path]] = lambda target: [],
 ) -> int:
     """Runs an action on each (source, target) with a progress bar; a bad file is named and the others go on.
 
@@ -69,6 +90,7 @@ def run_jobs(
       action: called with source and target; a BlindSRError that it raises is that file's failure.
       overwrite: replace targets that exist, instead of skipping them.
       verb: what the progress bar says.
+      companions: files that are made with a target; which of them are missing beside a target that exists is said.
 
     Returns:
       Exit code: 0, or 1 if a file failed.
@@ -78,7 +100,9 @@ def run_jobs(
         for source, target in bar:
             if target.exists() and not overwrite:
                 skipped += 1
-                tqdm.write(f"{target}: exists, skipped (--overwrite replaces it)", file=sys.stderr)
+                missing = ", ".join(path.name for path in companions(target) if not path.exists())
+                also = f"; {missing}: not there, and made only with the picture" if missing else ""
+                tqdm.write(f"{target}: exists, skipped (--overwrite replaces it){also}", file=sys.stderr)
                 continue
             try:
                 action(source, target)

@@ -14,15 +14,21 @@ from blindsr_jax.files import atomic_path
 from blindsr_jax.pictures import kernel_picture
 
 
+def kernel_paths(image_path: pathlib.Path) -> list[pathlib.Path]:
+    """``photo.png.kernel.npy`` and ``photo.png.kernel.png`` beside ``photo.png``."""
+    return [image_path.with_name(image_path.name + ending) for ending in (".kernel.npy", KERNEL_PICTURE)]
+
+
 def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
-    """Writes ``photo.png.kernel.npy`` and ``photo.png.kernel.png`` beside ``photo.png``.
+    """Writes the files of ``kernel_paths``.
 
     Raises:
       DataError: a file cannot be written.
     """
-    with atomic_path(image_path.with_name(image_path.name + ".kernel.npy")) as temporary:
+    numbers, picture = kernel_paths(image_path)
+    with atomic_path(numbers) as temporary:
         np.save(temporary, kernel)
-    with atomic_path(image_path.with_name(image_path.name + KERNEL_PICTURE)) as temporary:
+    with atomic_path(picture) as temporary:
         kernel_picture(kernel).save(temporary)
 
 

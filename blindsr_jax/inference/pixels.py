@@ -7,6 +7,7 @@ import typing
 import numpy as np
 
 from blindsr_jax.errors import DataError
+from blindsr_jax.inference.transparency import with_visible_colours
 from blindsr_jax.ops.resize import imresize_rows
 from blindsr_jax.pictures import from_unit
 
@@ -17,7 +18,9 @@ class Pixels:
     """An image [H, W] or [H, W, 1 to 4], of which only parts become floating point, since large ones would not fit.
 
     Args:
-      image: uint8, uint16, or floating point in [0, 1]; with two or four channels the last is alpha.
+      image: uint8, uint16, or floating point in [0, 1]; with two or four channels the last is alpha. Colours that it
+        hides are replaced, see ``transparency``.
+      filled: they are already.
 
     Attributes:
       size: H and W.
@@ -27,7 +30,7 @@ class Pixels:
       DataError: another shape or type, or values that are not finite or not in [0, 1].
     """
 
-    def __init__(self, image: np.ndarray):
+    def __init__(self, image: np.ndarray, *, filled: bool = False):
         image = np.asarray(image)
         self._levels = _levels(image)
         channels = image.shape[2] if image.ndim == 3 else 1
@@ -35,6 +38,8 @@ class Pixels:
             raise DataError(f"an image must be [H, W] or [H, W, 1 to 4], got shape {image.shape}")
         if np.issubdtype(image.dtype, np.floating):
             _check_values(image)
+        if channels in (2, 4) and not filled:
+            image = with_visible_colours(image)
         self._image, self._shape = image, image.shape
         self._channels = image.reshape(*image.shape[:2], channels)
         self._colours = 3 if channels >= 3 else 1
@@ -52,18 +57,19 @@ class Pixels:
 
     def seen_from(self, turn: typing.Callable[[np.ndarray], np.ndarray]) -> Pixels:
         """The image flipped or turned, as a view."""
-        return Pixels(turn(self._image))
+        return Pixels(turn(self._image), filled=True)
 
-    def finish(self, sr: np.ndarray, scale: int, first: int = 0) -> np.ndarray:
+    def finish(self, sr: np.ndarray, scale: int, first: int = 0, dtype: np.dtype | None = None) -> np.ndarray:
         """Restored rows [n, sW, 3], beginning with row ``first`` of the restored image, in the kind that came in.
 
-        Alpha is enlarged by bicubic interpolation.
+        Alpha is enlarged by bicubic interpolation. The type of numbers may be another than the image's.
         """
+        dtype = self.dtype if dtype is None else dtype
         colour = sr if self._colours == 3 else sr.mean(axis=-1, keepdims=True)
-        result = from_unit(colour, self.dtype)
+        result = from_unit(colour, dtype)
         if self._channels.shape[2] > self._colours:
             alpha = imresize_rows(self._channels[..., self._colours :], scale, first, first + len(sr))
-            result = np.concatenate([result, from_unit(alpha / self._levels, self.dtype)], axis=-1)
+            result = np.concatenate([result, from_unit(alpha / self._levels, dtype)], axis=-1)
         return result if len(self._shape) == 3 else result[..., 0]
 
 

@@ -78,6 +78,7 @@ def restore_bands(
     tiles_at_once: int = 1,
     image_only: bool = False,
     bounded: bool | None = None,
+    dtype: np.dtype | None = None,
 ) -> Restoration:
     """Restores one image row by row. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
 
@@ -91,12 +92,14 @@ def restore_bands(
       image_only: see ``Model.__call__``, for models that have it; tiles do not need it.
       bounded: whether programs for which there is not enough memory are refused, see ``memory``, and tiles halved; by
         default if no tile is given.
+      dtype: of the restored rows; by default the image's.
 
     Raises:
       DataError, OutOfMemory: as ``Model.restore``.
     """
     options = {"kernel": kernel, "iterations": iterations, "self_ensemble": self_ensemble, "bounded": bounded}
-    return _restoration(model, Pixels(image), tile=tile, tiles_at_once=tiles_at_once, image_only=image_only, **options)
+    options |= {"tile": tile, "tiles_at_once": tiles_at_once, "image_only": image_only, "dtype": dtype}
+    return _restoration(model, Pixels(image), **options)
 
 
 def _restoration(
@@ -107,13 +110,16 @@ def _restoration(
     tiles_at_once: int = 1,
     image_only: bool = False,
     bounded: bool | None = None,
+    dtype: np.dtype | None = None,
     **options: typing.Any,
 ) -> Restoration:
+    dtype = pixels.dtype if dtype is None else np.dtype(dtype)
     bounded = tile is None if bounded is None else bounded
     if not tile or max(pixels.size) <= tile:
         try:
             with memory.bounded(bounded):
-                return _of_whole(pixels, model.scale, *_whole(model, pixels, image_only=image_only, **options))
+                sr, *known = _whole(model, pixels, image_only=image_only, **options)
+                return _of(pixels, model.scale, iter([sr]), dtype, *known)
         except OutOfMemory as error:
             if tile is not None or max(pixels.size) <= SIDE // 2 or getattr(model, "border", "") == "circular":
                 raise
@@ -122,7 +128,7 @@ def _restoration(
     options = {"kernel": None, "iterations": None} | options
     tiles = Tiles(model, pixels, tile, at_once=tiles_at_once, bounded=bounded, **options)
     first = [None if x is None else np.asarray(x)[0] for x in (tiles.kernel, tiles.code)]
-    return Restoration(pixels.shape(model.scale), pixels.dtype, _finished(pixels, model.scale, tiles.bands()), *first)
+    return _of(pixels, model.scale, tiles.bands(), dtype, *first)
 
 
 def _whole(
@@ -141,19 +147,26 @@ def _whole(
     return tuple(None if x is None else np.asarray(x)[0] for x in (output.sr, output.kernel, output.kernel_code))
 
 
-def _of_whole(
-    pixels: Pixels, scale: int, sr: np.ndarray, kernel: np.ndarray | None, code: np.ndarray | None
+def _of(
+    pixels: Pixels,
+    scale: int,
+    bands: typing.Iterator[np.ndarray],
+    dtype: np.dtype,
+    kernel: np.ndarray | None,
+    code: np.ndarray | None,
 ) -> Restoration:
-    return Restoration(pixels.shape(scale), pixels.dtype, _finished(pixels, scale, iter([sr])), kernel, code)
+    return Restoration(pixels.shape(scale), dtype, _finished(pixels, scale, bands, dtype), kernel, code)
 
 
-def _finished(pixels: Pixels, scale: int, bands: typing.Iterator[np.ndarray]) -> typing.Iterator[np.ndarray]:
+def _finished(
+    pixels: Pixels, scale: int, bands: typing.Iterator[np.ndarray], dtype: np.dtype
+) -> typing.Iterator[np.ndarray]:
     """Restored rows [n, sW, 3] in the image's kind, a few at a time."""
     done = 0
     for band in bands:
         for first in range(0, len(band), _ROWS):
             part = band[first : first + _ROWS]
-            yield pixels.finish(part, scale, done + first)
+            yield pixels.finish(part, scale, done + first, dtype)
         done += len(band)
 
 

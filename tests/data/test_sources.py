@@ -1,10 +1,12 @@
 import logging
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.data.images import list_images, read_rgb
+from blindsr_jax.data.images import image_size, list_images, read_rgb
 from blindsr_jax.data.sources import SAMPLE_ROOT, FolderSource, open_source
 from blindsr_jax.errors import DataError
 
@@ -96,11 +98,13 @@ def test_damaged_files_say_so(tmp_path):
         read_rgb(tmp_path / "text.png")
 
 
-def test_huge_images_are_refused(tmp_path, monkeypatch):
-    _save(tmp_path / "big.png", (200, 200))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-    with pytest.raises(DataError, match="larger than 10,000 pixels"):
-        read_rgb(tmp_path / "big.png")
+@pytest.mark.parametrize("read", [read_rgb, image_size])
+def test_huge_images_are_refused_by_their_header(tmp_path, read):
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 9000, 10001, 8, 2, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + struct.pack(">I4s", 0, b"IDAT")
+    (tmp_path / "big.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + struct.pack(">I", zlib.crc32(b"IDAT")))
+    with pytest.raises(DataError, match="9000x10001, larger than 90,000,000 pixels"):
+        read(tmp_path / "big.png")
 
 
 def test_a_file_is_a_list_of_itself(tmp_path):

@@ -1,0 +1,53 @@
+"""Options of ``blindsr restore`` that say how files are read and written."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from blindsr_jax.cli.arguments import positive
+from blindsr_jax.errors import DataError
+
+_FORMAT = "of outputs in a folder; default: as the input. The name of a single output says it itself"
+_QUALITY = "1 to 100, of jpg, webp and avif; default: 95, of avif 85"
+_DEPTH = "bits of each channel; avif stores 12 of 16; default: as the input, where the format holds as many"
+_LIMIT = "refuse larger inputs, which may be decompression bombs; 0: none; default: 90 million"
+_PAGE = "which page of a TIFF or frame of an animation, from 1; without it, those that have several are refused"
+_STRIP = "of what the input says beside its pixels, keep the colour profile alone: no EXIF, XMP, IPTC"
+_COMPARE = "write a picture of before and after beside each (.compare.jpg)"
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """The options."""
+    command.add_argument("--format", choices=["png", "jpg", "webp", "tiff", "avif", "bmp"], help=_FORMAT)
+    command.add_argument("--quality", type=_quality, metavar="N", help=_QUALITY)
+    command.add_argument("--depth", type=int, choices=[8, 16], help=_DEPTH)
+    command.add_argument("--compare", action="store_true", help=_COMPARE)
+    command.add_argument("--page", type=positive, metavar="N", help=_PAGE)
+    command.add_argument("--max-pixels", type=_natural, metavar="N", help=_LIMIT)
+    command.add_argument("--strip-metadata", action="store_true", help=_STRIP)
+
+
+def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) -> None:
+    """Raises DataError if an option means nothing for the formats of these files, or one of them cannot hold it."""
+    from blindsr_jax.inference.formats import format_of
+
+    forms = {path: format_of(path) for path in targets}
+    if arguments.quality and not any(form.quality for form in forms.values()):
+        names = ", ".join(sorted({form.name for form in forms.values()}))
+        raise DataError(f"--quality: {names} loses nothing; it is for jpg, webp and avif")
+    narrow = [path for path, form in forms.items() if form.bits == 8]
+    if arguments.depth == 16 and narrow:
+        raise DataError(f"--depth 16: {narrow[0]} would hold 8 bits; png, tiff and avif (12) hold more: --format")
+
+
+def _quality(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be 0 or a whole number, got {text!r}")
+    return int(text)

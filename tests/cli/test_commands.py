@@ -1,0 +1,112 @@
+"""``blindsr degrade``, ``convert``, ``models``, and what all commands share."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from blindsr_jax.cli import main
+from blindsr_jax.inference.loading import load
+from tests.cli.commands import restore, size
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_argparse_mistakes_exit_with_two(capsys):
+    for arguments in (["restore"], ["dance"], ["restore", "x", "-o", "y", "--model", "m", "--iterations", "0"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+    assert "whole number of at least 1" in capsys.readouterr().err
+
+
+def test_degrade_writes_lr_and_kernel_and_repeats_itself(place, capsys):
+    arguments = ["degrade", str(place / "in" / "a.png"), "--scale", "2", "--kernel", "aniso:1.5,0.8,30", "--noise", "5"]
+    arguments[4:6] = ["--kernel", "iso:1.2"]  # a 31-wide kernel is too large for this image
+    assert main([*arguments, "-o", str(place / "one")]) == 0
+    assert main([*arguments, "-o", str(place / "two")]) == 0
+    assert size(place / "one" / "a.png") == (9, 7)
+    assert np.load(place / "one" / "a.png.kernel.npy").shape == (21, 21)
+    assert (place / "one" / "a.png").read_bytes() == (place / "two" / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "aniso:1,2,nan", "absent.npy"])
+def test_unreadable_kernels_are_named(place, capsys, kernel):
+    assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", kernel]) == 2
+    assert kernel in capsys.readouterr().err
+
+
+def test_a_kernel_too_large_for_an_image_fails_that_image(place, capsys):
+    arguments = ["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", "aniso:3,2,10"]
+    assert main(arguments) == 1
+    assert "too large" in capsys.readouterr().err
+
+
+def test_official_checkpoints_become_bundles(reference, tmp_path, capsys):
+    source, target = reference / "networks" / "danv2_x2.pth", tmp_path / "m.safetensors"
+    assert main(["convert", str(source), "-o", str(target)]) == 0
+    image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
+    np.testing.assert_array_equal(load(source).restore(image), load(target).restore(image))
+    before = target.read_bytes()
+    assert main(["convert", str(reference / "networks" / "danv2_x3.pth"), "-o", str(target)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert target.read_bytes() == before
+    assert main(["convert", str(reference / "networks" / "danv2_x3.pth"), "-o", str(target), "--overwrite"]) == 0
+    assert load(target).scale == 3
+
+
+def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, tmp_path):
+    """In one fresh process, as users do it; torch is not even looked for."""
+    sources = sorted(str(path) for path in (reference / "networks").glob("*.pth"))
+    assert len(sources) == 12
+    code = (
+        "import sys, time; from blindsr_jax.cli import main\n"
+        f"for i, source in enumerate({sources!r}):\n"
+        "    start = time.perf_counter()\n"
+        f"    code = main(['convert', source, '-o', {str(tmp_path)!r} + f'/{{i}}.safetensors'])\n"
+        "    print('took', code, time.perf_counter() - start)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'tensorflow')])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    lines = result.stdout.splitlines()
+    took = [line.split()[1:] for line in lines if line.startswith("took")]
+    assert [code for code, _ in took] == ["0"] * 12
+    assert max(float(seconds) for _, seconds in took) < 5
+    assert lines[-1] == "[]"
+    assert len(list(tmp_path.glob("*.safetensors"))) == 12
+
+
+def test_models_and_version(capsys):
+    assert main(["models"]) == 0
+    assert "\nmodel-based-x4: ×4, kernel estimator" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_convert_makes_a_bundle_of_a_run(place, capsys):
+    from blindsr_jax.training.loop import train
+    from tests.training.conftest import tiny_config
+
+    train(tiny_config(steps=1), place / "run")
+    assert main(["convert", str(place / "run"), "-o", str(place / "made.safetensors")]) == 0
+    assert restore(place, place / "in" / "a.png", "-o", place / "o.png", "--model", place / "made.safetensors") == 0
+    assert json.loads((place / "run" / "config.json").read_text())["steps"] == 1
+    by_folder = restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run")
+    assert by_folder == 2, "this run was not evaluated, so that it has no bundle yet"
+    shutil.copy(place / "made.safetensors", place / "run" / "model.safetensors")
+    assert restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run") == 0
+    assert (place / "p.png").read_bytes() == (place / "o.png").read_bytes()
+    assert main(["convert", str(place / "in" / "a.png"), "-o", str(place / "x.safetensors")]) == 2
+    assert "expected the workdir" in capsys.readouterr().err
+    assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 2
+    assert main(["convert", str(place / "run"), "-o", str(place / "x.bin")]) == 2
+    assert "no training run" in capsys.readouterr().err
