@@ -38,7 +38,7 @@ _SCALE = re.compile(r"-x(\d)$")
 
 def add(arguments: argparse.Namespace) -> None:
     """A run's bundle, as a packaged model with the facts that a run does not know of itself."""
-    bundle = bundle_named(arguments.run)
+    bundle = bundle_named(arguments.source)
     training = {"hardware": arguments.hardware, "time": arguments.time, "images": arguments.images}
     metadata = bundle.metadata | {"training": training, "scores": {}}
     save_bundle(PACKAGED / f"{arguments.name}.safetensors", dataclasses.replace(bundle, metadata=metadata))
@@ -151,7 +151,7 @@ def main() -> None:
         command = commands.add_parser(run.__name__, help=run.__doc__)
         command.set_defaults(run=run)
         if run is add:
-            command.add_argument("run")
+            command.add_argument("source", help="workdir of a run, or a bundle")
             command.add_argument("name")
             for fact in ("hardware", "time", "images"):
                 command.add_argument(f"--{fact}", required=True)
