@@ -263,6 +263,8 @@ def _data() -> dict[str, typing.Any]:
         "batch_size": 64,  # patches per update over all devices
         "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
         "augment": True,  # random flips and 90-degree rotations
+        # Share of patches that are cut twice as large and shrunk by half: detail finer than that of large photographs
+        "shrink_rate": 0.0,
         "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
         "workers": 0,  # threads that cut patches; 0 lets tf.data choose
     }

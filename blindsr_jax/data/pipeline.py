@@ -94,13 +94,17 @@ class PatchSampler:
       size: side of a patch in HR pixels.
       seed: of order, crops and augmentation.
       augment: random flips and 90° rotations.
+      shrink_rate: the share of patches that are cut twice as large and shrunk by half, where an image is large enough:
+        finer detail than the images have themselves.
       cache_bytes: memory for decoded images.
     """
 
-    def __init__(self, source: Source, size: int, *, seed: int, augment: bool, cache_bytes: float):
+    def __init__(
+        self, source: Source, size: int, *, seed: int, augment: bool, shrink_rate: float = 0.0, cache_bytes: float
+    ):
         self._count = len(source)
         self._cache = ImageCache(source, cache_bytes, size)
-        self._size, self._seed, self._augment = size, seed, augment
+        self._size, self._seed, self._augment, self._shrink_rate = size, seed, augment, shrink_rate
         self._order = functools.lru_cache(maxsize=4)(self._order_of)
 
     def __call__(self, n: int) -> np.ndarray:
@@ -108,9 +112,12 @@ class PatchSampler:
         epoch, place = divmod(int(n), self._count)
         image = self._cache.read(int(self._order(epoch)[place]))
         rng = np.random.default_rng([self._seed, 1, int(n)])
-        top = rng.integers(image.shape[0] - self._size + 1)
-        left = rng.integers(image.shape[1] - self._size + 1)
-        patch = image[top : top + self._size, left : left + self._size]
+        shrunk = self._shrink_rate > 0 and rng.random() < self._shrink_rate and min(image.shape[:2]) >= 2 * self._size
+        side = 2 * self._size if shrunk else self._size
+        top = rng.integers(image.shape[0] - side + 1)
+        left = rng.integers(image.shape[1] - side + 1)
+        patch = image[top : top + side, left : left + side]
+        patch = _halved(patch) if shrunk else patch
         if self._augment:
             patch = np.rot90(patch, rng.integers(4))
             patch = patch[:, ::-1] if rng.integers(2) else patch
@@ -118,6 +125,12 @@ class PatchSampler:
 
     def _order_of(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels, rounded."""
+    rows = image[::2].astype(np.uint16) + image[1::2]
+    return ((rows[:, ::2] + rows[:, 1::2] + 2) // 4).astype(np.uint8)
 
 
 def _packed(patch: np.ndarray) -> np.ndarray:

@@ -179,6 +179,7 @@ def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterato
         size,
         seed=config.seed,
         augment=config.data.augment,
+        shrink_rate=config.data.shrink_rate,
         cache_bytes=config.data.cache_gib * 2**30,
     )
     return patch_batches(

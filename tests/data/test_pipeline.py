@@ -65,6 +65,19 @@ def test_patches_are_whole_crops_with_all_eight_turns():
     np.testing.assert_array_equal(plain[1, 0] - plain[0, 0], [0, 1, 0])
 
 
+def test_some_patches_are_cut_twice_as_large_and_shrunk():
+    plain, shrinking = _sampler(augment=False), _sampler(augment=False, shrink_rate=0.3)
+    steps = [shrinking(n).astype(int)[:, 0, 1] for n in range(300)]
+    halved = [n for n, rows in enumerate(steps) if (np.diff(rows) == 2).all()]
+    assert all((np.diff(rows) == 1).all() for n, rows in enumerate(steps) if n not in halved)
+    assert 60 < len(halved) < 120
+    first = shrinking(halved[0]).astype(int)[0, 0, 1:]
+    assert (first >= 1).all(), "means of rows and columns 0 and 1, rounded up, are the least"
+    np.testing.assert_array_equal(_sampler(shrink_rate=0.0)(7), _sampler()(7))
+    too_small = _sampler(size=20, augment=False, shrink_rate=1.0)(0).astype(int)[:, 0, 1]
+    assert (np.diff(too_small) == 1).all() and len(plain(0)) == 8
+
+
 def test_crops_reach_every_corner():
     corners = {tuple(_sampler(augment=False)(n)[0, 0, 1:]) for n in range(1500)}
     rows, columns = zip(*corners)
