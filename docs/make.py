@@ -40,7 +40,7 @@ def add(arguments: argparse.Namespace) -> None:
     """A run's bundle, as a packaged model with the facts that a run does not know of itself."""
     bundle = bundle_named(arguments.source)
     training = {"hardware": arguments.hardware, "time": arguments.time, "images": arguments.images}
-    metadata = bundle.metadata | {"training": training, "scores": {}}
+    metadata = bundle.metadata | {"training": training}
     save_bundle(PACKAGED / f"{arguments.name}.safetensors", dataclasses.replace(bundle, metadata=metadata))
 
 

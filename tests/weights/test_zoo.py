@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import blindsr_jax
+from blindsr_jax.errors import DataError
 from blindsr_jax.weights.bundle import load_bundle
-from blindsr_jax.weights.zoo import PACKAGED
+from blindsr_jax.weights.zoo import _DEFAULTS, PACKAGED, default_model
 
 FILES = sorted(PACKAGED.glob("*.safetensors"))
 
 
 def test_the_weights_are_there_and_small():
-    assert {path.stem for path in FILES} == {"kernelnet-x2", "kernelnet-x4", "usrnet-tiny"}
+    assert {path.stem for path in FILES} == {"dan-lite-x4", "kernelnet-x2", "kernelnet-x4", "usrnet-tiny"}
     assert sum(path.stat().st_size for path in FILES) < 25e6
 
 
@@ -34,3 +35,12 @@ def test_estimator_and_solver_by_name(scale, photo):
     restored = model.restore(photo[:48, :64])
     assert restored.shape == (48 * scale, 64 * scale, 3) and restored.dtype == np.uint8
     assert np.abs(restored[::scale, ::scale].astype(int) - photo[:48, :64]).mean() < 30
+
+
+def test_the_default_model_restores_at_the_scale_asked_for():
+    assert blindsr_jax.load(default_model()).scale == 4
+    for scale in _DEFAULTS:
+        model = blindsr_jax.load(default_model(scale))
+        assert model.restores and model.scale == scale
+    with pytest.raises(DataError, match="--scale 5: packaged models restore at scales"):
+        default_model(5)
