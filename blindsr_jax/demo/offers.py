@@ -17,7 +17,10 @@ from blindsr_jax.weights import zoo
 _PURPOSES: dict[str, tuple[str, str]] = {
     "dan-lite": ("Soft or out of focus", "Finds a round blur and undoes it. For clean pictures without grain."),
     "dan-lite-noise": ("Soft and grainy", "Finds a blur of any direction in a noisy picture, and removes the noise."),
-    "dan-lite-aniso": ("Blurred in one direction", "Finds a blur that is wider one way than the other: a slight shake."),
+    "dan-lite-aniso": (
+        "Blurred in one direction",
+        "Finds a blur that is wider one way than the other: a slight shake.",
+    ),
     "kernelnet+usrnet-tiny": (
         "Any blur, for experiments",
         "KernelNet finds a kernel of any form, USRNet undoes it. Made for pictures of which every s-th pixel was kept.",

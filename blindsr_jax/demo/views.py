@@ -54,6 +54,12 @@ def message(text: str, kind: typing.Literal["note", "error"] = "note") -> str:
     return f'<p class="message {kind}" role="{role}">{html.escape(text)}</p>'
 
 
+def progress(share: float, text: str) -> str:
+    """How far a run is, 0 to 1, as HTML."""
+    bar = f'<progress max="1" value="{share:.3f}"></progress>'
+    return f'<div class="progress" role="status">{bar}{html.escape(text)} …</div>'
+
+
 def _data_uri(kernel: np.ndarray) -> str:
     file = io.BytesIO()
     kernel_picture(np.maximum(kernel, 0), _KERNEL_SIDE).save(file, "png")
