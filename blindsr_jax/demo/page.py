@@ -44,11 +44,12 @@ def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Pat
                 file, ours, told, use, test = _picture_part(megapixels)
                 family, scale, noise = _model_part(offers)
                 blur, kernel_parts = _blur_part(offers, use, family, scale)
-                with gr.Row(elem_id="buttons"):
-                    go = gr.Button("Restore", variant="primary", elem_id="go")
-                    stop = gr.Button("Stop", elem_id="stop", interactive=False)
             with gr.Column(scale=5, min_width=420, elem_id="results"):
-                results = _result_part(steps)
+                with gr.Row(elem_id="top"):
+                    message = gr.HTML(views.message(_WELCOME), elem_id="message")
+                    go = gr.Button("Restore", variant="primary", scale=0, min_width=150, elem_id="go")
+                    stop = gr.Button("Stop", scale=0, min_width=90, interactive=False, elem_id="stop")
+                results = [message, *_result_part(steps)]
         opening = [picture, told, use, file, *results[:4]]
         _opens(file, ours, opening, megapixels)
         running = go.click(
@@ -176,8 +177,7 @@ def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.
 
 
 def _result_part(steps: gr.State) -> list[typing.Any]:
-    """Where results appear, in the order of ``_run``'s outputs."""
-    message = gr.HTML(views.message(_WELCOME), elem_id="message")
+    """Where results appear below the message, in the order of ``_shown_result``."""
     opened = gr.Image(
         **{"show_label": False, "interactive": False, "height": 520, "visible": False, "buttons": []},
         **{"elem_id": "opened", "format": "jpeg"},
@@ -203,12 +203,12 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
         image_file = gr.DownloadButton("Download the picture (PNG)", elem_id="download")
         kernel_file = gr.DownloadButton("Download the kernel (.npy)", elem_id="download-kernel")
     step.change(_show_step, [steps, step], [step_image, step_kernel], trigger_mode="always_last", **_QUICK)
-    parts = [message, opened, tabs, downloads, compared, kernels, steps_tab, step, step_image, step_kernel]
+    parts = [opened, tabs, downloads, compared, kernels, steps_tab, step, step_image, step_kernel]
     return [*parts, image_file, kernel_file]
 
 
 def _open(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
-    """A file as updates of picture, its message, its use, the drop zone, and the first parts of ``_result_part``."""
+    """A file as updates of picture, its message, its use, the drop zone, the message, and the first parts of ``_result_part``."""
     hide = gr.update(visible=False)
     try:
         picture = read_upload(path, megapixels)
@@ -222,7 +222,7 @@ def _open(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
 def _run(
     offers: typing.Sequence[Offer], folder: pathlib.Path, *values: typing.Any
 ) -> typing.Iterator[list[typing.Any]]:
-    """A run's stages as updates of go, stop, the steps and the parts of ``_result_part``."""
+    """A run's stages as updates of go, stop, the steps, the message and the parts of ``_result_part``."""
     nothing = [gr.update()] * 11
     for stage in actions.restore(offers, Wishes(*values), folder):
         if isinstance(stage, restoring.Progress):
