@@ -208,7 +208,7 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
 
 
 def _open(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
-    """A file as updates of picture, its message, its use, the drop zone, the message, and the first parts of ``_result_part``."""
+    """A file as updates of the picture, what is told of it, its use, the drop zone and the first parts of a result."""
     hide = gr.update(visible=False)
     try:
         picture = read_upload(path, megapixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import signal
@@ -59,13 +60,14 @@ def serving(
       DataError: Gradio is not installed; or as ``free_port`` and ``find_offers``.
       WeightsError: as ``find_offers``.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-    except ImportError as error:
-        raise DataError(f"the page needs Gradio ({error}): pip install 'blindsr_jax[demo]'") from None
+    if importlib.util.find_spec("gradio") is None:
+        raise DataError("the page needs Gradio, which is not installed: pip install 'blindsr_jax[demo]'")
     port, offers = free_port(host, port), find_offers(models)
-    with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder, _environment("GRADIO_TEMP_DIR", folder):
+    with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder:
+        # Gradio reads these when it is imported.
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+        import gradio
+
         from blindsr_jax.demo import page
 
         shown = page.build(offers, megapixels, pathlib.Path(folder))
@@ -105,16 +107,3 @@ def serve(*, browser: bool, **options: typing.Any) -> int:
         ended.wait()
     print("blindsr demo: ended, nothing is kept")
     return 0
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> typing.Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -14,7 +14,9 @@ from blindsr_jax.inference.image_io import read_image
 
 MEGAPIXELS = 2.0
 _SMALLEST = 16  # pixels of a side
-_BYTES_PER_PIXEL, _LEAST_BYTES = 8, 2**20  # a 16-bit RGBA picture without any compression, and room for metadata
+# A 16-bit RGBA picture without compression, and so much more that photographs that are too large get here, where they
+# are told the limit, before the server refuses their bytes.
+_BYTES_PER_PIXEL, _LEAST_BYTES = 8, 32 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,12 +63,14 @@ def browser(downloads: pathlib.Path) -> typing.Iterator[typing.Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    downloads.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in (*_FLAGS, f"user-data-dir={profile}"):
             options.add_argument(f"--{flag}")
         driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
         try:
+            allowed = {"behavior": "allow", "downloadPath": str(downloads)}
+            driver.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
             yield driver
         finally:
             driver.quit()
@@ -113,24 +115,26 @@ class Visitor:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", label)
         label.click()
 
+    def drag(self, element: typing.Any, pixels: int) -> None:
+        """Moves the mouse to the right, its button held, beginning in the middle of an element."""
+        from selenium.webdriver import ActionChains
+
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        ActionChains(self.driver).drag_and_drop_by_offset(element, pixels, 0).perform()
+
     def upload(self, path: pathlib.Path, selector: str = "#file") -> None:
         """Gives a file to the input below a selector."""
         self.driver.find_element("css selector", f"{selector} input[type=file]").send_keys(str(path))
 
-    def result(self, seconds: float = 120) -> str:
-        """The message under which a run ended."""
-        told = ("seconds", "Stopped", ".")
-        self.says("#message", *told, seconds=seconds, without=("…", "press"))
-        return self.text("#message")
+    def restore(self) -> str:
+        """Presses the button; the message under which the run ends, which has to be another than the one before."""
+        before = self.text("#message .message")
+        self.press("#go")
+        return wait(lambda: (now := self.text("#message .message")) != before and now, 120, "the run to end")
 
-    def says(self, selector: str, *texts: str, seconds: float = 30, without: tuple[str, ...] = ()) -> None:
-        """Waits until one of the texts stands there, and none of others."""
-
-        def there() -> bool:
-            now = self.text(selector)
-            return any(text in now for text in texts) and not any(text in now for text in without)
-
-        wait(there, seconds, f"{selector} to say {' or '.join(texts)}, not {self.text(selector)!r}")
+    def says(self, selector: str, text: str, seconds: float = 30) -> None:
+        """Waits until a text stands there."""
+        wait(lambda: text in self.text(selector), seconds, f"{selector} to say {text!r}")
 
     def asked(self) -> list[str]:
         """Addresses that the browser has asked since it opened the page."""
