@@ -64,13 +64,15 @@ def serving(
         raise DataError("the page needs Gradio, which is not installed: pip install 'blindsr_jax[demo]'")
     port, offers = free_port(host, port), find_offers(models)
     with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder:
-        # Gradio reads these when it is imported.
-        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+        cache, runs = pathlib.Path(folder, "cache"), pathlib.Path(folder, "runs")
+        runs.mkdir()
+        # Gradio reads these when it is imported. What lies in its cache is not copied there, so runs write elsewhere.
+        os.environ |= {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
         import gradio
 
         from blindsr_jax.demo import page
 
-        shown = page.build(offers, megapixels, pathlib.Path(folder))
+        shown = page.build(offers, megapixels, runs)
         _, address, _ = shown.queue(default_concurrency_limit=1).launch(
             server_name=host,
             server_port=port,

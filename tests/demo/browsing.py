@@ -126,11 +126,11 @@ class Visitor:
         """Gives a file to the input below a selector."""
         self.driver.find_element("css selector", f"{selector} input[type=file]").send_keys(str(path))
 
-    def restore(self) -> str:
+    def restore(self, seconds: float = 120) -> str:
         """Presses the button; the message under which the run ends, which has to be another than the one before."""
         before = self.text("#message .message")
         self.press("#go")
-        return wait(lambda: (now := self.text("#message .message")) != before and now, 120, "the run to end")
+        return wait(lambda: (now := self.text("#message .message")) != before and now, seconds, "the run to end")
 
     def says(self, selector: str, text: str, seconds: float = 30) -> None:
         """Waits until a text stands there."""
