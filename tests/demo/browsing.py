@@ -90,6 +90,7 @@ class Visitor:
 
     def __init__(self, driver: typing.Any, address: str):
         self.driver, self._seen = driver, []
+        driver.get_log("performance")  # of the browser's own first page
         driver.get(address)
         wait(lambda: self.find("#go"), 60, "the page")
 
@@ -137,10 +138,10 @@ class Visitor:
         wait(lambda: text in self.text(selector), seconds, f"{selector} to say {text!r}")
 
     def asked(self) -> list[str]:
-        """Addresses that the browser has asked since it opened the page."""
+        """Addresses that the page has asked, other than the browser's own."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
                 parameters = message["params"]
                 self._seen.append(parameters.get("request", parameters)["url"])
-        return [url for url in self._seen if not url.startswith(("data:", "blob:", "chrome:"))]
+        return [url for url in self._seen if not url.startswith(("data:", "blob:", "chrome"))]
