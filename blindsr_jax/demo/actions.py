@@ -11,11 +11,10 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.demo import handmade_kernels, restoring
+from blindsr_jax.demo import handmade_kernels, restoring, views
 from blindsr_jax.demo.known_blur import Blurred, blur_and_shrink
 from blindsr_jax.demo.offers import Offer, kernel_side, told_noise
 from blindsr_jax.demo.uploads import Picture
-from blindsr_jax.demo.views import shown
 from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.inference.image_io import ImageFile, write_image
@@ -188,6 +187,9 @@ def _result(
 ) -> Result:
     height, width = outcome.image.shape[:2]
     text = f"{width} × {height} pixels, {seconds:.1f} seconds"
+    after = views.shown(outcome.image)
+    if after.shape[:2] != (height, width):
+        text += "; shown smaller, the download is whole"
     if test is not None:
         scores = [psnr(image, test.hr, scale) for image in (outcome.image, outcome.interpolated)]
         text = f"PSNR {scores[0]:.2f} dB, bicubic interpolation {scores[1]:.2f} dB. {text}"
@@ -197,11 +199,11 @@ def _result(
             f"{caption}: {psnr(step.image, test.hr, scale):.2f} dB" for caption, step in zip(captions, outcome.steps)
         ]
     return Result(
-        shown(outcome.interpolated),
-        shown(outcome.image),
+        views.shown(outcome.interpolated),
+        after,
         text,
         [("true blur", test and test.kernel), (f"{known} blur", outcome.kernel)],
-        [(caption, shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],
+        [(caption, views.shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],
         *files,
     )
 

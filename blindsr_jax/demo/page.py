@@ -185,7 +185,7 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
     with gr.Tabs(visible=False) as tabs:
         with gr.Tab("Before and after", elem_id="compared-tab"):
             compared = gr.ImageSlider(
-                **{"label": "bicubic interpolation, restored", "format": "png", "max_height": 720},
+                **{"label": "left: bicubic interpolation, right: restored", "format": "png", "max_height": 720},
                 **{"interactive": False, "buttons": ["fullscreen"], "elem_id": "compared"},
             )
             kernels = gr.HTML(elem_id="kernels")

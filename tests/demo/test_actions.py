@@ -58,6 +58,14 @@ def test_a_test_shows_scores_and_both_kernels(offers, page, tmp_path):
     assert all(" dB" in caption for caption, *_ in result.steps)
 
 
+def test_a_picture_that_is_shown_smaller_is_downloaded_whole(offers, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(actions.views, "MOST_PIXELS", 10_000)
+    run = actions.restore(offers, page, tmp_path)
+    result = next(stage for stage in run if not isinstance(stage, restoring.Progress))
+    assert "shown smaller" in result.text and result.after.shape == result.before.shape
+    assert result.after[..., 0].size <= 10_000 and Image.open(result.image_file).size == (256, 192)
+
+
 @pytest.mark.slow
 def test_the_true_blur_serves_better_than_a_wrong_one(offers, page, tmp_path):
     told = dataclasses.replace(page, use=SHARP, family="solver", blur=TRUE)

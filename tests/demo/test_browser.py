@@ -96,6 +96,16 @@ def test_test_picture_and_drawn_kernel(visitor):
     assert "true blur" in visitor.text("#kernels") and "given blur" in visitor.text("#kernels")
 
 
+def test_another_model_brings_its_scales_and_blurs(visitor):
+    assert visitor.text("#scale label").split() == ["×2"]
+    visitor.press("#family input")
+    option = browsing.wait(lambda: visitor.find("[role=option][aria-label='You know the blur']"), 5, "the list")
+    option.click()
+    browsing.wait(lambda: visitor.text("#scale label").split() == ["×1", "×2", "×3", "×4"], 10, "its scales")
+    browsing.wait(lambda: "Find it" not in visitor.text("#blur"), 10, "its blurs")
+    assert visitor.find("#noise") and "USRNet undoes the blur" in visitor.text("#family")
+
+
 def test_bad_and_oversize_files_are_refused_in_words(visitor, folder):
     (folder / "bad.png").write_text("no picture")
     visitor.upload(folder / "bad.png")
