@@ -1,4 +1,4 @@
-"""What the page does when somebody touches it. Plain functions of plain values; ``page`` joins them to its parts."""
+"""What a run of the page does, from what stands on it to what it shows; plain functions of plain values."""
 
 from __future__ import annotations
 

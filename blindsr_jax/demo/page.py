@@ -8,12 +8,12 @@ import typing
 
 import gradio as gr
 
-from blindsr_jax.demo import actions, restoring, views
-from blindsr_jax.demo.actions import DRAWN, FILE, GAUSSIAN, SHARP, SMALL, Wishes
+from blindsr_jax.demo import actions, answers, views
+from blindsr_jax.demo.actions import DRAWN, FILE, GAUSSIAN, SHARP, SMALL
 from blindsr_jax.demo.drawing import drawing_options
 from blindsr_jax.demo.handmade_kernels import WIDTHS, gaussian
 from blindsr_jax.demo.offers import Offer, told_noise
-from blindsr_jax.demo.uploads import MEGAPIXELS, describe, read_upload, samples
+from blindsr_jax.demo.uploads import MEGAPIXELS, samples
 from blindsr_jax.errors import DataError
 
 STYLE = (pathlib.Path(__file__).parent / "page.css").read_text()
@@ -23,8 +23,6 @@ _HEAD = """
 Makes a small, blurred picture several times larger and sharp, without being told how it was blurred.
 Everything is computed on this machine; nothing is sent anywhere else.
 """
-_READY = "This picture is opened; press Restore."
-_WELCOME = "Choose a picture and press Restore. The result appears here."
 
 
 def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Path) -> gr.Blocks:
@@ -46,14 +44,14 @@ def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Pat
                 blur, kernel_parts = _blur_part(offers, use, family, scale)
             with gr.Column(scale=5, min_width=420, elem_id="results"):
                 with gr.Row(elem_id="top"):
-                    message = gr.HTML(views.message(_WELCOME), elem_id="message")
+                    message = gr.HTML(views.message(answers.WELCOME), elem_id="message")
                     go = gr.Button("Restore", variant="primary", scale=0, min_width=150, elem_id="go")
                     stop = gr.Button("Stop", scale=0, min_width=90, interactive=False, elem_id="stop")
                 results = [message, *_result_part(steps)]
         opening = [picture, told, use, file, *results[:4]]
         _opens(file, ours, opening, megapixels)
         running = go.click(
-            functools.partial(_run, offers, folder),
+            functools.partial(answers.run, offers, folder),
             [picture, use, *test, family, scale, blur, *kernel_parts, noise],
             [go, stop, steps, *results],
             show_progress="minimal",
@@ -61,7 +59,7 @@ def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Pat
             concurrency_limit=1,
             api_visibility="private",
         )
-        stop.click(_stopped, None, [go, stop, results[0]], cancels=[running], **_QUICK)
+        stop.click(answers.stopped, None, [go, stop, results[0]], cancels=[running], **_QUICK)
     return page
 
 
@@ -90,10 +88,12 @@ def _opens(file: gr.File, ours: gr.Gallery, outputs: list[typing.Any], megapixel
     """Joins upload and packaged photographs to what shows the opened picture."""
 
     def upload(path: str | None) -> list[typing.Any]:
-        return _open(path or "", megapixels, gr.update())
+        return answers.opened(path or "", megapixels, gr.update())
 
     def take(chosen: gr.SelectData) -> list[typing.Any]:
-        return _open(str(samples()[chosen.index]), max(megapixels, MEGAPIXELS), SHARP)  # packaged ones are sharp
+        return answers.opened(
+            str(samples()[chosen.index]), max(megapixels, MEGAPIXELS), SHARP
+        )  # packaged ones are sharp
 
     file.upload(upload, file, outputs, **_QUICK)
     ours.select(take, None, outputs, **_QUICK)
@@ -177,7 +177,7 @@ def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.
 
 
 def _result_part(steps: gr.State) -> list[typing.Any]:
-    """Where results appear below the message, in the order of ``_shown_result``."""
+    """Where results appear below the message, in the order of ``answers.run``."""
     opened = gr.Image(
         **{"show_label": False, "interactive": False, "height": 520, "visible": False, "buttons": []},
         **{"elem_id": "opened", "format": "jpeg"},
@@ -202,66 +202,6 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
     with gr.Row(visible=False, elem_id="downloads") as downloads:
         image_file = gr.DownloadButton("Download the picture (PNG)", elem_id="download")
         kernel_file = gr.DownloadButton("Download the kernel (.npy)", elem_id="download-kernel")
-    step.change(_show_step, [steps, step], [step_image, step_kernel], trigger_mode="always_last", **_QUICK)
+    step.change(answers.show_step, [steps, step], [step_image, step_kernel], trigger_mode="always_last", **_QUICK)
     parts = [opened, tabs, downloads, compared, kernels, steps_tab, step, step_image, step_kernel]
     return [*parts, image_file, kernel_file]
-
-
-def _open(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
-    """A file as updates of the picture, what is told of it, its use, the drop zone and the first parts of a result."""
-    hide = gr.update(visible=False)
-    try:
-        picture = read_upload(path, megapixels)
-    except DataError as error:
-        message = views.message(actions.sentence(str(error)), "error")
-        return [None, message, gr.update(), None, views.message(_WELCOME), hide, hide, hide]
-    view = gr.update(value=views.shown(picture.pixels), visible=True)
-    return [picture, views.message(describe(picture)), use, None, views.message(_READY), view, hide, hide]
-
-
-def _run(
-    offers: typing.Sequence[Offer], folder: pathlib.Path, *values: typing.Any
-) -> typing.Iterator[list[typing.Any]]:
-    """A run's stages as updates of go, stop, the steps, the message and the parts of ``_result_part``."""
-    nothing = [gr.update()] * 11
-    for stage in actions.restore(offers, Wishes(*values), folder):
-        if isinstance(stage, restoring.Progress):
-            message = views.progress(stage.share, stage.text)
-            yield [gr.update(interactive=False), gr.update(interactive=True), gr.update(), message, *nothing]
-        elif isinstance(stage, DataError):
-            yield [*_idle(), gr.update(), views.message(str(stage), "error"), *nothing]
-        else:
-            yield [*_idle(), stage.steps, *_shown_result(stage)]
-
-
-def _idle() -> list[typing.Any]:
-    return [gr.update(interactive=True), gr.update(interactive=False)]
-
-
-def _shown_result(result: actions.Result) -> list[typing.Any]:
-    count = len(result.steps)
-    last = _show_step(result.steps, count)
-    return [
-        views.message(result.text),
-        gr.update(visible=False),
-        gr.update(visible=True),
-        gr.update(visible=True),
-        (result.before, result.after),
-        views.kernel_row(result.kernels),
-        gr.update(visible=count > 1),
-        gr.update(maximum=max(count, 2), value=max(count, 1)),
-        *last,
-        gr.update(value=str(result.image_file)),
-        gr.update(value=result.kernel_file and str(result.kernel_file), visible=result.kernel_file is not None),
-    ]
-
-
-def _show_step(steps: list[tuple[str, typing.Any, typing.Any]], step: int) -> list[typing.Any]:
-    if not 1 <= step <= len(steps):
-        return [None, ""]
-    caption, image, kernel = steps[int(step) - 1]
-    return [gr.update(value=image, label=caption), views.kernel_row([(caption, kernel)])]
-
-
-def _stopped() -> list[typing.Any]:
-    return [*_idle(), views.message("Stopped.")]
