@@ -19,6 +19,8 @@ import shutil
 import sys
 import typing
 
+from PIL import Image
+
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -30,6 +32,9 @@ from blindsr_jax.evaluation.protocols import gaussian8  # noqa: E402
 from blindsr_jax.evaluation.trials import synthetic_trial  # noqa: E402
 from blindsr_jax.files import atomic_path, write_text  # noqa: E402
 from blindsr_jax.inference.loading import bundle_named, load  # noqa: E402
+from blindsr_jax.inference.restore import enlarge_bicubic  # noqa: E402
+from blindsr_jax.metrics import psnr  # noqa: E402
+from blindsr_jax.pictures import grid  # noqa: E402
 from blindsr_jax.weights.bundle import load_bundle, save_bundle  # noqa: E402
 from blindsr_jax.weights.zoo import PACKAGED, models  # noqa: E402
 
@@ -56,7 +61,8 @@ class _Test(typing.NamedTuple):
 def scores(arguments: argparse.Namespace) -> None:
     """Evaluates packaged models and writes the results into their files."""
     for name in arguments.names or models():
-        entries = [_evaluated(test, arguments.work / name) for test in _tests(name, arguments.sets, arguments.work)]
+        tests = _tests(name, arguments.sets, arguments.work, arguments.folders)
+        entries = [_evaluated(test, arguments.work / name) for test in tests]
         path = PACKAGED / f"{name}.safetensors"
         bundle = load_bundle(path)
         named = [e for e in entries if e["data"] in ("Set5", "DIV2KRK")]  # what fits into one line
@@ -66,9 +72,9 @@ def scores(arguments: argparse.Namespace) -> None:
         )
 
 
-def _tests(name: str, sets: pathlib.Path, work: pathlib.Path) -> typing.Iterator[_Test]:
+def _tests(name: str, sets: pathlib.Path, work: pathlib.Path, names: list[str]) -> typing.Iterator[_Test]:
     """How a model is scored."""
-    folders = [sets / folder for folder in ("Set5", "Set14", "BSD100")]
+    folders = [sets / folder for folder in names]
     if not name.startswith("dan-"):
         yield from _tests_of_solvers(name, folders, work)
         return
@@ -130,17 +136,27 @@ def pictures(arguments: argparse.Namespace) -> None:
     """What packaged models make of packaged photographs that they were not trained on."""
     photos = ROOT / "blindsr_jax" / "data" / "sample" / "validation"
     model, protocol = load("dan-lite-x4"), gaussian8(4)
+    rows = []
+    for path in sorted(photos.glob("*.jpg")):
+        trial = synthetic_trial(path.stem, read_rgb(path), protocol, protocol.cases[4], 320)
+        bicubic, restored = enlarge_bicubic(trial.lr, 4), model.restore(trial.lr)
+        scored = [("bicubic", bicubic), ("dan-lite-x4", restored)]
+        rows += [(f"{name}: {psnr(image, trial.hr, 4):.2f} dB", Image.fromarray(image)) for name, image in scored]
+        rows.append(("the sharp original", Image.fromarray(trial.hr)))
+    _save(grid(rows, (320, 320)), "restored.jpg")
     hr = read_rgb(photos / "city24.jpg")
-    with atomic_path(ROOT / "docs" / "unfolding.jpg") as temporary:
-        unfolding_panel(model, synthetic_trial("city24", hr, protocol, protocol.cases[4], 320)).save(
-            temporary, quality=90
-        )
+    _save(unfolding_panel(model, synthetic_trial("city24", hr, protocol, protocol.cases[4], 320)), "unfolding.jpg")
     if arguments.work:
         steps = arguments.work / "sweep"
-        options = ["--data", str(arguments.sets / "Set14"), "--sweep", "7", "-o", str(steps)]
+        options = ["--data", str(arguments.sets / "Set5"), "--sweep", "7", "-o", str(steps)]
         if blindsr(["evaluate", "--model", "dan-lite-x4", *options]):
             raise SystemExit("the sweep over unfolded steps could not be made")
         shutil.copy(steps / "steps.png", ROOT / "docs" / "steps.png")
+
+
+def _save(picture: Image.Image, name: str) -> None:
+    with atomic_path(ROOT / "docs" / name) as temporary:
+        picture.save(temporary, quality=90)
 
 
 def main() -> None:
@@ -157,6 +173,7 @@ def main() -> None:
                 command.add_argument(f"--{fact}", required=True)
         if run is scores:
             command.add_argument("names", nargs="*")
+            command.add_argument("--folders", nargs="+", default=["Set5", "Set14", "BSD100"])
         if run in (scores, pictures):
             command.add_argument("--sets", type=pathlib.Path, required=run is scores)
             command.add_argument("--work", type=pathlib.Path, required=run is scores)

@@ -22,10 +22,17 @@ FLOORS = [
     ["inference"],
     ["evaluation"],
     ["training"],
+    ["demo"],
     ["main", "cli"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"tensorflow": ("data", "training"), "clu": ("training",), "torch": (), "pyvips": ("data",)}
+HEAVY = {
+    "tensorflow": ("data", "training"),
+    "clu": ("training",),
+    "torch": (),
+    "pyvips": ("data",),
+    "gradio": ("demo",),
+}
 
 
 def _modules():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from blindsr_jax.cli import bench, convert, data, degrade, evaluate, kernels, models, restore
+from blindsr_jax.cli import bench, convert, data, degrade, demo, evaluate, kernels, models, restore
 from blindsr_jax.cli.program_cache import keep_compiled_programs
 from blindsr_jax.errors import BlindSRError
 
@@ -37,6 +37,6 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--version", action="version", version=__version__)
     commands = command.add_subparsers(required=True, metavar="COMMAND")
-    for subcommand in (restore, evaluate, degrade, kernels, data, convert, models, bench):
+    for subcommand in (restore, evaluate, degrade, kernels, data, convert, models, bench, demo):
         subcommand.add(commands)
     return command

@@ -1,0 +1,213 @@
+"""What a run of the page does, from what stands on it to what it shows; plain functions of plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pathlib
+import tempfile
+import time
+import typing
+
+import numpy as np
+
+from blindsr_jax.demo import handmade_kernels, restoring, views
+from blindsr_jax.demo.known_blur import Blurred, blur_and_shrink
+from blindsr_jax.demo.offers import Offer, kernel_side, told_noise
+from blindsr_jax.demo.uploads import Picture
+from blindsr_jax.errors import BlindSRError, DataError
+from blindsr_jax.files import atomic_path
+from blindsr_jax.inference.image_io import ImageFile, write_image
+from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.metrics import psnr
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.inference.model import Model
+
+SMALL, SHARP = "Small or soft: enlarge it", "Sharp: blur it first, as a test"
+FOUND, TRUE, GAUSSIAN, DRAWN, FILE = "Find it", "The true one", "A Gaussian", "Draw it", "From a file"
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """All that stands on the page when a run begins, in this order.
+
+    Attributes:
+      picture: what is opened.
+      use: ``SMALL`` or ``SHARP``.
+      test_x, test_y, test_angle, test_noise: the test's blur and noise, as of the sliders.
+      family, scale: of the model.
+      blur: ``FOUND``, ``TRUE``, ``GAUSSIAN``, ``DRAWN`` or ``FILE``.
+      width_x, width_y, angle: of the Gaussian.
+      cells, file: the drawing, and the uploaded kernel's path.
+      noise: level that a solver is told, 0 to 255.
+    """
+
+    picture: Picture | None
+    use: str
+    test_x: float
+    test_y: float
+    test_angle: float
+    test_noise: float
+    family: str
+    scale: int
+    blur: str
+    width_x: float
+    width_y: float
+    angle: float
+    cells: str
+    file: str | None
+    noise: float
+
+
+class Result(typing.NamedTuple):
+    """What a run shows.
+
+    Attributes:
+      before, after: uint8 [H, W, 3] of equal size.
+      text: size, time and scores.
+      kernels: with captions.
+      steps: caption, picture and kernel of each unfolded step.
+      image_file, kernel_file: to download; the second None for models without kernels.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    text: str
+    kernels: list[tuple[str, np.ndarray | None]]
+    steps: list[tuple[str, np.ndarray, np.ndarray | None]]
+    image_file: pathlib.Path
+    kernel_file: pathlib.Path | None
+
+
+def blur_choices(model: Model | Pipeline, use: str) -> list[str]:
+    """How the blur of a picture can be told to a model."""
+    choices = [FOUND] if model.estimates_kernel or not model.takes_kernel else []
+    if model.takes_kernel:
+        choices += [TRUE] if use == SHARP else []
+        choices += [GAUSSIAN, DRAWN, FILE]
+    return choices
+
+
+def chosen_model(offers: typing.Sequence[Offer], family: str, scale: int) -> Model | Pipeline:
+    """The model of a name and scale. Raises DataError if the page does not offer it."""
+    for offer in offers:
+        if offer.name == family and scale in offer.models:
+            return offer.models[scale]
+    raise DataError(f"this page offers no model {family} at scale {scale}: choose one of the list")
+
+
+def restore(
+    offers: typing.Sequence[Offer], wishes: Wishes, folder: pathlib.Path
+) -> typing.Iterator[restoring.Progress | Result | DataError]:
+    """A run of the page.
+
+    Args:
+      offers: the models on the page.
+      wishes: what stands on the page.
+      folder: where the files to download go, in a folder that is removed when this generator ends: copy them before.
+
+    Yields:
+      Progress, and at the end the Result, or what went wrong as a sentence for the visitor.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            yield from _restored(offers, wishes, pathlib.Path(own))
+    except BlindSRError as error:
+        yield DataError(sentence(str(error)))
+    except Exception:
+        log.exception("a run of the page failed")
+        yield DataError("Something went wrong that should not have; the terminal of 'blindsr demo' says what.")
+
+
+def _restored(
+    offers: typing.Sequence[Offer], wishes: Wishes, folder: pathlib.Path
+) -> typing.Iterator[restoring.Progress | Result]:
+    start = time.monotonic()
+    model, picture, test = chosen_model(offers, wishes.family, wishes.scale), wishes.picture, None
+    if picture is None:
+        raise DataError("Choose a picture first: drop one of yours, or take one of ours.")
+    if told_noise(model):
+        model = dataclasses.replace(model, sigma=wishes.noise / 255)
+    if wishes.use == SHARP:
+        yield restoring.Progress(0, "blurring and shrinking the picture")
+        test = _tested(wishes, model, picture)
+        picture = Picture(picture.name, test.lr)
+    kernel = _known_kernel(wishes, model, test)
+    for stage in restoring.run(model, picture.pixels, kernel):
+        if isinstance(stage, restoring.Progress):
+            yield stage
+    took = time.monotonic() - start
+    files = _write(folder, f"{picture.name}_x{model.scale}", picture, stage)
+    yield _result(stage, test, "found" if kernel is None else "given", model.scale, took, files)
+
+
+def _tested(wishes: Wishes, model: Model | Pipeline, picture: Picture) -> Blurred:
+    kernel = handmade_kernels.gaussian(wishes.test_x, wishes.test_y, wishes.test_angle, kernel_side(model))
+    return blur_and_shrink(picture, kernel, scale=model.scale, noise=wishes.test_noise, downsample=model.downsample)
+
+
+def _known_kernel(wishes: Wishes, model: Model | Pipeline, test: Blurred | None) -> np.ndarray | None:
+    """The kernel that the model is told; None if it finds one, or works without."""
+    if wishes.blur not in blur_choices(model, wishes.use):
+        raise DataError(f"This model cannot work with the choice “{wishes.blur}” for the blur: choose another.")
+    if wishes.blur == FOUND:
+        return None
+    if wishes.blur == TRUE:
+        return test.kernel
+    if wishes.blur == DRAWN:
+        return handmade_kernels.drawn(wishes.cells)
+    if wishes.blur == FILE:
+        return handmade_kernels.from_file(wishes.file)
+    return handmade_kernels.gaussian(wishes.width_x, wishes.width_y, wishes.angle, kernel_side(model))
+
+
+def _write(
+    folder: pathlib.Path, name: str, picture: Picture, outcome: restoring.Outcome
+) -> tuple[pathlib.Path, pathlib.Path | None]:
+    image_file = folder / f"{name}.png"
+    write_image(image_file, ImageFile(outcome.image, picture.metadata))
+    if outcome.kernel is None:
+        return image_file, None
+    kernel_file = folder / f"{name}.kernel.npy"
+    with atomic_path(kernel_file) as temporary:
+        np.save(temporary, outcome.kernel)
+    return image_file, kernel_file
+
+
+def _result(
+    outcome: restoring.Outcome,
+    test: Blurred | None,
+    known: str,
+    scale: int,
+    seconds: float,
+    files: tuple[pathlib.Path, pathlib.Path | None],
+) -> Result:
+    height, width = outcome.image.shape[:2]
+    text = f"{width} × {height} pixels, {seconds:.1f} seconds"
+    after = views.shown(outcome.image)
+    if after.shape[:2] != (height, width):
+        text += "; shown smaller, the download is whole"
+    if test is not None:
+        scores = [psnr(image, test.hr, scale) for image in (outcome.image, outcome.interpolated)]
+        text = f"PSNR {scores[0]:.2f} dB, bicubic interpolation {scores[1]:.2f} dB. {text}"
+    captions = [f"step {t}" for t in range(1, len(outcome.steps) + 1)]
+    if test is not None:
+        captions = [
+            f"{caption}: {psnr(step.image, test.hr, scale):.2f} dB" for caption, step in zip(captions, outcome.steps)
+        ]
+    return Result(
+        views.shown(outcome.interpolated),
+        after,
+        text,
+        [("true blur", test and test.kernel), (f"{known} blur", outcome.kernel)],
+        [(caption, views.shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],
+        *files,
+    )
+
+
+def sentence(text: str) -> str:
+    """A message of the library as the page says it: with a full stop."""
+    return text if text.endswith(".") else f"{text}."

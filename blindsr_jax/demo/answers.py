@@ -1,0 +1,76 @@
+"""What the page answers, as updates of its parts, in the order in which ``page`` names them."""
+
+from __future__ import annotations
+
+import pathlib
+import typing
+
+import gradio as gr
+
+from blindsr_jax.demo import actions, restoring, views
+from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo.uploads import describe, read_upload
+from blindsr_jax.errors import DataError
+
+_READY = "This picture is opened; press Restore."
+WELCOME = "Choose a picture and press Restore. The result appears here."
+
+
+def opened(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
+    """A file as updates of the picture, what is told of it, its use, the drop zone and the first parts of a result."""
+    hide = gr.update(visible=False)
+    try:
+        picture = read_upload(path, megapixels)
+    except DataError as error:
+        message = views.message(actions.sentence(str(error)), "error")
+        return [None, message, gr.update(), None, views.message(WELCOME), hide, hide, hide]
+    view = gr.update(value=views.shown(picture.pixels), visible=True)
+    return [picture, views.message(describe(picture)), use, None, views.message(_READY), view, hide, hide]
+
+
+def run(offers: typing.Sequence[Offer], folder: pathlib.Path, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
+    """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results."""
+    nothing = [gr.update()] * 11
+    for stage in actions.restore(offers, actions.Wishes(*values), folder):
+        if isinstance(stage, restoring.Progress):
+            message = views.progress(stage.share, stage.text)
+            yield [gr.update(interactive=False), gr.update(interactive=True), gr.update(), message, *nothing]
+        elif isinstance(stage, DataError):
+            yield [*_idle(), gr.update(), views.message(str(stage), "error"), *nothing]
+        else:
+            yield [*_idle(), stage.steps, *_shown_result(stage)]
+
+
+def _idle() -> list[typing.Any]:
+    return [gr.update(interactive=True), gr.update(interactive=False)]
+
+
+def _shown_result(result: actions.Result) -> list[typing.Any]:
+    count = len(result.steps)
+    last = show_step(result.steps, count)
+    return [
+        views.message(result.text),
+        gr.update(visible=False),
+        gr.update(visible=True),
+        gr.update(visible=True),
+        (result.before, result.after),
+        views.kernel_row(result.kernels),
+        gr.update(visible=count > 1),
+        gr.update(maximum=max(count, 2), value=max(count, 1)),
+        *last,
+        gr.update(value=str(result.image_file)),
+        gr.update(value=result.kernel_file and str(result.kernel_file), visible=result.kernel_file is not None),
+    ]
+
+
+def show_step(steps: list[tuple[str, typing.Any, typing.Any]], step: int) -> list[typing.Any]:
+    """Picture and kernel of an unfolded step, counted from one; nothing if there is no such step."""
+    if not 1 <= step <= len(steps):
+        return [None, ""]
+    caption, image, kernel = steps[int(step) - 1]
+    return [gr.update(value=image, label=caption), views.kernel_row([(caption, kernel)])]
+
+
+def stopped() -> list[typing.Any]:
+    """Updates of go, stop and the message."""
+    return [*_idle(), views.message("Stopped.")]

@@ -1,0 +1,76 @@
+"""Blur kernels that a visitor makes: a Gaussian by its widths, a drawing, a file."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import numpy as np
+import scipy  # brings in its parts when they are first used
+
+from blindsr_jax.data.kernel_arrays import read_kernel
+from blindsr_jax.degradations.kernels import anisotropic_gaussian
+from blindsr_jax.errors import DataError
+
+DRAWING_SIDE = 21
+WIDTHS = (0.2, 4.0)  # of Gaussians, in pixels of the restored picture; what DANs are trained for
+
+
+def gaussian(width_x: float, width_y: float, degrees: float, size: int) -> np.ndarray:
+    """A Gaussian, its first axis turned clockwise from the horizontal.
+
+    Args:
+      width_x, width_y: standard deviations along its axes in pixels of the restored picture.
+      degrees: the angle.
+      size: K, odd.
+
+    Returns:
+      float32 [K, K], summing to one.
+
+    Raises:
+      DataError: a width is not positive, or a number is not finite.
+    """
+    if not np.isfinite([width_x, width_y, degrees]).all() or min(width_x, width_y) <= 0:
+        raise DataError(f"a Gaussian needs widths above 0 and an angle, got {width_x}, {width_y}, {degrees}")
+    return np.asarray(anisotropic_gaussian(width_x, width_y, np.deg2rad(degrees), size))
+
+
+def drawn(cells: str) -> np.ndarray:
+    """A drawing as a kernel: moved until its centre of mass is the centre, so that pictures stay where they are.
+
+    Args:
+      cells: JSON, the rows of a square of odd side one after the other; each cell's ink from 0 to 1.
+
+    Returns:
+      float32 [K, K], not negative, summing to one.
+
+    Raises:
+      DataError: nothing is drawn, or it is no such square.
+    """
+    try:
+        ink = np.asarray(json.loads(cells or "[]"), np.float64).ravel()
+    except (ValueError, TypeError):
+        raise DataError("the drawing could not be read: clear it and draw it again") from None
+    side = round(np.sqrt(ink.size))
+    if not np.isfinite(ink).all() or ink.size == 0 or ink.clip(0, 1).sum() < 1e-3:
+        raise DataError("the drawing is empty: draw the path that a point of light took, then restore again")
+    if side * side != ink.size or side % 2 == 0:
+        raise DataError(f"the drawing has {ink.size} cells, which is no square of odd side")
+    ink = ink.clip(0, 1).reshape(side, side)
+    offset = side // 2 - np.asarray(scipy.ndimage.center_of_mass(ink))
+    moved = scipy.ndimage.shift(ink, offset, order=1)
+    return np.float32(moved / moved.sum())
+
+
+def from_file(path: str | None) -> np.ndarray:
+    """The kernel of an uploaded .npy or .mat file: float32 [K, K], summing to one.
+
+    Raises:
+      DataError: there is no file, or it holds no kernel; messages name the file without its folder.
+    """
+    if not path:
+        raise DataError("choose a kernel file first: .npy or .mat, [K, K] with an odd side")
+    try:
+        return read_kernel(path).astype(np.float32)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), pathlib.Path(path).name)) from None

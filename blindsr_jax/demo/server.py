@@ -1,0 +1,111 @@
+"""Serving the page: on this machine only unless told otherwise, asking nobody else, leaving no files behind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import threading
+import typing
+import webbrowser
+
+from blindsr_jax.demo.offers import find_offers
+from blindsr_jax.demo.uploads import MEGAPIXELS, most_bytes
+from blindsr_jax.errors import DataError
+
+HOST, PORT = "127.0.0.1", 7860
+_PORTS = 100  # tried from the default one on
+_SESSIONS = 50  # whose pictures are kept; the oldest one's are forgotten first
+
+
+def free_port(host: str, port: int | None) -> int:
+    """A port that nobody listens on: the one asked for, or the first free one from the default on.
+
+    Raises:
+      DataError: it is taken, or not allowed; or all are; or there is no such host.
+    """
+    for candidate in [port] if port else range(PORT, PORT + _PORTS):
+        try:
+            family = socket.getaddrinfo(host, candidate)[0][0]
+            with socket.socket(family, socket.SOCK_STREAM) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind((host, candidate))
+            return candidate
+        except socket.gaierror:
+            raise DataError(f"--host {host}: there is no such address on this machine") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if port:
+                raise DataError(f"--port {port}: cannot be used on {host} ({reason}): take another") from None
+    raise DataError(f"no free port from {PORT} to {PORT + _PORTS - 1} on {host} ({reason}): name one with --port")
+
+
+@contextlib.contextmanager
+def serving(
+    *, host: str = HOST, port: int | None = None, models: typing.Sequence[str] = (), megapixels: float = MEGAPIXELS
+) -> typing.Iterator[str]:
+    """In this block the page is there, at the address that is returned; after it no file is left of it.
+
+    Args:
+      host: to bind to.
+      port: by default the first free one from 7860 on.
+      models: further ones, as ``load`` takes them.
+      megapixels: the largest picture that is taken.
+
+    Raises:
+      DataError: Gradio is not installed; or as ``free_port`` and ``find_offers``.
+      WeightsError: as ``find_offers``.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise DataError("the page needs Gradio, which is not installed: pip install 'blindsr_jax[demo]'")
+    port, offers = free_port(host, port), find_offers(models)
+    with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder:
+        cache, runs = pathlib.Path(folder, "cache"), pathlib.Path(folder, "runs")
+        runs.mkdir()
+        # Gradio reads these when it is imported. What lies in its cache is not copied there, so runs write elsewhere.
+        os.environ |= {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
+        import gradio
+
+        from blindsr_jax.demo import page
+
+        shown = page.build(offers, megapixels, runs)
+        _, address, _ = shown.queue(default_concurrency_limit=1).launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            inbrowser=False,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=[],
+            max_file_size=most_bytes(megapixels),
+            state_session_capacity=_SESSIONS,
+            css=page.STYLE,
+            theme=gradio.themes.Default(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        )
+        try:
+            yield address
+        finally:
+            shown.close(verbose=False)
+
+
+def serve(*, browser: bool, **options: typing.Any) -> int:
+    """The page until Ctrl-C or SIGTERM; options as of ``serving``. Returns the exit code."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with serving(**options) as address:
+        print(f"blindsr demo: {address}  (Ctrl-C ends it)", flush=True)
+        if browser:
+            webbrowser.open(address)
+        ended.wait()
+    print("blindsr demo: ended, nothing is kept")
+    return 0

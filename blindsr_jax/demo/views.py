@@ -1,0 +1,66 @@
+"""Results as a browser shows them: pictures of a size that it can hold, kernels as small squares with captions."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import typing
+
+import numpy as np
+from PIL import Image
+
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.pictures import from_unit, kernel_picture
+
+MOST_PIXELS = 2_000_000  # of a picture that is shown; files to download are whole
+_KERNEL_SIDE = 168
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """A picture of any kind as uint8 RGB, reduced to at most two megapixels.
+
+    Args:
+      image: as for ``Model.restore``.
+
+    Returns:
+      uint8 [H', W', 3].
+    """
+    rgb = from_unit(Pixels(image).rgb(), np.dtype(np.uint8))
+    height, width = rgb.shape[:2]
+    factor = (MOST_PIXELS / (height * width)) ** 0.5
+    if factor >= 1:
+        return rgb
+    size = (max(1, int(width * factor)), max(1, int(height * factor)))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+
+
+def kernel_row(kernels: typing.Sequence[tuple[str, np.ndarray | None]]) -> str:
+    """Kernels side by side with captions, as HTML that needs no other file; nothing for those that are None."""
+    figures = [
+        f'<figure><img alt="{html.escape(caption)}" src="{_data_uri(kernel)}"><figcaption>{html.escape(caption)}, '
+        f"{len(kernel)}×{len(kernel)}</figcaption></figure>"
+        for caption, kernel in kernels
+        if kernel is not None
+    ]
+    return f'<div class="kernels">{"".join(figures)}</div>' if figures else ""
+
+
+def message(text: str, kind: typing.Literal["note", "error"] = "note") -> str:
+    """A sentence for the visitor as HTML; errors are announced to screen readers."""
+    if not text:
+        return ""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="message {kind}" role="{role}">{html.escape(text)}</p>'
+
+
+def progress(share: float, text: str) -> str:
+    """How far a run is, 0 to 1, as HTML."""
+    bar = f'<progress max="1" value="{share:.3f}"></progress>'
+    return f'<div class="progress" role="status">{bar}{html.escape(text)} …</div>'
+
+
+def _data_uri(kernel: np.ndarray) -> str:
+    file = io.BytesIO()
+    kernel_picture(np.maximum(kernel, 0), _KERNEL_SIDE).save(file, "png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

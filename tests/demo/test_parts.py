@@ -1,0 +1,273 @@
+"""What the page computes, without a page."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr_jax.demo import handmade_kernels, known_blur, offers, restoring, uploads, views
+from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.inference.loading import from_bundle, load
+from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.metrics import psnr
+from blindsr_jax.weights.bundle import save_bundle
+from tests.inference.conftest import tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def model():
+    return from_bundle(tiny_bundle())
+
+
+@pytest.fixture
+def picture(photo):
+    return uploads.Picture("photo", photo)
+
+
+def _finished(run):
+    *progress, outcome = run
+    assert all(isinstance(stage, restoring.Progress) for stage in progress)
+    shares = [stage.share for stage in progress]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
+    return outcome
+
+
+def _saved(path, pixels):
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+class TestUploads:
+    def test_kind_is_kept(self, tmp_path):
+        grey_alpha = np.random.default_rng(0).integers(0, 256, (20, 30, 2), dtype=np.uint8)
+        picture = uploads.read_upload(_saved(tmp_path / "holiday.png", grey_alpha))
+        assert picture.name == "holiday"
+        np.testing.assert_array_equal(picture.pixels, grey_alpha)
+        assert uploads.describe(picture) == "holiday, 30 × 20 pixels"
+
+    def test_too_large_says_limit_and_option_before_it_is_decoded(self, tmp_path, monkeypatch):
+        path = _saved(tmp_path / "big.png", np.zeros((200, 100), np.uint8))
+        assert uploads.read_upload(path, 0.02).pixels.shape == (200, 100)
+        monkeypatch.setattr(uploads, "read_image", lambda path: pytest.fail("decoded"))
+        with pytest.raises(DataError, match=r"big.png has 0.0 megapixels \(100×200\).* 0.0199.*--max-megapixels"):
+            uploads.read_upload(path, 0.0199)
+
+    @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut"])
+    def test_bad_file_is_named_without_its_folder(self, tmp_path, content):
+        path = tmp_path / "bad.png"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"^bad.png is not a picture.*PNG, JPG") as caught:
+            uploads.read_upload(str(path))
+        assert str(tmp_path) not in str(caught.value)
+
+    def test_damaged_file_is_named_without_its_folder(self, tmp_path):
+        path = tmp_path / "half.png"
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+        whole = encoded(noise)
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=r"^half.png: .*damaged") as caught:
+            uploads.read_upload(str(path))
+        assert str(tmp_path) not in str(caught.value)
+
+    def test_too_small(self, tmp_path):
+        with pytest.raises(DataError, match="15×40 pixels: too few"):
+            uploads.read_upload(_saved(tmp_path / "thin.png", np.zeros((40, 15), np.uint8)))
+
+    def test_byte_limit_lets_every_picture_within_the_limit_through(self):
+        noise = np.random.default_rng(0).integers(0, 256, (500, 400, 4), dtype=np.uint8)
+        assert len(encoded(noise, "tiff")) < uploads.most_bytes(0.2) < uploads.most_bytes(0.4)
+
+    def test_samples_are_pictures_within_the_limit(self):
+        assert len(uploads.samples()) >= 3
+        assert all(uploads.read_upload(str(path)).pixels.ndim == 3 for path in uploads.samples())
+
+
+def encoded(pixels, kind="png"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+class TestKernels:
+    def test_gaussian_is_wider_along_its_first_axis_and_turns_clockwise(self):
+        level = handmade_kernels.gaussian(3, 1, 0, 21)
+        upright = handmade_kernels.gaussian(3, 1, 90, 21)
+        np.testing.assert_allclose(level.sum(), 1, rtol=1e-6)
+        np.testing.assert_allclose(level, upright.T, atol=1e-6)
+        assert level[10, 14] > 10 * level[14, 10]
+        assert handmade_kernels.gaussian(3, 1, 45, 21)[14, 14] > 10 * handmade_kernels.gaussian(3, 1, 45, 21)[14, 6]
+
+    @pytest.mark.parametrize("numbers", [(0, 1, 0), (1, float("nan"), 0), (1, -1, 0)])
+    def test_gaussian_refuses(self, numbers):
+        with pytest.raises(DataError, match="widths above 0"):
+            handmade_kernels.gaussian(*numbers, 21)
+
+    def test_drawing_is_centred_and_normalised(self):
+        ink = np.zeros((21, 21))
+        ink[3, 2:7] = 1
+        kernel = handmade_kernels.drawn(json.dumps(ink.ravel().tolist()))
+        expected = np.zeros((21, 21))
+        expected[10, 8:13] = 0.2
+        np.testing.assert_allclose(kernel, expected, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "cells",
+        ["", "[]", "[0,0,0,0,0,0,0,0,0]", "nonsense", '{"a": 1}', "[1,1,1,1]", "[1,1]", "[1,null,1]", "[1e999]"],
+    )
+    def test_drawing_refuses(self, cells):
+        with pytest.raises(DataError, match="drawing"):
+            handmade_kernels.drawn(cells)
+
+    def test_file(self, tmp_path):
+        np.save(tmp_path / "k.npy", np.ones((5, 5)))
+        np.testing.assert_allclose(handmade_kernels.from_file(str(tmp_path / "k.npy")), 1 / 25)
+        np.save(tmp_path / "even.npy", np.ones((4, 4)))
+        with pytest.raises(DataError, match=r"^even.npy: .*odd side"):
+            handmade_kernels.from_file(str(tmp_path / "even.npy"))
+        with pytest.raises(DataError, match="choose a kernel file"):
+            handmade_kernels.from_file(None)
+
+
+class TestKnownBlur:
+    def test_sizes_and_noise(self, picture):
+        kernel = handmade_kernels.gaussian(1, 1, 0, 21)
+        made = {
+            noise: known_blur.blur_and_shrink(picture, kernel, scale=3, noise=noise, downsample="bicubic")
+            for noise in (0.0, 20.0)
+        }
+        assert made[0.0].lr.shape == (32, 42, 3) and made[0.0].hr.shape == (96, 126, 3)
+        np.testing.assert_array_equal(made[0.0].hr, picture.pixels[:96, :126])
+        spread = np.std(np.float32(made[20.0].lr) - made[0.0].lr)
+        assert 15 < spread < 21
+
+    def test_too_small(self, picture):
+        with pytest.raises(DataError, match="too few to be made 8 times smaller"):
+            known_blur.blur_and_shrink(picture, np.ones((1, 1)), scale=8, noise=0, downsample="bicubic")
+
+    @pytest.mark.parametrize("scale", [2, 4])
+    def test_interpolation_lies_where_the_samples_do(self, picture, scale):
+        kernel = handmade_kernels.gaussian(1.6, 1.6, 0, 21)
+        scores = {}
+        for downsample in ("bicubic", "s_fold"):
+            made = known_blur.blur_and_shrink(picture, kernel, scale=scale, noise=0, downsample=downsample)
+            for told in ("bicubic", "s_fold"):
+                before = known_blur.interpolated(made.lr, scale, told)
+                scores[downsample, told] = psnr(before, made.hr, 2 * scale)
+        assert scores["bicubic", "bicubic"] > scores["bicubic", "s_fold"] + 0.2
+        assert scores["s_fold", "s_fold"] > scores["s_fold", "bicubic"] + 0.2
+        assert abs(scores["s_fold", "s_fold"] - scores["bicubic", "bicubic"]) < 1
+
+
+class TestOffers:
+    def test_packaged_ones_restore_and_pairs_are_joined(self):
+        found = {offer.name: offer for offer in offers.find_offers()}
+        pair = found["kernelnet+usrnet-tiny"]
+        assert pair.scales == [2, 4] and all(model.estimates_kernel for model in pair.models.values())
+        alone = found["usrnet-tiny"]
+        assert alone.scales == [1, 2, 3, 4] and not any(model.estimates_kernel for model in alone.models.values())
+        assert "kernelnet" not in found
+        for offer in found.values():
+            assert offer.title and offer.line
+            assert all(model.restores and model.scale == scale for scale, model in offer.models.items())
+
+    def test_given_ones_stand_first(self, tmp_path):
+        path = tmp_path / "mine.safetensors"
+        save_bundle(path, tiny_bundle(3))
+        first = offers.find_offers([str(path)])[0]
+        assert (first.title, first.scales) == ("mine.safetensors", [3])
+        assert not offers.told_noise(first.models[3]) and offers.kernel_side(first.models[3]) == 11
+
+    def test_refused(self):
+        with pytest.raises(DataError, match=r"only estimates kernels.*kernelnet-x2\+usrnet-tiny"):
+            offers.find_offers(["kernelnet-x2"])
+        with pytest.raises(WeightsError, match="no-such-model"):
+            offers.find_offers(["no-such-model"])
+
+    def test_nothing_to_offer(self, monkeypatch):
+        monkeypatch.setattr(offers.zoo, "models", dict)
+        with pytest.raises(DataError, match="--model"):
+            offers.find_offers()
+
+
+class TestRuns:
+    def test_steps_end_with_the_result_of_restore(self, model, photo):
+        outcome = _finished(restoring.run(model, photo))
+        np.testing.assert_allclose(outcome.image, np.float32(model.restore(photo)), atol=1.01)
+        assert len(outcome.steps) == model.module.iterations > 1
+        np.testing.assert_array_equal(outcome.steps[-1].image, outcome.image)
+        assert outcome.kernel.shape == (11, 11) and outcome.interpolated.shape == outcome.image.shape
+
+    def test_known_kernel_needs_no_steps(self, model, photo):
+        kernel = handmade_kernels.gaussian(1.5, 1.5, 0, 11)
+        outcome = _finished(restoring.run(model, photo, kernel))
+        np.testing.assert_allclose(outcome.image, np.float32(model.restore(photo, kernel=kernel)), atol=1.01)
+        np.testing.assert_allclose(outcome.kernel, kernel, atol=1e-6)
+        assert outcome.steps == []
+
+    def test_large_ones_in_tiles_hear_of_every_band(self, model, photo, monkeypatch):
+        monkeypatch.setattr(restoring, "WHOLE", 0)
+        monkeypatch.setattr(restoring, "TILE", 64)
+        stages = list(restoring.run(model, photo))
+        assert sum("tile" in stage.text for stage in stages[:-1]) >= 2
+        np.testing.assert_allclose(stages[-1].image, np.float32(model.restore(photo, tile=64)), atol=1.01)
+        assert stages[-1].steps == [] and stages[-1].kernel.shape == (11, 11)
+
+    def test_without_memory_in_tiles(self, model, photo, monkeypatch):
+        def refuse(*arguments, **options):
+            raise restoring.OutOfMemory("too little")
+
+        monkeypatch.setattr(restoring, "_whole", refuse)
+        assert _finished(restoring.run(model, photo)).image.shape == (192, 256, 3)
+
+    def test_stopping_frees_the_next_run(self, model, photo, monkeypatch):
+        monkeypatch.setattr(restoring, "WHOLE", 0)
+        monkeypatch.setattr(restoring, "TILE", 64)
+        stopped = restoring.run(model, photo)
+        for _ in range(3):
+            next(stopped)
+        stopped.close()
+        assert _finished(restoring.run(model, photo)).image.shape == (192, 256, 3)
+
+    @pytest.mark.slow
+    def test_packaged_pair_undoes_a_known_blur(self, picture):
+        pair = load("kernelnet-x2+usrnet-tiny")
+        kernel = handmade_kernels.gaussian(1.4, 1.4, 0, offers.kernel_side(pair))
+        made = known_blur.blur_and_shrink(picture, kernel, scale=2, noise=0, downsample=pair.downsample)
+        outcome = _finished(restoring.run(pair, made.lr, made.kernel))
+        assert len(outcome.steps) == 6
+        np.testing.assert_allclose(outcome.steps[0].kernel, kernel, atol=1e-6)
+        assert psnr(outcome.image, made.hr, 4) > psnr(outcome.interpolated, made.hr, 4) + 1
+
+    def test_same_sizes_share_a_program(self, model):
+        noise = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+        assert restoring._on_canvas(model, noise.shape[:2]).canvases == ((128, 128),)
+        solver = Pipeline(None, load("usrnet-tiny"), 2)
+        assert restoring._on_canvas(solver, noise.shape[:2]) is solver
+
+
+class TestViews:
+    def test_large_pictures_are_reduced_small_ones_are_not(self):
+        noise = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+        np.testing.assert_array_equal(views.shown(noise), noise[..., :3])
+        reduced = views.shown(np.full((2000, 3000), 7, np.uint8))
+        assert reduced.shape[0] * reduced.shape[1] <= views.MOST_PIXELS < 1.01 * reduced.shape[0] * reduced.shape[1]
+        assert (reduced == 7).all()
+
+    def test_kernels_side_by_side(self):
+        kernel = np.zeros((5, 5))
+        kernel[2, 3] = 1
+        row = views.kernel_row([("true <blur>", kernel), ("none", None), ("found", kernel)])
+        pictures = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", row)]
+        assert len(pictures) == 2 and "true &lt;blur&gt;, 5×5" in row
+        drawn = np.asarray(Image.open(io.BytesIO(pictures[0])))
+        block = drawn.shape[0] // 5
+        assert drawn[2 * block, 3 * block] == 255 and drawn[2 * block, 2 * block] == 0
+        assert views.kernel_row([("none", None)]) == ""
+
+    def test_messages_show_text_as_text(self):
+        assert views.message("<b>", "error") == '<p class="message error" role="alert">&lt;b&gt;</p>'
+        assert views.message("") == ""
