@@ -42,6 +42,7 @@ SMALL = [
 ]
 SMALL += ["--config.validation.source=folder", "--config.validation.root=OTHER_PHOTOS", "--config.optimizer.warmup=0"]
 SMALLER = {
+    "usrnet": ["model.iterations=1", "data.patch=12"],
     "kernelnet": ["model.width=4", "model.refine_features=4", "model.gradient_steps=1", "data.patch=48"],
     "": [
         "model.features=4",
@@ -57,8 +58,8 @@ def _commands():
     """All commands, each once, in the order of the pages; two joined by && as two."""
     found = {}
     for page in PAGES:
-        for block in re.findall(r"^```(?:bash)?\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
-            for line in block.replace("\\\n", " ").splitlines():
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
+            for line in ("" if language == "python" else block).replace("\\\n", " ").splitlines():
                 if re.match(r"(blindsr|python3?|launch/\S+|tensorboard) ", line):
                     for command in line.split(" && "):
                         found.setdefault(re.sub(r"\s+", " ", command).strip(), page.name)
@@ -75,9 +76,11 @@ def place(tmp_path_factory):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(crops[0][:40, :48]).save(path)
-    for name in ("PHOTOS", "OTHER_PHOTOS", "hr", "Set5", "Set14", "BSD100"):
+    for name in ("OTHER_PHOTOS", "hr", "Set5", "Set14", "BSD100"):
         (folder / name).mkdir()
         Image.fromarray(crops[len(name) % 3]).save(folder / name / "one.png")
+    (folder / "PHOTOS").mkdir()
+    Image.fromarray(photos.read(1)[:500, :600]).save(folder / "PHOTOS" / "one.png")
     np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))
     save_bundle(folder / "model.safetensors", tiny_bundle(4))
     for name in ("dan_x4.safetensors", "danv2_x4.safetensors", "runs/quickstart/model.safetensors"):
@@ -134,7 +137,9 @@ def _again(words):
 def _small(words):
     config = pathlib.Path(words[words.index("--config") + 1]).stem
     kind = next(kind for kind in SMALLER if config.startswith(kind))
-    return [*SMALL, *(f"--config.{setting}" for setting in SMALLER[kind])]
+    rooted = any(word.startswith("--config.data.root") for word in words)
+    photos = [] if rooted else ["--config.data.source=folder", "--config.data.root=PHOTOS"]  # in the place of DIV2K
+    return [*SMALL, *photos, *(f"--config.{setting}" for setting in SMALLER[kind])]
 
 
 def _run(command, cwd):
