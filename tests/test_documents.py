@@ -15,8 +15,6 @@ from PIL import Image
 from blindsr_jax.cli import main, parser
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.degradations import isotropic_gaussian
-from blindsr_jax.weights.bundle import save_bundle
-from tests.inference.conftest import tiny_bundle
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,11 +80,11 @@ def place(tmp_path_factory):
     (folder / "PHOTOS").mkdir()
     Image.fromarray(photos.read(1)[:500, :600]).save(folder / "PHOTOS" / "one.png")
     np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))
-    save_bundle(folder / "model.safetensors", tiny_bundle(4))
+    packaged = ROOT / "blindsr_jax" / "weights" / "packaged"
+    shutil.copy(packaged / "dan-lite-x4.safetensors", folder / "model.safetensors")
     for name in ("dan_x4.safetensors", "danv2_x4.safetensors", "runs/quickstart/model.safetensors"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "model.safetensors", folder / name)
-    packaged = ROOT / "blindsr_jax" / "weights" / "packaged"
     shutil.copy(packaged / "kernelnet-x2.safetensors", folder / "kernelnet.safetensors")
     return folder
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import faulthandler
 import functools
+import json
 import os
 import pathlib
 import resource
