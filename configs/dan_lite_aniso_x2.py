@@ -1,4 +1,4 @@
-"""The compact DAN ×2 for rotated Gaussians (setting 2), starting from dan-lite-x4.
+"""The compact DAN ×2 for rotated Gaussians (setting 2), starting from dan-lite-x2.
 
   python -m blindsr_jax.main --config configs/dan_lite_aniso_x2.py --workdir runs/dan_lite_aniso_x2 \
       --config.data.source=folder --config.data.root=PHOTOS
@@ -12,6 +12,6 @@ from blindsr_jax import config as config_lib
 
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.setting2(config_lib.default("dan_lite", scale=2))
-    config.start_from = "dan-lite-x4"
-    config.steps = 5_000
+    config.start_from = "dan-lite-x2"
+    config.steps = 2_000
     return config

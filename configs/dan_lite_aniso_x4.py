@@ -13,6 +13,6 @@ from blindsr_jax import config as config_lib
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.setting2(config_lib.default("dan_lite", scale=4))
     config.start_from = "dan-lite-x4"
-    config.steps = 5_000
+    config.steps = 2_500
     config.model.code_length = 10  # as dan-lite-x4, whose blocks then fit; setting 2 has 15 at ×4
     return config

@@ -13,6 +13,6 @@ from blindsr_jax import config as config_lib
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("dan_lite", scale=4)
     config.start_from = "dan-lite-x4"
-    config.steps = 5_000
+    config.steps = 2_500
     config.degradation.noise = (0.0, 15.0)
     return config

@@ -13,5 +13,5 @@ from blindsr_jax import config as config_lib
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("dan_lite", scale=3)
     config.start_from = "dan-lite-x4"
-    config.steps = 5_000
+    config.steps = 1_500
     return config

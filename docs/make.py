@@ -1,11 +1,13 @@
 """Makes the pages, tables and pictures that follow from the packaged weights; for those who maintain the project.
 
+  python docs/make.py everything --sets SETS --work WORK   # all of the below that follows from the weights
   python docs/make.py add RUN NAME --hardware "two cores of ..." --time "80 minutes" --images "111 photographs"
   python docs/make.py scores --sets SETS --work WORK       # SETS holds Set5, Set14, BSD100 and DIV2KRK
   python docs/make.py pages                                # docs/weights.md, and the table of README.md
   python docs/make.py pictures                             # of README.md and docs
+  python docs/make.py screenshot                           # of blindsr demo; wants chromium and chromedriver
 
-``scores`` evaluates each packaged DAN and writes the result into its file; what stands in WORK is not done again.
+``scores`` evaluates each packaged model and writes the result into its file; what stands in WORK is not done again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import typing
 
@@ -154,6 +157,17 @@ def pictures(arguments: argparse.Namespace) -> None:
         shutil.copy(steps / "steps.png", ROOT / "docs" / "steps.png")
 
 
+def screenshot(arguments: argparse.Namespace) -> None:
+    """The page of ``blindsr demo`` after a test, in a browser."""
+    subprocess.run([sys.executable, "-m", "tests.demo.screenshot", "docs/demo.jpg"], cwd=ROOT, check=True)
+
+
+def everything(arguments: argparse.Namespace) -> None:
+    """Scores of all packaged models, where there are test sets; the pages; the pictures."""
+    for made in (scores, pages, pictures, screenshot) if arguments.sets else (pages, pictures, screenshot):
+        made(arguments)
+
+
 def _save(picture: Image.Image, name: str) -> None:
     with atomic_path(ROOT / "docs" / name) as temporary:
         picture.save(temporary, quality=90)
@@ -163,7 +177,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for run in (add, scores, pages, pictures):
+    for run in (everything, add, scores, pages, pictures, screenshot):
         command = commands.add_parser(run.__name__, help=run.__doc__)
         command.set_defaults(run=run)
         if run is add:
@@ -171,10 +185,10 @@ def main() -> None:
             command.add_argument("name")
             for fact in ("hardware", "time", "images"):
                 command.add_argument(f"--{fact}", required=True)
-        if run is scores:
+        if run in (scores, everything):
             command.add_argument("names", nargs="*")
             command.add_argument("--folders", nargs="+", default=["Set5", "Set14", "BSD100"])
-        if run in (scores, pictures):
+        if run in (scores, pictures, everything):
             command.add_argument("--sets", type=pathlib.Path, required=run is scores)
             command.add_argument("--work", type=pathlib.Path, required=run is scores)
     arguments = parser.parse_args()

@@ -1,12 +1,17 @@
-"""What all tests share: four fake devices, strict array rules, and where the reference values lie."""
+"""What all tests share: fake devices, compiled programs, strict array rules, and where the reference values lie."""
 
 import os
 import pathlib
+import tempfile
 
 # Before jax is imported: four CPU devices, so that every test of sharding runs on any machine.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What a test compiled, later ones and the processes that they start load; it goes when the tests end.
+_programs = tempfile.TemporaryDirectory(prefix="blindsr_jax_tests_")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax
 import numpy as np

@@ -15,6 +15,7 @@ from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
 from blindsr_jax.training.setup import state_of
 from blindsr_jax.training.sharding import data_mesh
+from tests.multihost.processes import draw_pictures
 from tests.training.conftest import tiny_config
 
 pytestmark = [
@@ -40,12 +41,14 @@ def test_two_halves_equal_one_whole_bit_for_bit(tmp_path):
 
 
 def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path):
+    pictures = draw_pictures(tmp_path / "pictures", 1)
+
     def dssr(**overrides):
         config = config_lib.default("dssr", 2)
         config.model.update(features=4, blocks=1, refine_blocks=1, iterations=2)
         config.data.update(batch_size=4, patch=16)
         config.checkpoint.every = 2
-        config.validation.update(every=4, images=1, crop=64, widths=1)
+        config.validation.update(every=4, crop=64, widths=1, source="folder", root=str(pictures))
         config.update_from_flattened_dict({"steps": 4} | overrides)
         config_lib.validate(config)
         return config
