@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What a test compiled, later ones and the processes that they start load; it goes when the tests end.
 _programs = tempfile.TemporaryDirectory(prefix="blindsr_jax_tests_")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import numpy as np

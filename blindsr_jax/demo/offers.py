@@ -16,7 +16,7 @@ from blindsr_jax.weights import zoo
 # of the page; models that are not among them follow with their name and the line of ``blindsr models``.
 _PURPOSES: dict[str, tuple[str, str]] = {
     "dan-lite": ("Soft or out of focus", "Finds a round blur and undoes it. For clean pictures without grain."),
-    "dan-lite-noise": ("Soft and grainy", "Finds a blur of any direction in a noisy picture, and removes the noise."),
+    "dan-lite-noise": ("Soft and grainy", "Finds a round blur in a noisy picture, and removes the noise."),
     "dan-lite-aniso": (
         "Blurred in one direction",
         "Finds a blur that is wider one way than the other: a slight shake.",
