@@ -24,7 +24,7 @@ WITHOUT_WEIGHTS: dict[str, tuple[str, dict[str, typing.Any]]] = {
 }
 
 # For photographs, by scale.
-_DEFAULTS = {4: "dan-lite-x4"}
+_DEFAULTS = {2: "dan-lite-x2", 3: "dan-lite-x3", 4: "dan-lite-noise-x4"}
 
 
 def models() -> dict[str, str]:
