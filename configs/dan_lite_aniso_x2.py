@@ -1,9 +1,9 @@
-"""The compact DAN ×2 for rotated Gaussians (setting 2), starting from dan-lite-x2.
+"""The compact DAN ×2 for rotated Gaussians (setting 2), starting from dan-lite-x2; packaged as dan-lite-aniso-x2.
 
   python -m blindsr_jax.main --config configs/dan_lite_aniso_x2.py --workdir runs/dan_lite_aniso_x2 \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  not measured yet
+Time:  9 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs
 Score: not measured yet
 """
 

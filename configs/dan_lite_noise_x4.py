@@ -1,9 +1,10 @@
-"""The compact DAN ×4 for photographs with noise, setting 1 and up to 15/255 of it, starting from dan-lite-x4.
+"""The compact DAN ×4 for photographs with noise, setting 1 and noise of up to 15/255, starting from
+dan-lite-x4; packaged as dan-lite-noise-x4.
 
   python -m blindsr_jax.main --config configs/dan_lite_noise_x4.py --workdir runs/dan_lite_noise_x4 \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  not measured yet
+Time:  13 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs
 Score: not measured yet
 """
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from blindsr_jax.cli import parser
+from tests.multihost.processes import draw_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,6 +36,8 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     assert words[:3] == ["python3", "-m", "blindsr_jax.main"]
     workdir = tmp_path / "quickstart"
     shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
+    pictures = draw_pictures(tmp_path / "pictures", 3)
+    shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}", "--config.validation.crop=64"]
     arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
     environment = os.environ | {"XLA_FLAGS": ""}
     command = [sys.executable, *arguments, *shorter]
