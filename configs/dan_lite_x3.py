@@ -1,9 +1,9 @@
-"""The compact DAN ×3, setting 1, starting from dan-lite-x4.
+"""The compact DAN ×3, setting 1, starting from dan-lite-x4; packaged as dan-lite-x3.
 
   python -m blindsr_jax.main --config configs/dan_lite_x3.py --workdir runs/dan_lite_x3 \
       --config.data.source=folder --config.data.root=PHOTOS
 
-Time:  not measured yet
+Time:  6 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs
 Score: not measured yet
 """
 
