@@ -5,7 +5,7 @@ dan-lite-x4; packaged as dan-lite-noise-x4.
       --config.data.source=folder --config.data.root=PHOTOS
 
 Time:  13 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs
-Score: not measured yet
+Score: 29.35 dB on Set5 (gaussian8 ×4), bicubic 25.87; with noise of 15/255 26.15, bicubic 24.54
 """
 
 from blindsr_jax import config as config_lib

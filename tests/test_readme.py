@@ -37,7 +37,8 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     workdir = tmp_path / "quickstart"
     shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
     pictures = draw_pictures(tmp_path / "pictures", 3)
-    shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}", "--config.validation.crop=64"]
+    shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}"]
+    shorter += ["--config.validation.crop=64"]
     arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
     environment = os.environ | {"XLA_FLAGS": ""}
     command = [sys.executable, *arguments, *shorter]
