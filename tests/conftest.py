@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import typing
 
 # Before jax is imported: four CPU devices, so that every test of sharding runs on any machine.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -25,6 +26,13 @@ SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 def pytest_unconfigure() -> None:
     """Takes the compiled programs away."""
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs() -> typing.Iterator[None]:
+    """Forgotten after each file: all of them together take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
