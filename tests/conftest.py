@@ -28,6 +28,16 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def compile_fast() -> typing.Iterator[None]:
+    """For programs that run for a moment: compiled in two thirds of the time, not optimised."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of processes that a test starts
+    yield
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs() -> typing.Iterator[None]:
     """Forgotten after each file: all of them together take gigabytes."""

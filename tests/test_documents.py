@@ -102,6 +102,7 @@ def official(place):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compile_fast")
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_works(command, place, official, monkeypatch):
     monkeypatch.chdir(place)
@@ -142,7 +143,6 @@ def _small(words):
 
 def _run(command, cwd):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "XLA_FLAGS": ""}
-    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-2000:]
 

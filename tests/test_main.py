@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.multihost.processes import draw_pictures
 
+pytestmark = pytest.mark.usefixtures("compile_fast")
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
 TINY = [
@@ -39,7 +40,7 @@ def _command(*arguments):
 
 def _environment():
     environment = {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
-    return os.environ | environment | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    return os.environ | environment
 
 
 def _run(*arguments):
