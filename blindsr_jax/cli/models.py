@@ -17,13 +17,14 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr models``: the packaged weights, or the card of one."""
     from blindsr_jax.evaluation.cards import card
-    from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models
+    from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, is_default, models
 
     if arguments.name:
         print(card(arguments.name), end="")
         return 0
     for name, line in (models() | {name: line for name, (line, _) in WITHOUT_WEIGHTS.items()}).items():
-        print(f"{name}: {line}")
+        print(f"{name}{' (the default)' if is_default(name) else ''}: {line}")
+    print("'blindsr models NAME' says what one is for, where it fails and how it was made")
     if not models():
         print("no packaged weights in this version; train some, then 'blindsr convert RUN -o model.safetensors'")
     return 0

@@ -36,7 +36,7 @@ def unfolding_panel(model: Model | Pipeline, trial: Trial) -> Image.Image:
     has_kernels = trace.kernel is not None and trial.kernel is not None
     steps, kernels = [], []
     if has_kernels or model.needs_kernel:
-        kernels.append((f"true kernel, {trial.case}", trial.kernel))
+        kernels.append((_true_caption(trial), trial.kernel))
     for t in range(trace.sr.shape[0]):
         image = from_unit(np.asarray(trace.sr[t, 0]), np.dtype(np.uint8))
         steps.append((f"step {t + 1}: {psnr(image, trial.hr, model.scale):.2f} dB", image))
@@ -61,8 +61,13 @@ def kernel_panel(model: Model, trial: Trial) -> Image.Image:
     kernels = [("kernel of the LR image", kernel_lr)]
     for name, kernel in (("coarse", coarse), ("refined", refined)):
         kernels.append((f"{name} kernel: L1 {kernel_l1(kernel, trial.kernel):.2f}", kernel))
-    return estimation_panel(trial.lr, gradients, [*kernels, (f"true kernel, {trial.case}", trial.kernel)])
+    return estimation_panel(trial.lr, gradients, [*kernels, (_true_caption(trial), trial.kernel)])
 
 
 def _as_batch(trial: Trial) -> jnp.ndarray:
     return jnp.asarray(trial.lr, jnp.float32)[None] / 255
+
+
+def _true_caption(trial: Trial) -> str:
+    """Without Greek letters, which Pillow's own font lacks."""
+    return f"true kernel, {trial.case.replace('σ=', 'width ')}"

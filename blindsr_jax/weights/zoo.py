@@ -57,6 +57,11 @@ def default_model(scale: int | None = None) -> str:
     return _DEFAULTS[scale]
 
 
+def is_default(name: str) -> bool:
+    """Whether photographs are restored by a packaged model, at its scale, if nobody says which."""
+    return name in _DEFAULTS.values()
+
+
 def count_parameters(bundle: Bundle) -> int:
     """The number of a bundle's parameters."""
     return sum(x.size for x in _leaves(bundle.variables["params"]))
