@@ -32,9 +32,9 @@ def pytest_unconfigure() -> None:
 def compile_fast() -> typing.Iterator[None]:
     """For programs that run for a moment: compiled in two thirds of the time, not optimised."""
     jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of processes that a test starts
-    yield
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # of processes that a test starts
+        yield
     jax.config.update("jax_disable_most_optimizations", False)
 
 

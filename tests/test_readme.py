@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from blindsr_jax.cli import parser
+from blindsr_jax.data.sources import open_source
 from tests.multihost.processes import draw_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -37,7 +38,7 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     assert words[:3] == ["python3", "-m", "blindsr_jax.main"]
     workdir = tmp_path / "quickstart"
     shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
-    pictures = draw_pictures(tmp_path / "pictures", 3)
+    pictures = draw_pictures(tmp_path / "pictures", 2)
     shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}"]
     shorter += ["--config.validation.crop=64"]
     arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
@@ -48,7 +49,12 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     assert "dB against bicubic" in result.stdout
     for name in ("report.md", "panel.png", "model.safetensors", "restored/sr.png"):
         assert (workdir / name).is_file()
-    assert json.loads((workdir / "report.json").read_text())["images"] == 3
+    assert json.loads((workdir / "report.json").read_text())["images"] == len(list(pictures.iterdir()))
+
+
+def test_quickstart_is_about_the_photographs_that_the_readme_counts():
+    assert "on thirteen packaged photographs, scores it on three others" in " ".join(README.split())
+    assert [len(open_source("sample", split=split)) for split in ("train", "validation")] == [13, 3]
 
 
 def test_test_command_is_what_ci_runs():

@@ -13,7 +13,7 @@ from blindsr_jax.evaluation.cards import card, cards, score_table
 from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.inference.loading import bundle_named
 from blindsr_jax.weights.bundle import Bundle
-from blindsr_jax.weights.zoo import PACKAGED
+from blindsr_jax.weights.zoo import PACKAGED, default_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = sorted(blindsr_jax.models())
@@ -51,6 +51,13 @@ def test_published_figures_stand_beside_complete_sets_only():
     (danv1,) = [row for row in published_rows("div2krk", 4, "DIV2KRK") if row.method == "DANv1"]
     assert "DIV2KRK (6)" in stored and f"{danv1.psnr_y:.2f}" not in stored
     assert "31.89" in set5
+
+
+def test_the_command_lists_the_models_and_marks_the_defaults(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    marked = {line.split()[0] for line in lines if "(the default):" in line}
+    assert marked == {default_model(scale) for scale in (2, 3, 4)}
 
 
 def test_the_command_prints_a_card(capsys):
