@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 import typing
 
 import gradio as gr
 
 from blindsr_jax.demo import actions, restoring, views
 from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo.stopping import until
 from blindsr_jax.demo.uploads import describe, read_upload
 from blindsr_jax.errors import DataError
 
@@ -28,10 +30,15 @@ def opened(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
     return [picture, views.message(describe(picture)), use, None, views.message(_READY), view, hide, hide]
 
 
-def run(offers: typing.Sequence[Offer], folder: pathlib.Path, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
-    """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results."""
+def run(
+    offers: typing.Sequence[Offer], folder: pathlib.Path, stop: threading.Event, values: typing.Sequence[typing.Any]
+) -> typing.Iterator[list[typing.Any]]:
+    """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results.
+
+    Once ``stop`` is set it says so and ends.
+    """
     nothing = [gr.update()] * 11
-    for stage in actions.restore(offers, actions.Wishes(*values), folder):
+    for stage in until(stop, actions.restore(offers, actions.Wishes(*values), folder)):
         if isinstance(stage, restoring.Progress):
             message = views.progress(stage.share, stage.text)
             yield [gr.update(interactive=False), gr.update(interactive=True), gr.update(), message, *nothing]
@@ -39,6 +46,9 @@ def run(offers: typing.Sequence[Offer], folder: pathlib.Path, *values: typing.An
             yield [*_idle(), gr.update(), views.message(str(stage), "error"), *nothing]
         else:
             yield [*_idle(), stage.steps, *_shown_result(stage)]
+            return
+    if stop.is_set():
+        yield [*_idle(), gr.update(), views.message("Stopped."), *nothing]
 
 
 def _idle() -> list[typing.Any]:
@@ -69,8 +79,3 @@ def show_step(steps: list[tuple[str, typing.Any, typing.Any]], step: int) -> lis
         return [None, ""]
     caption, image, kernel = steps[int(step) - 1]
     return [gr.update(value=image, label=caption), views.kernel_row([(caption, kernel)])]
-
-
-def stopped() -> list[typing.Any]:
-    """Updates of go, stop and the message."""
-    return [*_idle(), views.message("Stopped.")]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
 import typing
 
 import gradio as gr
 
-from blindsr_jax.demo import actions, answers, views
+from blindsr_jax.demo import actions, answers, stopping, views
 from blindsr_jax.demo.actions import DRAWN, FILE, GAUSSIAN, SHARP, SMALL
 from blindsr_jax.demo.drawing import drawing_options
 from blindsr_jax.demo.handmade_kernels import WIDTHS, gaussian
@@ -50,8 +49,17 @@ def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Pat
                 results = [message, *_result_part(steps)]
         opening = [picture, told, use, file, *results[:4]]
         _opens(file, ours, opening, megapixels)
-        running = go.click(
-            functools.partial(answers.run, offers, folder),
+        runs = stopping.Runs()
+
+        def run(request: gr.Request, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
+            with runs.running(request.session_hash) as asked:
+                yield from answers.run(offers, folder, asked, values)
+
+        def halt(request: gr.Request) -> None:
+            runs.stop(request.session_hash)
+
+        go.click(
+            run,
             [picture, use, *test, family, scale, blur, *kernel_parts, noise],
             [go, stop, steps, *results],
             show_progress="minimal",
@@ -59,7 +67,7 @@ def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Pat
             concurrency_limit=1,
             api_visibility="private",
         )
-        stop.click(answers.stopped, None, [go, stop, results[0]], cancels=[running], **_QUICK)
+        stop.click(halt, **_QUICK)
     return page
 
 

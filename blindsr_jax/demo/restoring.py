@@ -1,4 +1,4 @@
-"""One run of the page: a picture through a model, with progress on the way, stopped between any two stages."""
+"""One run of the page: a picture through a model, with progress on the way."""
 
 from __future__ import annotations
 

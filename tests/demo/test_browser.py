@@ -126,8 +126,9 @@ def test_a_run_can_be_stopped(visitor, folder):
     visitor.says("#message", "tile by tile", seconds=60)
     visitor.press("#stop")
     visitor.says("#message", "Stopped")
-    time.sleep(3)
-    assert "Stopped" in visitor.text("#message") and visitor.find("#go").is_enabled()
+    time.sleep(3)  # in which the tile that was computed ends
+    assert "Stopped" in visitor.text("#message")
+    assert visitor.find("#go").is_enabled() and not visitor.find("#stop").is_enabled()
     assert visitor.find("#compared") is None
 
 
