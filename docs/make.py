@@ -8,6 +8,7 @@
   python docs/make.py screenshot                           # of blindsr demo; wants chromium and chromedriver
 
 ``scores`` evaluates each packaged model and writes the result into its file; what stands in WORK is not done again.
+Weights that ``add`` replaces lose their scores.
 """
 
 from __future__ import annotations
@@ -62,17 +63,23 @@ class _Test(typing.NamedTuple):
 
 
 def scores(arguments: argparse.Namespace) -> None:
-    """Evaluates packaged models and writes the results into their files."""
+    """Evaluates packaged models and writes the results into their files, beside those on other folders."""
     for name in arguments.names or models():
         tests = _tests(name, arguments.sets, arguments.work, arguments.folders)
-        entries = [_evaluated(test, arguments.work / name) for test in tests]
+        new = [_evaluated(test, arguments.work / name) for test in tests]
         path = PACKAGED / f"{name}.safetensors"
         bundle = load_bundle(path)
+        entries = list({_scored(entry): entry for entry in [*bundle.metadata.get("evaluations", []), *new]}.values())
         named = [e for e in entries if e["data"] in ("Set5", "DIV2KRK")]  # what fits into one line
         short = {f"{e['protocol']} ×{e['scale']} {e['data']}": e["psnr_y"] for e in named}
         save_bundle(
             path, dataclasses.replace(bundle, metadata=bundle.metadata | {"scores": short, "evaluations": entries})
         )
+
+
+def _scored(entry: dict[str, typing.Any]) -> tuple[typing.Any, ...]:
+    """What tells evaluations apart."""
+    return tuple(entry[key] for key in ("model", "protocol", "scale", "data"))
 
 
 def _tests(name: str, sets: pathlib.Path, work: pathlib.Path, names: list[str]) -> typing.Iterator[_Test]:
