@@ -72,7 +72,7 @@ def _cells(entry: dict[str, typing.Any]) -> list[str]:
     known = entry.get("true_kernel_psnr_y")
     return [
         f"{entry['protocol']} ×{entry['scale']}",
-        f"{entry['data']} ({entry['images']})",
+        f"{entry['data']} ({entry['images']}{' of 100' if entry.get('partial') else ''})",
         f"**{entry['psnr_y']:.2f}**, {entry['ssim_y']:.4f}",
         _NO_SCORE if known is None else f"{known:.2f}",
         _pair(entry["bicubic_psnr_y"], entry["bicubic_ssim_y"]),

@@ -72,8 +72,8 @@ def noticing_losses() -> typing.Iterator[None]:
             raise
         line = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
         raise HostLost(
-            f"process {jax.process_index()} of {jax.process_count()}: another process is gone ({line}). Complete "
-            "checkpoints are intact: run the same command on all hosts to go on from the newest"
+            f"process {jax.process_index()} of {jax.process_count()}: another process is gone ({line}). Run the "
+            "same command on all hosts: it goes on from the newest complete checkpoint, or from the start without one"
         ) from error
 
 

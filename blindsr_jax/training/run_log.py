@@ -31,7 +31,14 @@ def _worth_reading(record: logging.LogRecord) -> bool:
     """Metrics and warnings; of orbax nothing, since what it meets in the background is raised to us as errors."""
     if f"{os.sep}orbax{os.sep}" in record.pathname:
         return False
-    return record.levelno >= logging.WARNING or f"{os.sep}clu{os.sep}" in record.pathname
+    if record.levelno >= logging.WARNING:
+        return True
+    return f"{os.sep}clu{os.sep}" in record.pathname and not _repeats(record.getMessage())
+
+
+def _repeats(message: str) -> bool:
+    """Of clu: the config, which lies in the workdir, and that a picture went to TensorBoard."""
+    return message.startswith("[Hyperparameters]") or "Got images:" in message
 
 
 class RunLog:
@@ -78,6 +85,8 @@ class RunLog:
         if metrics:
             self._since.append(metrics)
             self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
+        if self._bar.n == self._bar.initial:
+            self._bar.unpause()  # the first step compiles, which says nothing of the others
         self._bar.update()
 
     def back_to(self, step: int) -> None:

@@ -49,7 +49,7 @@ def test_published_figures_stand_beside_complete_sets_only():
     bundle = Bundle({"params": {}}, {"name": "danv1"}, {"evaluations": entries})
     *_, stored, set5 = score_table([("ours", bundle)])
     (danv1,) = [row for row in published_rows("div2krk", 4, "DIV2KRK") if row.method == "DANv1"]
-    assert "DIV2KRK (6)" in stored and f"{danv1.psnr_y:.2f}" not in stored
+    assert "DIV2KRK (6 of 100)" in stored and f"{danv1.psnr_y:.2f}" not in stored
     assert "31.89" in set5
 
 
