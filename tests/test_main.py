@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.multihost.processes import draw_pictures
+from tests.drawn_pictures import draw_pictures
 
 pytestmark = pytest.mark.usefixtures("compile_fast")
 ROOT = pathlib.Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import pytest
 
 from blindsr_jax.cli import parser
 from blindsr_jax.data.sources import open_source
-from tests.multihost.processes import draw_pictures
+from tests.drawn_pictures import draw_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -83,11 +83,12 @@ def test_each_visitor_stops_their_own_run():
     assert not two.is_set()
 
 
-def test_a_new_run_of_a_visitor_is_not_stopped_by_the_end_of_the_old():
+def test_a_new_run_of_a_visitor_can_be_stopped_after_the_end_of_the_old():
     runs = Runs()
-    with runs.running("one"):
-        with runs.running("one") as new:
-            pass
-    with runs.running("one") as third:
-        runs.stop("one")
-    assert third.is_set() and not new.is_set()
+    old, new = runs.running("one"), runs.running("one")
+    with old as old_stop:
+        new_stop = new.__enter__()
+    runs.stop("one")
+    assert new_stop.is_set() and not old_stop.is_set()
+    new.__exit__(None, None, None)
+    runs.stop("one")

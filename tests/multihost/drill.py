@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 
-from tests.multihost.processes import draw_pictures, log_of, start, wait
+from tests.drawn_pictures import draw_pictures
+from tests.multihost.processes import log_of, start, wait
 
 STEPS, EVERY = 600, 15
 _QUICK = ["--config.validation.every=1000000", f"--config.checkpoint.every={EVERY}", "--join_timeout=20"]

@@ -6,9 +6,6 @@ import socket
 import subprocess
 import sys
 
-import numpy as np
-from PIL import Image
-
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ROOT / "tests" / "multihost" / "tiny.py"
 
@@ -16,15 +13,6 @@ TINY = ROOT / "tests" / "multihost" / "tiny.py"
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
-
-
-def draw_pictures(folder: pathlib.Path, count: int = 2) -> pathlib.Path:
-    """Small pictures to validate on, so that a validation takes no time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        coarse = np.random.default_rng(number).integers(0, 256, (8, 9, 3), np.uint8)
-        Image.fromarray(coarse.repeat(8, 0).repeat(8, 1)).save(folder / f"{number}.png")
-    return folder
 
 
 def environment(place: pathlib.Path, devices: int) -> dict[str, str]:

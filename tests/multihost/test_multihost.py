@@ -19,7 +19,8 @@ from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import evaluated_config, write_results
 from blindsr_jax.training.setup import abstract_state
 from blindsr_jax.training.sharding import data_mesh
-from tests.multihost.processes import draw_pictures, log_of, start, start_locally, wait
+from tests.drawn_pictures import draw_pictures
+from tests.multihost.processes import log_of, start, start_locally, wait
 from tests.multihost.tiny import get_config
 
 pytestmark = [

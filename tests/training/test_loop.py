@@ -15,7 +15,7 @@ from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
 from blindsr_jax.training.setup import state_of
 from blindsr_jax.training.sharding import data_mesh
-from tests.multihost.processes import draw_pictures
+from tests.drawn_pictures import draw_pictures
 from tests.training.conftest import tiny_config
 
 pytestmark = [
