@@ -40,7 +40,13 @@ SMALL = [
 ]
 SMALL += ["--config.validation.source=folder", "--config.validation.root=OTHER_PHOTOS", "--config.optimizer.warmup=0"]
 SMALLER = {
-    "usrnet": ["model.iterations=1", "data.patch=12"],
+    "usrnet": [
+        "model.iterations=1",
+        "model.blocks=1",
+        "model.features=(4,4,4,4)",
+        "model.hyper_features=4",
+        "data.patch=12",
+    ],
     "kernelnet": ["model.width=4", "model.refine_features=4", "model.gradient_steps=1", "data.patch=48"],
     "": [
         "model.features=4",

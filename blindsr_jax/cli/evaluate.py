@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     add_model(command)
     command.add_argument(
         "--protocol",
-        choices=["gaussian8", "gaussian8_noise15", "gaussian_width", "div2krk", "s_fold_circular"],
+        choices=["gaussian8", "gaussian8_noise15", "anisotropic8", "gaussian_width", "div2krk", "s_fold_circular"],
         default="gaussian8",
         help="where LR images come from; default: gaussian8",
     )

@@ -91,6 +91,8 @@ def _facts(bundle: Bundle) -> dict[str, str]:
     rate = f"Adam, learning rate {options['learning_rate']:g}, {options['schedule']}"
     start = f", starting from {config['start_from']}" if config.get("start_from") else ""
     patch = f"{config['data']['batch_size']} patches of {config['data']['patch']}×{config['data']['patch']} LR pixels"
+    if config["data"].get("shrink_rate"):
+        patch += f" ({config['data']['shrink_rate']:.0%} cut twice as large and halved)"
     recipe = f"{source['steps']:,} steps of {patch}, seed {config['seed']}, {rate}{start}"
     facts = {
         "parameters": f"{count_parameters(bundle) / 1e6:.2f} M",

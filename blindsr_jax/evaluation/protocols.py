@@ -8,7 +8,8 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.config.defaults import SETTING2_SIZE, SETTING2_WIDTHS
+from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.ops.blur import BorderMode
@@ -134,6 +135,25 @@ def gaussian8_noise15(scale: int) -> Protocol:
     return dataclasses.replace(gaussian8(scale), name="gaussian8_noise15", noise=15.0)
 
 
+def anisotropic8(scale: int) -> Protocol:
+    """Eight rotated Gaussians of DAN's setting 2, one in each eighth of its widths and angles; else as gaussian8.
+
+    Ours, to choose among the states of a training: setting 2 is scored on DIV2KRK.
+
+    Raises:
+      ConfigError: it is defined for scales 2, 3 and 4 only.
+    """
+    if scale not in SETTING2_SIZE:
+        raise ConfigError(f"protocol anisotropic8 is defined for scales 2, 3 and 4, not {scale}")
+    eighths = np.arange(8)
+    lowest, highest = SETTING2_WIDTHS
+    along, across = (lowest + (highest - lowest) * (order + 0.5) / 8 for order in (eighths, (5 * eighths + 2) % 8))
+    angles = np.pi * (3 * eighths % 8) / 8
+    kernels = np.asarray(anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale]), np.float64)
+    labels = [f"σ={x:.2f}, {y:.2f}, {np.degrees(angle):.0f}°" for x, y, angle in zip(along, across, angles)]
+    return Protocol("anisotropic8", scale, tuple(map(_given, labels, kernels)))
+
+
 def gaussian_width(scale: int) -> Protocol:
     """DSSR table VI: four round 21×21 Gaussians, none (width 0) to wide, each reported by itself; else as gaussian8.
 
@@ -171,7 +191,7 @@ def s_fold_circular(
       kernels: [K, K] by label, correlation kernels summing to one.
       one_kernel_per_image: see ``Protocol.one_case_per_image``; the name says so. By default, every kernel for each.
     """
-    cases = tuple(GivenCase(label, tuple(map(tuple, np.float64(k).tolist()))) for label, k in kernels.items())
+    cases = tuple(_given(label, kernel) for label, kernel in kernels.items())
     protocol = Protocol(S_FOLD_CIRCULAR, scale, cases, downsample="s_fold", blur_mode="circular", rgb=True)
     if not one_kernel_per_image:
         return protocol
@@ -183,8 +203,19 @@ def _gaussian(sigma: float) -> GaussianCase:
     return GaussianCase(f"σ={sigma:.2f}", sigma)
 
 
-def validation_protocol(scale: int) -> Protocol:
-    """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling."""
+def _given(label: str, kernel: np.ndarray) -> GivenCase:
+    return GivenCase(label, tuple(map(tuple, np.float64(kernel).tolist())))
+
+
+def validation_protocol(scale: int, *, anisotropic: bool = False) -> Protocol:
+    """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling.
+
+    Args:
+      scale: s.
+      anisotropic: trained on rotated Gaussians, so validated on such: anisotropic8.
+    """
+    if anisotropic and scale in SETTING2_SIZE:
+        return anisotropic8(scale)
     if scale in _GAUSSIAN8_WIDTHS:
         return gaussian8(scale)
     return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)
@@ -194,6 +225,7 @@ def validation_protocol(scale: int) -> Protocol:
 PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
     "gaussian8_noise15": gaussian8_noise15,
+    "anisotropic8": anisotropic8,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,
 }

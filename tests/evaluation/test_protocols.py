@@ -9,7 +9,15 @@ import scipy.ndimage
 from blindsr_jax import metrics, ops
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.errors import ConfigError, DataError
-from blindsr_jax.evaluation.protocols import div2krk, gaussian8, gaussian8_noise15, gaussian_width, s_fold_circular
+from blindsr_jax.evaluation.protocols import (
+    anisotropic8,
+    div2krk,
+    gaussian8,
+    gaussian8_noise15,
+    gaussian_width,
+    s_fold_circular,
+    validation_protocol,
+)
 from blindsr_jax.evaluation.trials import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_trial
 from tests.evaluation.conftest import Images
 
@@ -33,6 +41,26 @@ def test_gaussian_width_begins_without_any_blur():
         gaussian_width(1)
 
 
+def test_anisotropic8_has_blurs_of_every_width_and_angle():
+    for scale, size in [(2, 11), (3, 21), (4, 31)]:
+        kernels = np.stack([case.kernel for case in anisotropic8(scale).cases])
+        assert kernels.shape == (8, size, size)
+        np.testing.assert_allclose(kernels.sum((1, 2)), 1, rtol=1e-5)
+    offsets = np.arange(31) - 15
+    spreads = [np.sqrt(np.einsum("nij,i->n", kernels, offsets**2)), np.sqrt(np.einsum("nij,j->n", kernels, offsets**2))]
+    assert min(map(min, spreads)) < 1.5 < 4 < max(map(max, spreads))
+    tilts = np.einsum("nij,i,j->n", kernels, offsets, offsets)
+    assert (tilts > 0.5).sum() >= 2 and (tilts < -0.5).sum() >= 2
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        anisotropic8(1)
+
+
+def test_setting_2_is_validated_on_rotated_blurs():
+    assert validation_protocol(2, anisotropic=True) == anisotropic8(2)
+    assert validation_protocol(2) == gaussian8(2)
+    assert validation_protocol(1, anisotropic=True) == validation_protocol(1)
+
+
 def test_a_subset_says_that_it_is_one():
     part = gaussian8(4).subset(2)
     assert part.name == "gaussian8, 2 of 8 widths"
@@ -43,7 +71,12 @@ def test_a_subset_says_that_it_is_one():
 
 def test_protocols_are_values_that_can_be_written_down():
     kernels = {"k": np.random.default_rng(0).uniform(size=(5, 5))}
-    for make in (lambda: gaussian8(2), lambda: div2krk(4), lambda: s_fold_circular(3, kernels)):
+    for make in (
+        lambda: gaussian8(2),
+        lambda: anisotropic8(2),
+        lambda: div2krk(4),
+        lambda: s_fold_circular(3, kernels),
+    ):
         assert make() == make()
         assert hash(make()) == hash(make())
         json.dumps(dataclasses.asdict(make()))

@@ -1,0 +1,11 @@
+"""A short drill; a long one is ``python -m tests.multihost.drill``."""
+
+import pytest
+
+from tests.multihost.drill import drill
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compile_fast")]
+
+
+def test_killed_twice_and_stopped_once_it_ends_as_if_nothing_had_happened(tmp_path):
+    assert drill(tmp_path, kills=2, terms=1, steps=200, seed=0) == 0
