@@ -68,6 +68,7 @@ class RunLog:
             mininterval=0.5 if interactive else 15,
             dynamic_ncols=interactive,
         )
+        self._compiling = True
         self._since: list[dict[str, float]] = []
         self._redirect = logging_redirect_tqdm([logging.getLogger(), absl.logging.get_absl_logger()])
 
@@ -85,8 +86,9 @@ class RunLog:
         if metrics:
             self._since.append(metrics)
             self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
-        if self._bar.n == self._bar.initial:
-            self._bar.unpause()  # the first step compiles, which says nothing of the others
+        if self._compiling:
+            self._bar.unpause()  # the first step's time says nothing of the others'
+            self._compiling = False
         self._bar.update()
 
     def back_to(self, step: int) -> None:

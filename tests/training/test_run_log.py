@@ -27,6 +27,17 @@ def test_the_first_step_does_not_count_in_the_estimate(log):
     assert bar.format_dict["elapsed"] >= 3600 and bar.n == 2
 
 
+def test_other_processes_are_silent(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(run_log, "is_first", lambda: False)
+    with run_log.RunLog(tmp_path, 5, 100, {}) as log:
+        log.step({"loss": 1.0})
+        log.back_to(4)
+        log.step(None)
+        log.training(6)
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "tensorboard").exists()
+
+
 def test_clu_logs_metrics_but_not_the_config_nor_that_there_was_a_picture(log, monkeypatch):
     seen, logger = [], absl.logging.get_absl_logger()
     before = absl.logging.get_verbosity()
