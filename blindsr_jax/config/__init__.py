@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from blindsr_jax.config.defaults import default, setting2
 from blindsr_jax.config.derived import (
     config_hash,
+    flat,
     kernel_distribution,
     model_sizes,
     recipe,
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigDict",
     "config_hash",
     "default",
+    "flat",
     "kernel_distribution",
     "model_sizes",
     "project_configs",

@@ -63,6 +63,16 @@ def recipe(config: ConfigDict) -> dict[str, typing.Any]:
     return settings
 
 
+def flat(config: ConfigDict) -> dict[str, typing.Any]:
+    """The config as one level of names with scalar values, as hyper-parameter tables want it."""
+    settings: dict[str, typing.Any] = {"config_hash": config_hash(config)}
+    for name, value in config.items():
+        section = value if isinstance(value, ConfigDict) else {"": value}
+        for key, item in section.items():
+            settings[f"{name}.{key}".rstrip(".")] = item if isinstance(item, (int, float, str, bool)) else str(item)
+    return settings
+
+
 def config_hash(config: ConfigDict) -> str:
     """Twelve hexadecimal digits that change with any setting of the recipe: which numbers came from which."""
     return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()[:12]

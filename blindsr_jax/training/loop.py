@@ -86,7 +86,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
             return state
         _announce(config, source, state, mesh, workdir)
         with (
-            RunLog(workdir, int(state.step), config.steps, _flat(config)) as run_log,
+            RunLog(workdir, int(state.step), config.steps, config_lib.flat(config)) as run_log,
             Watchdog(config.watchdog_seconds) as watchdog,
         ):
             run = _Run(config, mesh, source, validation, checkpoints, run_log, stop, watchdog)
@@ -206,13 +206,3 @@ class _Run:
             if signal_name and not last:
                 self.checkpoints.wait()
                 raise saved_error(signal_name, step)
-
-
-def _flat(config: ConfigDict) -> dict[str, typing.Any]:
-    """The config as one level of names with scalar values, as hyper-parameter tables want it."""
-    flat: dict[str, typing.Any] = {"config_hash": config_lib.config_hash(config)}
-    for name, value in config.items():
-        section = value if isinstance(value, ConfigDict) else {"": value}
-        for key, item in section.items():
-            flat[f"{name}.{key}".rstrip(".")] = item if isinstance(item, (int, float, str, bool)) else str(item)
-    return flat

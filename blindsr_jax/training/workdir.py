@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pathlib
 import time
@@ -14,6 +15,8 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.files import write_text
 from blindsr_jax.hosts import all_or_none, gathered, is_first
+
+log = logging.getLogger(__name__)
 
 _SLOW_FILE_SYSTEM = 60  # seconds
 
@@ -31,6 +34,8 @@ def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
     with all_or_none():
         if any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
             check_same_run(config, workdir)
+            if is_first() and (changes := _changes(config, workdir)):
+                log.info("settings that this run had not before: %s", changes)
     with all_or_none():
         if is_first():
             write_text(workdir / "config.json", text)
@@ -59,6 +64,14 @@ def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
             f"{workdir} holds a run of another model ({changes}): "
             "give another --workdir, or the config it was started with"
         )
+
+
+def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
+    """What is not as recorded, but may change when a run goes on; nothing of its length."""
+    as_recorded = json.loads(config_lib.to_json(config))
+    before, now = (config_lib.flat(ConfigDict(settings)) for settings in (recorded_config(workdir), as_recorded))
+    names = [name for name in now if name not in ("config_hash", "steps") and before.get(name) != now[name]]
+    return ", ".join(f"{name}={now[name]!r} (was {before.get(name)!r})" for name in names)
 
 
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:

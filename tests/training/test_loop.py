@@ -1,4 +1,5 @@
 import json
+import logging
 
 import jax
 import numpy as np
@@ -169,9 +170,15 @@ def test_another_models_workdir_is_refused(tmp_path):
     assert (tmp_path / "config.json").read_text() == before
 
 
-def test_clipping_may_change_between_two_parts_of_a_run(tmp_path):
-    train(tiny_config(steps=1), tmp_path)
+def test_clipping_may_change_between_two_parts_of_a_run_which_is_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "blindsr_jax")
+    before = tiny_config(steps=1)
+    train(before, tmp_path)
+    train(before, tmp_path)
+    assert "had not before" not in caplog.text
     assert int(train(tiny_config(**{"steps": 2, "optimizer.clip_norm": 0.0}), tmp_path).step) == 2
+    said = f"settings that this run had not before: optimizer.clip_norm=0.0 (was {before.optimizer.clip_norm})"
+    assert [said] == [line for line in caplog.messages if "had not before" in line]
     with pytest.raises(ConfigError, match="ema_decay"):
         train(tiny_config(**{"steps": 3, "optimizer.ema_decay": 0.9}), tmp_path)
 
