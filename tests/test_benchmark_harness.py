@@ -17,6 +17,8 @@ from benchmarks.worker import Worker, WorkerError
 from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 
+pytestmark = pytest.mark.usefixtures("compile_fast")
+
 SMALL = {
     "danv1": ["blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
     "danv2": ["groups=1", "blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],

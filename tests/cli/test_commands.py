@@ -14,6 +14,8 @@ from blindsr_jax.cli import main
 from blindsr_jax.inference.loading import load
 from tests.cli.commands import restore, size
 
+pytestmark = pytest.mark.usefixtures("compile_fast")
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
