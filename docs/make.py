@@ -69,7 +69,8 @@ def scores(arguments: argparse.Namespace) -> None:
         new = [_evaluated(test, arguments.work / name) for test in tests]
         path = PACKAGED / f"{name}.safetensors"
         bundle = load_bundle(path)
-        entries = list({_scored(entry): entry for entry in [*bundle.metadata.get("evaluations", []), *new]}.values())
+        all_of_them = {_scored(entry): entry for entry in [*bundle.metadata.get("evaluations", []), *new]}.values()
+        entries = sorted(all_of_them, key=lambda entry: (entry["protocol"], entry["scale"]))
         named = [e for e in entries if e["data"] in ("Set5", "DIV2KRK")]  # what fits into one line
         short = {f"{e['protocol']} ×{e['scale']} {e['data']}": e["psnr_y"] for e in named}
         save_bundle(

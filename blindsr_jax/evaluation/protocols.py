@@ -207,15 +207,21 @@ def _given(label: str, kernel: np.ndarray) -> GivenCase:
     return GivenCase(label, tuple(map(tuple, np.float64(kernel).tolist())))
 
 
-def validation_protocol(scale: int, *, anisotropic: bool = False) -> Protocol:
+def validation_protocol(scale: int, *, anisotropic: bool = False, noise: float = 0.0) -> Protocol:
     """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling.
 
     Args:
       scale: s.
       anisotropic: trained on rotated Gaussians, so validated on such: anisotropic8.
+      noise: standard deviation of white noise in LR images, 0 to 255; the name says so.
     """
-    if anisotropic and scale in SETTING2_SIZE:
-        return anisotropic8(scale)
+    protocol = anisotropic8(scale) if anisotropic and scale in SETTING2_SIZE else _validation_on_round_blurs(scale)
+    if not noise:
+        return protocol
+    return dataclasses.replace(protocol, name=f"{protocol.name} with noise of {noise:g}/255", noise=noise)
+
+
+def _validation_on_round_blurs(scale: int) -> Protocol:
     if scale in _GAUSSIAN8_WIDTHS:
         return gaussian8(scale)
     return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)

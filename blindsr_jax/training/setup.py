@@ -203,4 +203,5 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
     if config.degradation.kernel == "pool":
         return source, held_out_protocol(config)
-    return source, validation_protocol(config.model.scale, anisotropic=config.degradation.kernel == "anisotropic")
+    rotated, noise = config.degradation.kernel == "anisotropic", sum(config.degradation.noise) / 2
+    return source, validation_protocol(config.model.scale, anisotropic=rotated, noise=noise)

@@ -59,6 +59,8 @@ def test_setting_2_is_validated_on_rotated_blurs():
     assert validation_protocol(2, anisotropic=True) == anisotropic8(2)
     assert validation_protocol(2) == gaussian8(2)
     assert validation_protocol(1, anisotropic=True) == validation_protocol(1)
+    noisy = validation_protocol(2, noise=7.5)
+    assert (noisy.name, noisy.noise, noisy.cases) == ("gaussian8 with noise of 7.5/255", 7.5, gaussian8(2).cases)
 
 
 def test_a_subset_says_that_it_is_one():

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, ConfigError, WeightsError
 from blindsr_jax.training.results import bundle_of
-from blindsr_jax.training.setup import batches_of, state_of, training_source, updates_of
+from blindsr_jax.training.setup import batches_of, state_of, training_source, updates_of, validation_of
 from blindsr_jax.training.sharding import data_mesh, put_batch
 from blindsr_jax.weights.bundle import save_bundle
 from tests.training.conftest import tiny_config
@@ -65,3 +66,18 @@ def test_what_cannot_be_started_from_is_named(name, error, message):
     assert issubclass(error, BlindSRError)
     with pytest.raises(error, match=message):
         state_of(tiny_config(start_from=name), data_mesh())
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (config_lib.default("dan_lite", 2), "gaussian8"),
+        (config_lib.setting2(config_lib.default("dan_lite", 2)), "anisotropic8"),
+    ],
+)
+@pytest.mark.parametrize(("noise", "said"), [((0.0, 0.0), ""), ((0.0, 15.0), " with noise of 7.5/255")])
+def test_a_run_is_validated_by_what_it_is_trained_on(config, name, noise, said):
+    config = config_lib.ConfigDict(config.to_dict())
+    config.degradation.noise = noise
+    _, protocol = validation_of(config)
+    assert protocol.name == name + said
