@@ -25,11 +25,13 @@ class Degraded:
       lr: [B, H, W, 3], LR images.
       kernel: [B, K, K], the true blur kernels.
       sigma: [B], standard deviations of the noise in [0, 1]; None where it does not matter.
+      quality: [B], JPEG qualities, 100 for images that were not compressed; None where it does not matter.
     """
 
     lr: jax.Array
     kernel: jax.Array
     sigma: jax.Array | None = None
+    quality: jax.Array | None = None
 
 
 class Estimate(typing.NamedTuple):

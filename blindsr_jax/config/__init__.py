@@ -11,7 +11,6 @@ from blindsr_jax.config.defaults import default, setting2
 from blindsr_jax.config.derived import (
     config_hash,
     flat,
-    kernel_distribution,
     model_sizes,
     recipe,
     scales_of,
@@ -26,7 +25,6 @@ __all__ = [
     "config_hash",
     "default",
     "flat",
-    "kernel_distribution",
     "model_sizes",
     "project_configs",
     "recipe",

@@ -143,6 +143,7 @@ def _danv1() -> dict[str, typing.Any]:
         "skip": "none",  # interpolation added to the output: "none" as published, "nearest" or "bicubic"
         "estimator_features": 32,
         "estimator_blocks": 5,
+        "conditions": (),  # what else the Estimator finds for the Restorer: "noise", "jpeg"; none as published
         "supervise": "last",  # "last": loss on step T alone, as published; "all": on every step, costs T gradients
     }
 
@@ -218,6 +219,9 @@ MODEL_SECTIONS = {
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
     return {
+        # The steps of the degradation as text, such as "photo" or "photo(jpeg_rate=1.0)": see docs/degradations.md. Then
+        # all fields below but `kernel_size` are unused. Empty: blur, downsampling, noise and rounding by these fields.
+        "steps": "",
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
         "kernel_size": 21,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels

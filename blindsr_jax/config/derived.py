@@ -24,21 +24,11 @@ def scales_of(config: ConfigDict) -> tuple[int, ...]:
     return tuple(config.model.get("scales", (config.model.scale,)))
 
 
-def kernel_distribution(config: ConfigDict) -> dict[str, typing.Any]:
-    """The Gaussians that a config trains on, as keyword arguments of ``degradations.draw_kernels``."""
-    degradation = config.degradation
-    return {
-        "kind": degradation.kernel,
-        "size": degradation.kernel_size,
-        "sigma": tuple(degradation.sigma),
-        "multiplicative_noise": degradation.multiplicative_noise,
-        "isotropic_rate": degradation.isotropic_rate,
-    }
-
-
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
     """The arguments of ``networks.build``: all that makes the network what it is."""
     sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
+    if not sizes.get("conditions"):  # bundles and runs from before there were any have no such field
+        sizes.pop("conditions", None)
     if "scales" in config.model:  # a network for all scales and kernels
         del sizes["scale"]
         sizes["features"] = tuple(sizes["features"])  # a recorded config has a list

@@ -86,6 +86,8 @@ def _validate_degradation(config: ConfigDict) -> None:
         _one_of("degradation.blur_mode", degradation.get("blur_mode", "circular"), ("circular",))
         _within("degradation.noise_free_rate", degradation.get("noise_free_rate", 0), 0, 1)
     else:
+        if degradation.get("steps", ""):  # checked where the steps are made, which knows them
+            _one_of("model.name", config.model.name, ("danv1", "danv2", "dssr"))
         _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
         _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
         _range("degradation.sigma", degradation.sigma, above=0.0)

@@ -15,7 +15,7 @@ from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.pca import decode, encode
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.blur import normalize_kernel
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 
 class DAN(Unfolded):
@@ -30,6 +30,8 @@ class DAN(Unfolded):
       kernel_size: K.
       code_length: L.
       iterations: T when a call does not say.
+      conditions: what a code holds besides the kernel, after its L numbers: ``noise`` and ``jpeg``, see
+        ``condition_values``. Estimator and Restorer then work with codes of L plus as many numbers.
     """
 
     restorer: nn.Module
@@ -38,6 +40,7 @@ class DAN(Unfolded):
     kernel_size: int
     code_length: int
     iterations: int = 4
+    conditions: tuple[str, ...] = ()
     takes_canvas: typing.ClassVar[bool] = True
     takes_bfloat16: typing.ClassVar[bool] = True
 
@@ -54,7 +57,7 @@ class DAN(Unfolded):
         """No image yet, and the Dirac kernel."""
         batch, height, width, _ = lr.shape
         kernel = dirac(self.kernel_size).astype(lr.dtype)
-        code = encode(kernel, self.pca_basis.value)
+        code = self._code_of(kernel, jnp.zeros(len(self.conditions), lr.dtype))
         return Estimate(
             sr=jnp.zeros((batch, height * self.scale, width * self.scale, 3), lr.dtype),
             kernel=jnp.broadcast_to(kernel, (batch, *kernel.shape)),
@@ -88,8 +91,11 @@ class DAN(Unfolded):
         return Estimate(sr=sr, kernel=self._kernel_of(prediction), code=prediction)
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """The Restorer once, with a known kernel."""
-        code = encode(kernel, self.pca_basis.value)
+        """The Restorer with a known kernel; once more with the conditions that the Estimator finds, if there are any."""
+        code = self._code_of(kernel, jnp.zeros((len(lr), len(self.conditions)), lr.dtype))
+        if self.conditions:
+            found = self.estimator(self.restorer(lr, code), lr)
+            code = self._code_of(kernel, found[:, self.code_length :])
         return Estimate(sr=self.restorer(lr, code), kernel=kernel, code=code)
 
     def with_code(self, lr: jax.Array, code: jax.Array) -> Estimate:
@@ -97,8 +103,34 @@ class DAN(Unfolded):
         return Estimate(sr=self.restorer(lr, code), kernel=self._kernel_of(code), code=code)
 
     def _kernel_of(self, code: jax.Array) -> jax.Array:
-        return normalize_kernel(decode(code, self.pca_basis.value))
+        return normalize_kernel(decode(code[..., : self.code_length], self.pca_basis.value))
 
-    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+    def _code_of(self, kernel: jax.Array, conditions: jax.Array) -> jax.Array:
+        """[..., L + number of conditions]."""
+        return jnp.concatenate([encode(kernel, self.pca_basis.value), conditions], axis=-1)
+
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
         """True image, kernel and code."""
-        return Estimate(sr=hr, kernel=kernel, code=encode(kernel, self.pca_basis.value))
+        code = self._code_of(degraded.kernel, condition_values(degraded, self.conditions))
+        return Estimate(sr=hr, kernel=degraded.kernel, code=code)
+
+
+def condition_values(degraded: Degraded, names: typing.Sequence[str]) -> jax.Array:
+    """How noisy and how compressed images are, in numbers from 0 (not at all) to about 1.
+
+    Args:
+      degraded: a batch with its noise levels and JPEG qualities.
+      names: of the wanted numbers: ``noise``, the standard deviation over 25/255; ``jpeg``, (100 − quality) / 70.
+
+    Returns:
+      [B, len(names)].
+    """
+    values = [_CONDITIONS[name](degraded) for name in names]
+    return jnp.stack(values, axis=-1) if values else jnp.zeros((len(degraded.lr), 0), degraded.lr.dtype)
+
+
+_CONDITIONS: dict[str, typing.Callable[[Degraded], jax.Array]] = {
+    "noise": lambda degraded: degraded.sigma * (255 / 25),
+    "jpeg": lambda degraded: (100 - degraded.quality) / 70,
+}
+CONDITIONS = tuple(_CONDITIONS)

@@ -18,7 +18,7 @@ from blindsr_jax.networks.layers import ConvTranspose, conv, lrelu
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.resize import interpolate_bicubic
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 # Size, padding and stride of the convolutions between LR and HR size, by scale.
 _RESAMPLING = {2: (4, 1, 2), 3: (5, 1, 3), 4: (4, 0, 4)}
@@ -129,9 +129,9 @@ class DSSR(Unfolded):
         counts = jnp.arange(1, images.shape[0] + 1).reshape(-1, *[1] * (images.ndim - 1))
         return jnp.cumsum(images, axis=0) / counts
 
-    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
         """True image, and the detail M = hr − base."""
-        return Estimate(sr=hr, detail=hr - self._base(lr))
+        return Estimate(sr=hr, detail=hr - self._base(degraded.lr))
 
     def _base(self, lr: jax.Array) -> jax.Array:
         height, width = lr.shape[1:3]

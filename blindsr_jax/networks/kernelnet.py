@@ -31,7 +31,7 @@ from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
 from blindsr_jax.ops.resize import imresize
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 
 class KernelEstimates(typing.NamedTuple):
@@ -195,9 +195,9 @@ class KernelNet(OnePass):
         found = self.estimates(lr)
         return [Estimate(sr=None, kernel=found.refined, coarse=found.coarse, gradients=found.sharp)]
 
-    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """What the stages aim at: ``gradient_targets`` and, of S-FOLD LR images, the true kernel [B, K, K]."""
-        return Estimate(sr=None, kernel=kernel, gradients=self.gradient_targets(hr))
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
+        """``gradient_targets`` for the first stage; the true kernels [B, K, K] of s-fold LR images for the second."""
+        return Estimate(sr=None, kernel=degraded.kernel, gradients=self.gradient_targets(hr))
 
     def _solve(self, sharp: jax.Array, blurred: jax.Array) -> jax.Array:
         """FFT-1; images smaller than its window, which tell next to nothing, are surrounded by zeros."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from blindsr_jax.degradations.pools import POOL_SIZES
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import dan_v1, dan_v2
-from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dan import CONDITIONS, DAN
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
@@ -36,18 +36,22 @@ def build_dan_v1(
     skip: str = "none",
     estimator_features: int = 32,
     estimator_blocks: int = 5,
+    conditions: typing.Sequence[str] = (),
 ) -> DAN:
     """DANv1; with fewer blocks, ``upsampler="single"`` and a skip, the compact family (dan_lite)."""
     _one_of("danv1", "scale", scale, (2, 3, 4))
     _one_of("danv1", "upsampler", upsampler, ("stages", "single"))
     _one_of("danv1", "skip", skip, ("none", "nearest", "bicubic"))
+    for condition in conditions:
+        _one_of("danv1", "conditions", condition, CONDITIONS)
     return DAN(
         restorer=dan_v1.Restorer(scale, features, blocks, upsampler, skip),
-        estimator=dan_v1.Estimator(scale, code_length, estimator_features, estimator_blocks),
+        estimator=dan_v1.Estimator(scale, code_length + len(conditions), estimator_features, estimator_blocks),
         scale=scale,
         kernel_size=kernel_size,
         code_length=code_length,
         iterations=iterations,
+        conditions=tuple(conditions),
     )
 
 
@@ -201,7 +205,7 @@ def _pool_size(model: str, scale: int, kernel_size: int | None) -> int:
 
 def _check_size(model: str, size: str, value: typing.Any, default: typing.Any) -> None:
     """A size must be of its default's kind; words are left to the builders."""
-    if isinstance(default, str):
+    if isinstance(default, str) or default == ():
         return
     if isinstance(default, bool):
         sound, wanted = isinstance(value, bool), "True or False"

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks import canvas
 from blindsr_jax.networks.recompute import stored_as_told
-from blindsr_jax.types import Estimate, SROutput, Trace
+from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
 State = typing.Any
@@ -102,8 +102,8 @@ class Unfolded(nn.Module):
         """What ``final_image`` is after 1, 2 … T steps, from the images [T, ...] of a trace."""
         return images
 
-    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """What the estimates of a step are compared with, from the true image and kernel."""
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
+        """The values that a step's estimates are compared with, from the true image and its degradation."""
         raise NotImplementedError
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:

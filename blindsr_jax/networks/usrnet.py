@@ -16,7 +16,7 @@ from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
 from blindsr_jax.ops.fft import data_solution
 from blindsr_jax.ops.resize import upsample_nearest
-from blindsr_jax.types import Estimate, SROutput, Trace
+from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
 
 class HyPaNet(nn.Module):
@@ -144,8 +144,8 @@ class USRNet(nn.Module):
             state = self.step(state, lr, alpha[i], beta[i])
         return [self.estimate_of(state)]
 
-    def targets(self, hr: jax.Array, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """What the image is compared with: the true one."""
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
+        """The true image."""
         return Estimate(sr=hr)
 
     def step(

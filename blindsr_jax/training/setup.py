@@ -15,7 +15,11 @@ from ml_collections import ConfigDict
 from blindsr_jax import config as config_lib
 from blindsr_jax.data.pipeline import PatchSampler, patch_batches
 from blindsr_jax.data.sources import Source, open_source
-from blindsr_jax.degradations.pipeline import basis_for
+from blindsr_jax.degradations.notation import steps_from_text
+from blindsr_jax.degradations.orders import classic
+from blindsr_jax.degradations.pipeline import basis_for, kernels_in, named_kernels
+from blindsr_jax.degradations.steps import Downsample, Steps
+from blindsr_jax.errors import ConfigError
 from blindsr_jax.evaluation.protocols import Protocol, validation_protocol
 from blindsr_jax.losses import LOSSES, Loss
 from blindsr_jax.networks.dan import DAN
@@ -65,7 +69,7 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
     network = network_of(config)
     basis = None
     if isinstance(network, DAN):
-        basis = basis_for(network.code_length, **config_lib.kernel_distribution(config))
+        basis = _basis_of(config, network.code_length)
     state = create_state(
         network,
         optimizer_of(config),
@@ -107,7 +111,8 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     last = Stage(
         until=ends[-1],
         scales=scales,
-        degradation=degradation_of(config),
+        degradation=steps_of(config),
+        kernel_size=config.degradation.kernel_size,
         loss=loss_of(config),
         supervise=supervise,
         pool=pool,
@@ -117,7 +122,8 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     )
     if len(ends) == 1:
         return [last]
-    bicubic = last.degradation | {"downsample": "bicubic"}  # see networks.kernelnet
+    bicubic = tuple(Downsample("bicubic") if isinstance(step, Downsample) else step for step in last.degradation)
+    # See networks.kernelnet.
     return [dataclasses.replace(last, until=ends[0], degradation=bicubic, loss=LOSSES["gradients"]), last]
 
 
@@ -149,21 +155,36 @@ def loss_of(config: ConfigDict) -> Loss:
     return functools.partial(loss, **weights) if weights else loss
 
 
-def degradation_of(config: ConfigDict) -> dict[str, typing.Any]:
-    """Keyword arguments of ``degradations.degrade`` but the scale; of the last stage, where there are several."""
-    options = config.degradation
-    drawn = {"kernel": "pool"}
-    if options.kernel != "pool":
-        kernels = config_lib.kernel_distribution(config)
-        drawn = {"kernel": kernels.pop("kind"), "kernel_size": kernels.pop("size"), **kernels}
-    return {
-        **drawn,
-        "downsample": options.downsample,
-        "blur_mode": options.get("blur_mode", "reflect"),
-        "noise": tuple(options.noise),
-        "noise_free_rate": options.get("noise_free_rate", 0.0),
-        "round_8bit": options.round_8bit,
-    }
+def steps_of(config: ConfigDict) -> Steps:
+    """The steps that make LR images; of the last stage, where there are several.
+
+    Raises:
+      ConfigError: ``config.degradation`` names a step or an option that there is not.
+    """
+    options, scale = config.degradation, config.model.scale
+    try:
+        if options.get("steps", ""):
+            return steps_from_text(options.steps, scale)
+        drawn = {name: options[name] for name in ("sigma", "multiplicative_noise", "isotropic_rate") if name in options}
+        return classic(
+            scale,
+            kernels=named_kernels(options.kernel, **drawn),
+            downsample=options.downsample,
+            blur_mode=options.get("blur_mode", "reflect"),
+            noise=tuple(options.noise),
+            noise_free_rate=options.get("noise_free_rate", 0.0),
+            round_8bit=options.round_8bit,
+        )
+    except ValueError as error:
+        raise ConfigError(f"config.degradation: {error}") from None
+
+
+def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
+    """The PCA basis of the kernels that a run draws: [K², L]."""
+    kernels = kernels_in(steps_of(config))
+    if kernels is None:
+        raise ConfigError("config.degradation.steps: a DAN learns to find blurs, but no blur(...) is among the steps")
+    return basis_for(length, kernels=kernels, size=config.degradation.kernel_size)
 
 
 def training_source(config: ConfigDict) -> Source:
@@ -203,5 +224,8 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
     if config.degradation.kernel == "pool":
         return source, held_out_protocol(config)
+    steps_of(config)  # raises if they cannot be made, before anything is read or written
+    if config.degradation.get("steps", ""):
+        return source, photo(config.model.scale)
     rotated, noise = config.degradation.kernel == "anisotropic", sum(config.degradation.noise) / 2
     return source, validation_protocol(config.model.scale, anisotropic=rotated, noise=noise)

@@ -15,7 +15,8 @@ import optax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from blindsr_jax.degradations.pipeline import degrade
+from blindsr_jax.degradations.pipeline import degrade_by
+from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.losses import Loss
 from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.networks.recompute import Recompute, recomputing
@@ -35,7 +36,8 @@ class Stage:
     Attributes:
       until: its last step, counted from the start of the run.
       scales: one of them is drawn for each batch: ``scale_of_step``.
-      degradation: keyword arguments of ``degradations.degrade``, without the scale.
+      degradation: the steps that make LR images.
+      kernel_size: K of drawn kernels.
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
@@ -46,8 +48,9 @@ class Stage:
 
     until: int
     scales: tuple[int, ...]
-    degradation: dict[str, typing.Any]
+    degradation: Steps
     loss: Loss
+    kernel_size: int = 21
     supervise: typing.Literal["last", "all"] = "last"
     pool: np.ndarray | None = None
     recompute: Recompute = "activations"
@@ -103,7 +106,7 @@ def make_train_step(
     ) -> tuple[TrainState, Metrics]:
         hr = hr.astype(jnp.float32) / 255.0
         key = jax.random.fold_in(jax.random.key(seed), state.step + state.skipped)
-        degraded = degrade(key, hr, scale=scale, pool=pool, **stage.degradation)
+        degraded = degrade_by(stage.degradation, key, hr, scale=scale, kernel_size=stage.kernel_size, pool=pool)
         ((value, parts), grads), asked = gradient(state.params, state.constants, hr, degraded, stop)
         grad_norm = optax.global_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
@@ -200,5 +203,5 @@ def supervised_loss(
     if not module.blind:
         told = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
     steps = module.apply(variables, degraded.lr, gradient=supervise, **told, method="training_steps")
-    targets = module.apply(variables, hr, degraded.lr, degraded.kernel, method="targets")
+    targets = module.apply(variables, hr, degraded, method="targets")
     return loss(steps, targets)

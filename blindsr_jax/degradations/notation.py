@@ -1,0 +1,103 @@
+"""Degradations as text, for configs, command lines and reports.
+
+A text is a list of steps, each by its name with its options, such as
+
+    blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), noise((0, 15)), jpeg((30, 95)), round8()
+
+or the name of an order, with options or without: ``photo``, ``photo(jpeg_rate=1.0)``. Values are plain Python
+literals; nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import typing
+
+from blindsr_jax.degradations.orders import ORDERS
+from blindsr_jax.degradations.samplers import SAMPLERS, Kernels, kernels_of
+from blindsr_jax.degradations.steps import STEPS, Steps
+
+
+def steps_from_text(text: str, scale: int) -> Steps:
+    """The steps of a text.
+
+    Args:
+      text: see above.
+      scale: s, for orders.
+
+    Raises:
+      ValueError: the text cannot be read, or names a step, order, sampler or option that there is not.
+    """
+    try:
+        parsed = ast.parse(f"({text.strip()},)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(f"degradation {text!r}: expected steps such as {_EXAMPLE}") from None
+    return _steps(parsed.elts, scale)
+
+
+def text_of_steps(steps: Steps) -> str:
+    """The text of steps, which ``steps_from_text`` reads back."""
+    return ", ".join(map(_text, steps))
+
+
+_EXAMPLE = 'blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), jpeg((30, 95)), round8()'
+
+
+def _steps(nodes: typing.Sequence[ast.expr], scale: int) -> Steps:
+    steps: list[typing.Any] = []
+    for node in nodes:
+        name, arguments, options = _call(node, scale)
+        if name in ORDERS:
+            steps += _made(name, ORDERS[name], (scale, *arguments), options)
+        elif name in STEPS:
+            steps.append(_made(name, STEPS[name], arguments, options))
+        else:
+            raise ValueError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
+    return tuple(steps)
+
+
+def _call(node: ast.expr, scale: int) -> tuple[str, list[typing.Any], dict[str, typing.Any]]:
+    """Name, arguments and options of ``name(...)`` or of a bare name."""
+    if isinstance(node, ast.Name):
+        return node.id, [], {}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        raise ValueError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
+    options = {keyword.arg or "**": _value(keyword.value, scale) for keyword in node.keywords}
+    return node.func.id, [_value(argument, scale) for argument in node.args], options
+
+
+def _value(node: ast.expr, scale: int) -> typing.Any:
+    if isinstance(node, ast.Call | ast.Name):
+        name, arguments, options = _call(node, scale)
+        if name in SAMPLERS and not arguments:
+            return kernels_of(name, **options)
+        return _steps([node], scale)[0]
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_value(item, scale) for item in node.elts)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)!r} is no plain value") from None
+
+
+def _made(name: str, make: typing.Callable[..., typing.Any], arguments: typing.Iterable, options: dict) -> typing.Any:
+    try:
+        return make(*arguments, **options)
+    except TypeError as error:
+        raise ValueError(f"degradation step {name!r}: {str(error).split('() ', 1)[-1]}") from None
+
+
+def _text(value: typing.Any) -> str:
+    if isinstance(value, Kernels):
+        return f"{value.sampler}({', '.join(f'{name}={_text(item)}' for name, item in value.options)})"
+    if type(value) in STEPS.values():
+        changed = [
+            f"{field.name}={_text(getattr(value, field.name))}"
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) != field.default
+        ]
+        return f"{value.name}({', '.join(changed)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
