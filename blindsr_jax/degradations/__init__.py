@@ -1,5 +1,12 @@
 """From HR images to LR images: kernels, their PCA code, noise, and ``degrade`` that composes them inside jit."""
 
+from blindsr_jax.degradations.kernel_mixtures import (
+    sample_bsrgan,
+    sample_bsrgan_down,
+    sample_real_esrgan,
+    sample_realdan,
+    sample_sinc,
+)
 from blindsr_jax.degradations.kernels import (
     anisotropic_gaussian,
     dirac,
@@ -12,7 +19,16 @@ from blindsr_jax.degradations.kernels import (
 )
 from blindsr_jax.degradations.noise import add_awgn
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
+from blindsr_jax.degradations.photo_kernels import sample_motion, sample_photo
 from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
+from blindsr_jax.degradations.real_kernels import (
+    crop_kernel,
+    disk,
+    generalized_gaussian,
+    path_kernel,
+    plateau,
+    sinc_kernel,
+)
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
@@ -20,16 +36,29 @@ __all__ = [
     "anisotropic_gaussian",
     "apply_degradation",
     "basis_for",
+    "crop_kernel",
     "decode",
     "degrade",
     "dirac",
+    "disk",
     "encode",
+    "generalized_gaussian",
     "isotropic_gaussian",
     "move_kernel",
     "normalize_kernel",
+    "path_kernel",
     "pca_basis",
+    "plateau",
     "sample_anisotropic",
+    "sample_bsrgan",
+    "sample_bsrgan_down",
     "sample_isotropic",
+    "sample_motion",
+    "sample_photo",
     "sample_pool",
+    "sample_real_esrgan",
+    "sample_realdan",
+    "sample_sinc",
     "sampled_kernel",
+    "sinc_kernel",
 ]

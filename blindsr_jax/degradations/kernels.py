@@ -12,6 +12,8 @@ import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.ops.resize import resize_matrix
 
+Range = tuple[float, float]  # lowest and highest value of a uniform distribution
+
 
 def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
     """Round Gaussian of width σ: exp(−r²/2σ²), normalised (DAN, setting 1).
@@ -28,7 +30,7 @@ def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
     """
     sigma = jnp.asarray(sigma, float)
     variance = jnp.maximum(jnp.square(sigma), 1e-6)[..., None, None]
-    x, y = _grid(size, sigma.ndim)
+    x, y = pixel_grid(size, sigma.ndim)
     return _normalised_exp(-(x**2 + y**2) / (2 * variance))
 
 
@@ -45,7 +47,7 @@ def anisotropic_gaussian(
     rows count downwards.
 
     Args:
-      sigma_x, sigma_y: widths along the principal axes in pixels, any broadcastable shape [...].
+      sigma_x, sigma_y: widths along the principal axes in pixels, any broadcastable shape [...]; zero acts as 0.001.
       theta: angle in radians, [...].
       size: K, odd.
       noise: [..., K, K] or None; each pixel is multiplied by (1 + noise) before normalising.
@@ -53,19 +55,28 @@ def anisotropic_gaussian(
     Returns:
       [..., K, K], summing to one.
     """
-    sigma_x, sigma_y, theta = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (sigma_x, sigma_y, theta)))
-    x, y = _grid(size, theta.ndim)
-    cos, sin = jnp.cos(theta)[..., None, None], jnp.sin(theta)[..., None, None]
-    along, across = cos * x + sin * y, cos * y - sin * x
-    exponent = -0.5 * (jnp.square(along / sigma_x[..., None, None]) + jnp.square(across / sigma_y[..., None, None]))
-    kernel = _normalised_exp(exponent)
+    kernel = _normalised_exp(-0.5 * squared_distance(sigma_x, sigma_y, theta, size))
     if noise is None:
         return kernel
     kernel = kernel * (1 + noise)
     return kernel / kernel.sum(axis=(-2, -1), keepdims=True)
 
 
-def sample_isotropic(key: jax.Array, count: int, *, size: int, sigma: tuple[float, float]) -> jax.Array:
+def squared_distance(
+    sigma_x: jax.Array | float, sigma_y: jax.Array | float, theta: jax.Array | float, size: int
+) -> jax.Array:
+    """Squared distance of each pixel from the centre in units of the widths: d = xᵀΣ⁻¹x, [..., K, K].
+
+    The arguments are those of ``anisotropic_gaussian``, whose weights are exp(−d/2).
+    """
+    sigma_x, sigma_y, theta = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (sigma_x, sigma_y, theta)))
+    x, y = pixel_grid(size, theta.ndim)
+    cos, sin = jnp.cos(theta)[..., None, None], jnp.sin(theta)[..., None, None]
+    sigma_x, sigma_y = (jnp.maximum(sigma, 1e-3)[..., None, None] for sigma in (sigma_x, sigma_y))
+    return jnp.square((cos * x + sin * y) / sigma_x) + jnp.square((cos * y - sin * x) / sigma_y)
+
+
+def sample_isotropic(key: jax.Array, count: int, *, size: int, sigma: Range) -> jax.Array:
     """Draws round Gaussians with σ ~ U[sigma].
 
     Args:
@@ -77,7 +88,7 @@ def sample_isotropic(key: jax.Array, count: int, *, size: int, sigma: tuple[floa
     Returns:
       [B, K, K].
     """
-    return isotropic_gaussian(jax.random.uniform(key, (count,), minval=sigma[0], maxval=sigma[1]), size)
+    return isotropic_gaussian(draw_uniform(key, count, sigma), size)
 
 
 def sample_anisotropic(
@@ -85,7 +96,7 @@ def sample_anisotropic(
     count: int,
     *,
     size: int,
-    sigma: tuple[float, float] = (0.6, 5.0),
+    sigma: Range = (0.6, 5.0),
     multiplicative_noise: float = 0.25,
     isotropic_rate: float = 0.0,
 ) -> jax.Array:
@@ -106,10 +117,10 @@ def sample_anisotropic(
       [B, K, K].
     """
     key_x, key_y, key_theta, key_round, key_noise = jax.random.split(key, 5)
-    sigma_x = jax.random.uniform(key_x, (count,), minval=sigma[0], maxval=sigma[1])
-    sigma_y = jax.random.uniform(key_y, (count,), minval=sigma[0], maxval=sigma[1])
+    sigma_x = draw_uniform(key_x, count, sigma)
+    sigma_y = draw_uniform(key_y, count, sigma)
     sigma_y = jnp.where(jax.random.bernoulli(key_round, isotropic_rate, (count,)), sigma_x, sigma_y)
-    theta = jax.random.uniform(key_theta, (count,), minval=-jnp.pi, maxval=jnp.pi)
+    theta = draw_uniform(key_theta, count, (-np.pi, np.pi))
     noise = jax.random.uniform(key_noise, (count, size, size), maxval=max(multiplicative_noise, 1e-12))
     return anisotropic_gaussian(sigma_x, sigma_y, theta, size, noise)
 
@@ -175,7 +186,12 @@ def sampled_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     return np.float32(np.apply_along_axis(np.convolve, 1, down, centred))
 
 
-def _grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
+def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:
+    """Uniform draws [count] between the bounds."""
+    return jax.random.uniform(key, (count,), minval=bounds[0], maxval=bounds[1])
+
+
+def pixel_grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
     """Column and row coordinates of a K×K kernel, zero in its centre, behind so many axes of length one."""
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd and positive, got {size}")

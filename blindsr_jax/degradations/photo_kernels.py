@@ -1,0 +1,88 @@
+"""The blur of photographs as people have them: what lenses and hands do, drawn one per image."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.degradations.kernels import Range, anisotropic_gaussian, dirac, draw_uniform, isotropic_gaussian
+from blindsr_jax.degradations.real_kernels import disk, generalized_gaussian, path_kernel
+
+
+def sample_motion(key: jax.Array, count: int, *, size: int, length: Range = (1.0, 8.0)) -> jax.Array:
+    """Draws the blur of a camera that shakes: smooth paths of one speed that turn at random, centred.
+
+    Args:
+      key: PRNG key.
+      count: B.
+      size: K, odd.
+      length: of the path, pixels, at most K − 1; zero gives the Dirac kernel.
+
+    Returns:
+      [B, K, K].
+
+    Raises:
+      ValueError: the longest path does not fit into the kernel.
+    """
+    if length[1] > size - 1:
+        raise ValueError(
+            f"a path of {length[1]} pixels does not fit into a {size}x{size} kernel: give {size - 1} at most"
+        )
+    steps = 2 * size  # two points a pixel, or more
+    key_length, key_start, key_turns = jax.random.split(key, 3)
+    turns = jax.random.normal(key_turns, (count, steps)) * (1.7 / steps**0.5)  # about a right angle from end to end
+    direction = draw_uniform(key_start, count, (-np.pi, np.pi))[:, None] + jnp.cumsum(turns, axis=1)
+    path = jnp.cumsum(jnp.stack([jnp.sin(direction), jnp.cos(direction)], axis=-1), axis=1)
+    path = (path - path.mean(axis=1, keepdims=True)) * (draw_uniform(key_length, count, length) / steps)[:, None, None]
+    return path_kernel(path, size)
+
+
+def sample_photo(
+    key: jax.Array,
+    count: int,
+    *,
+    size: int = 21,
+    sigma: Range = (0.3, 3.0),
+    none: float = 0.3,
+    gaussian: float = 0.25,
+    anisotropic: float = 0.1,
+    defocus: float = 0.15,
+    motion: float = 0.1,
+    generalized: float = 0.1,
+    aspect: float = 1.5,
+    beta: Range = (0.5, 2.0),
+) -> jax.Array:
+    """Draws the blur of what cameras take: none at all, a lens, a lens out of focus, or a hand that shakes.
+
+    One range of widths serves all kinds: a disk of radius 2σ and a straight path of length √12·σ have the standard
+    deviation σ along an axis and along the path.
+
+    Args:
+      key: PRNG key.
+      count: B.
+      size: K, odd.
+      sigma: widths; a path is never longer than K − 1.
+      none, gaussian, anisotropic, defocus, motion, generalized: relative shares of the Dirac kernel, round and slightly
+        oval Gaussians, disks, paths, and round generalised Gaussians.
+      aspect: the oval Gaussians' largest ratio of widths; the smallest is one.
+      beta: exponents of the generalised Gaussians.
+
+    Returns:
+      [B, K, K].
+    """
+    keys = jax.random.split(key, 6)
+    width, theta = draw_uniform(keys[0], count, sigma), draw_uniform(keys[1], count, (-np.pi, np.pi))
+    lengths = tuple(min(12**0.5 * bound, size - 1) for bound in sigma)
+    kinds = jnp.stack(
+        [
+            jnp.broadcast_to(dirac(size), (count, size, size)),
+            isotropic_gaussian(width, size),
+            anisotropic_gaussian(width, width / draw_uniform(keys[2], count, (1.0, aspect)), theta, size),
+            disk(2 * width, size),
+            sample_motion(keys[3], count, size=size, length=lengths),
+            generalized_gaussian(width, width, 0.0, draw_uniform(keys[4], count, beta), size),
+        ]
+    )
+    shares = jnp.asarray([none, gaussian, anisotropic, defocus, motion, generalized])
+    return kinds[jax.random.choice(keys[5], len(kinds), (count,), p=shares / shares.sum()), jnp.arange(count)]
