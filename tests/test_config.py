@@ -8,7 +8,7 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.degradations import pools
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.training.setup import degradation_of, optimizer_of, stages_of
+from blindsr_jax.training.setup import optimizer_of, stages_of
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -86,8 +86,8 @@ def test_usrnets_recipe():
         assert config.data.patch * scale == 96
     (stage,) = stages_of(config)
     assert (stage.scales, stage.until, stage.pool.shape[1:]) == ((1, 2, 3, 4), config.steps, (25, 25))
-    options = degradation_of(config)
-    assert (options["blur_mode"], options["downsample"], options["noise"]) == ("circular", "s_fold", (0.0, 25.0))
+    blur, downsample, noise, _ = stage.degradation
+    assert (blur.mode, downsample.kind, noise.level) == ("circular", "s_fold", (0.0, 25.0))
 
 
 @pytest.mark.parametrize(

@@ -264,12 +264,17 @@ def _data() -> dict[str, typing.Any]:
         # "sample" (packaged photographs), "folder", "div2k" (through tensorflow-datasets), or "shards", which
         # `blindsr data prepare` makes: needed where a GPU takes more patches than PNG files give (docs/data.md)
         "source": "sample",
-        "root": "",  # folder, shards: where they are; div2k: TFDS's data_dir, empty for its default
+        # folder, shards: where they are; div2k: TFDS's data_dir, empty for its default. Several folders, or patterns of
+        # names such as pictures/photo_*, are separated by commas
+        "root": "",
+        "repeats": (),  # several folders: how often an epoch visits the images of each; empty for once
         "batch_size": 64,  # patches per update over all devices
         "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
         "augment": True,  # random flips and 90-degree rotations
         # Share of patches that are cut twice as large and shrunk by half: detail finer than that of large photographs
         "shrink_rate": 0.0,
+        # Standard deviation, in levels of 255, below which a patch is cut again elsewhere, at most three times
+        "least_detail": 0.0,
         "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
         "workers": 0,  # threads that cut patches; 0 lets tf.data choose
     }

@@ -125,6 +125,9 @@ def _validate_data(config: ConfigDict) -> None:
     _at_least("data.cache_gib", data.cache_gib, 0)
     _at_least("data.workers", data.workers, 0)
     _within("data.shrink_rate", data.shrink_rate, 0, 1)
+    _at_least("data.least_detail", data.least_detail, 0)
+    for repeat in data.repeats:
+        _at_least("data.repeats", repeat, 1)
     _at_least("validation.every", validation.every, 1)
     _at_least("validation.images", validation.images, 0)
     smallest = 16 * config.model.scale

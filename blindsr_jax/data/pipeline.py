@@ -18,6 +18,7 @@ from blindsr_jax.data.sources import Source
 from blindsr_jax.errors import DataError
 
 _PATCHES_A_CALL = 8  # at most, in one call of Python from tf.data
+_TRIES = 3  # more crops of an image whose first one was flat
 
 log = logging.getLogger(__name__)
 
@@ -96,27 +97,38 @@ class PatchSampler:
       augment: random flips and 90° rotations.
       shrink_rate: the share of patches that are cut twice as large and shrunk by half, where an image is large enough:
         finer detail than the images have themselves.
+      least_detail: a patch whose standard deviation, in levels of 255, is smaller is cut again elsewhere in its image,
+        at most three times; so flat drawings do not crowd out the rest.
       cache_bytes: memory for decoded images.
     """
 
     def __init__(
-        self, source: Source, size: int, *, seed: int, augment: bool, shrink_rate: float = 0.0, cache_bytes: float
+        self,
+        source: Source,
+        size: int,
+        *,
+        seed: int,
+        augment: bool,
+        shrink_rate: float = 0.0,
+        least_detail: float = 0.0,
+        cache_bytes: float,
     ):
-        self._count = len(source)
+        self._visits = np.repeat(np.arange(len(source)), 1 if source.repeats is None else source.repeats)
         self._cache = ImageCache(source, cache_bytes, size)
         self._size, self._seed, self._augment, self._shrink_rate = size, seed, augment, shrink_rate
+        self._least_detail = least_detail
         self._order = functools.lru_cache(maxsize=4)(self._order_of)
 
     def __call__(self, n: int) -> np.ndarray:
-        """Patch number n: uint8 [size, size, 3]. Every image is visited once before any is visited again."""
-        epoch, place = divmod(int(n), self._count)
+        """Patch number n: uint8 [size, size, 3]. An epoch visits every image once, or as often as the source says."""
+        epoch, place = divmod(int(n), len(self._visits))
         image = self._cache.read(int(self._order(epoch)[place]))
         rng = np.random.default_rng([self._seed, 1, int(n)])
         shrunk = self._shrink_rate > 0 and rng.random() < self._shrink_rate and min(image.shape[:2]) >= 2 * self._size
-        side = 2 * self._size if shrunk else self._size
-        top = rng.integers(image.shape[0] - side + 1)
-        left = rng.integers(image.shape[1] - side + 1)
-        patch = image[top : top + side, left : left + side]
+        patch = _crop(image, 2 * self._size if shrunk else self._size, rng)
+        tries = 0
+        while self._least_detail and tries < _TRIES and patch.std() < self._least_detail:
+            patch, tries = _crop(image, patch.shape[0], rng), tries + 1
         patch = _halved(patch) if shrunk else patch
         if self._augment:
             patch = np.rot90(patch, rng.integers(4))
@@ -124,7 +136,13 @@ class PatchSampler:
         return _packed(patch)
 
     def _order_of(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
+        return np.random.default_rng([self._seed, 0, epoch]).permutation(self._visits)
+
+
+def _crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    top = rng.integers(image.shape[0] - side + 1)
+    left = rng.integers(image.shape[1] - side + 1)
+    return image[top : top + side, left : left + side]
 
 
 def _halved(image: np.ndarray) -> np.ndarray:

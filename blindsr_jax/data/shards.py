@@ -30,6 +30,8 @@ class ShardSource:
       DataError: the folder is not complete, a shard is missing or of another size, or the images are too small.
     """
 
+    repeats: typing.ClassVar[None] = None
+
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         manifest = complete_manifest(root)
         size = manifest.settings["size"]

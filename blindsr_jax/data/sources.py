@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import pathlib
@@ -25,9 +26,11 @@ class Source(typing.Protocol):
 
     Attributes:
       names: one per image, unique.
+      repeats: how often an epoch of training visits each image, or None for once.
     """
 
     names: list[str]
+    repeats: typing.Sequence[int] | None
 
     def __len__(self) -> int: ...
 
@@ -48,18 +51,21 @@ class FolderSource:
 
     Attributes:
       paths, sizes: of the files, height and width of their upright images.
+      repeats: None; see ``Source``.
       left_out: a line for each file that is not used.
 
     Raises:
       DataError: no usable image is there.
     """
 
+    repeats: typing.ClassVar[None] = None
+
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         root = pathlib.Path(root)
         self.paths: list[pathlib.Path] = []
         self.sizes: list[tuple[int, int]] = []
         self.left_out: list[str] = []
-        for path in list_images(root):
+        for path in _images_at(root):
             try:
                 height, width = image_size(path)
             except DataError as error:
@@ -78,13 +84,45 @@ class FolderSource:
             )
         if not self.paths:
             raise DataError(f"{root}: none of its {len(self.left_out)} images can be used; first: {self.left_out[0]}")
-        self.names = [path.relative_to(root).as_posix() if path != root else path.name for path in self.paths]
+        self.names = [path.relative_to(root).as_posix() if root in path.parents else path.name for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, index: int) -> np.ndarray:
         return read_rgb(self.paths[index])
+
+
+def _images_at(root: pathlib.Path) -> list[pathlib.Path]:
+    """The images of a folder, or those that a pattern such as ``pictures/photo_*`` names."""
+    if root.exists() or not glob.has_magic(str(root)):
+        return list_images(root)
+    found = [pathlib.Path(path) for path in sorted(glob.glob(str(root)))]
+    if not found:
+        raise DataError(f"{root}: no file has such a name")
+    return [image for path in found for image in list_images(path)]
+
+
+class JoinedSource:
+    """The images of several sources, some of them visited more often than others.
+
+    Args:
+      sources: in their order.
+      repeats: how often an epoch of training visits the images of each, positive.
+    """
+
+    def __init__(self, sources: typing.Sequence[Source], repeats: typing.Sequence[int]):
+        self._sources = sources
+        self._ends = np.cumsum([len(source) for source in sources])
+        self.names = [f"{number}/{name}" for number, source in enumerate(sources) for name in source.names]
+        self.repeats = np.repeat(repeats, [len(source) for source in sources]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def read(self, index: int) -> np.ndarray:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return self._sources[number].read(index - int(self._ends[number]) + len(self._sources[number]))
 
 
 class Div2kSource:
@@ -99,6 +137,8 @@ class Div2kSource:
     Raises:
       DataError: the data set is not prepared there; the message has the command that does it.
     """
+
+    repeats: typing.ClassVar[None] = None
 
     def __init__(self, data_dir: str = "", split: str = "train"):
         tfds = import_tfds()
@@ -147,22 +187,31 @@ def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
     )
 
 
-def open_source(kind: str, root: str = "", *, split: str = "train", smallest: int = 1) -> Source:
+def open_source(
+    kind: str, root: str = "", *, split: str = "train", smallest: int = 1, repeats: typing.Sequence[int] = ()
+) -> Source:
     """A source by its config name.
 
     Args:
       kind: ``sample``, ``folder``, ``div2k`` or ``shards``.
-      root: the folder (of images or of shards), or TFDS's data_dir.
+      root: the folder (of images or of shards), or TFDS's data_dir. Several folders of images, or patterns of names such
+        as ``pictures/photo_*``, are separated by commas.
       split: ``train`` or ``validation``; folders are taken as they are.
       smallest: least height and width of an image in pixels.
+      repeats: for several folders, how often an epoch visits the images of each; by default once.
 
     Raises:
-      DataError: the source is empty, absent or unknown.
+      DataError: the source is empty, absent or unknown, or there are not as many repeats as folders.
     """
     if kind == "sample":
         return FolderSource(SAMPLE_ROOT / split, smallest)
     if kind == "folder":
-        return FolderSource(root, smallest)
+        roots = [root] if pathlib.Path(root).exists() else [part.strip() for part in root.split(",")]
+        repeats = repeats or [1] * len(roots)
+        if len(repeats) != len(roots):
+            raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
+        sources = [FolderSource(part, smallest) for part in roots]
+        return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
     if kind == "div2k":
         return Div2kSource(root, split)
     if kind == "shards":

@@ -89,7 +89,7 @@ def photo(
 
     Args:
       scale: s.
-      kernels: by default ``photo(size=21)`` with widths that grow with the scale.
+      kernels: by default the sampler ``photo``, with widths of 0.2 to s HR pixels.
       clean_rate: the share of images without a step between blur and the last JPEG.
       size: lowest and highest size of the sensor's image relative to LR.
       noise, shot_noise: standard deviation of white noise, and of shot noise at white, on the 0–255 scale.
@@ -98,7 +98,7 @@ def photo(
       first_jpeg, first_jpeg_rate: quality of the camera's file, and how often it is a JPEG.
       jpeg, jpeg_rate: quality of the last file, and how often it is a JPEG.
     """
-    kernels = kernels_of("photo", widths=(0.2, float(scale))) if kernels is None else kernels
+    kernels = kernels_of("photo", sigma=(0.2, float(scale))) if kernels is None else kernels
     camera = (
         Resize(size, ("antialiased_bicubic", "area", "bilinear")),
         ShotNoise(shot_noise, noise_free_rate),
@@ -107,5 +107,5 @@ def photo(
         Jpeg(first_jpeg, first_jpeg_rate),
         Resize((1.0, 1.0), ("antialiased_bicubic", "area", "bilinear", "bicubic")),
     )
-    blurred = Blur(kernels), OneOf(((Downsample("bicubic"),), camera), (clean_rate, 1 - clean_rate))
-    return *blurred, Jpeg(jpeg, jpeg_rate), Round8()
+    taken = OneOf(((Downsample("bicubic"),), camera), (clean_rate, 1 - clean_rate))
+    return Blur(kernels), taken, Jpeg(jpeg, jpeg_rate), Round8()

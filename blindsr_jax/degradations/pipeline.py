@@ -95,15 +95,20 @@ def degrade_by(
     pool: jax.Array | None = None,
 ) -> Degraded:
     """``degrade`` with steps alone; a kernel that is given is used by a ``Blur()`` without a sampler."""
-    count, height, width = hr.shape[:3]
+    height, width = hr.shape[1:3]
     if height % scale or width % scale:
         raise ValueError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
     task = Task(scale, (height // scale, width // scale), pool, kernel_size)
-    batch = Batch(hr, None, kernel, jnp.zeros(count), jnp.full(count, NO_JPEG))
-    batch = run_steps(steps, batch, Keys(key), task)
+    batch = run_steps(steps, start_batch(hr, kernel), Keys(key), task)
     if batch.size is not None or batch.image.shape[1:3] != task.lr_size:
         raise ValueError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
     return Degraded(lr=batch.image, kernel=batch.kernel, sigma=batch.sigma, quality=batch.quality)
+
+
+def start_batch(hr: jax.Array, kernel: jax.Array | None = None) -> Batch:
+    """HR images before the first step, with kernels for a ``Blur()`` without a sampler."""
+    count = len(hr)
+    return Batch(hr, None, kernel, jnp.zeros(count), jnp.full(count, NO_JPEG))
 
 
 def apply_degradation(

@@ -13,7 +13,7 @@ import typing
 
 import jax
 
-from blindsr_jax.degradations import kernels
+from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels
 
 Sampler = typing.Callable[..., jax.Array]
 SAMPLERS: dict[str, Sampler] = {}
@@ -30,8 +30,18 @@ def register_sampler(name: str) -> typing.Callable[[_SamplerFunction], _SamplerF
     return register
 
 
-register_sampler("isotropic")(kernels.sample_isotropic)
-register_sampler("anisotropic")(kernels.sample_anisotropic)
+for _name, _sampler in {
+    "isotropic": kernels.sample_isotropic,
+    "anisotropic": kernels.sample_anisotropic,
+    "photo": photo_kernels.sample_photo,
+    "motion": photo_kernels.sample_motion,
+    "real_esrgan": kernel_mixtures.sample_real_esrgan,
+    "realdan": kernel_mixtures.sample_realdan,
+    "sinc": kernel_mixtures.sample_sinc,
+    "bsrgan": kernel_mixtures.sample_bsrgan,
+    "bsrgan_down": kernel_mixtures.sample_bsrgan_down,
+}.items():
+    register_sampler(_name)(_sampler)
 
 
 @register_sampler("pool")

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.jpeg import jpeg
-from blindsr_jax.degradations.noise import add_awgn, add_grey_noise, add_shot_noise
-from blindsr_jax.degradations.resizing import Interpolation, resize_to
+from blindsr_jax.degradations.noise import add_awgn, add_poisson
 from blindsr_jax.degradations.samplers import Kernels
 from blindsr_jax.degradations.sharpening import unsharp_mask
+from blindsr_jax.degradations.variable_size import Interpolation, resize_to
 from blindsr_jax.ops.blur import BorderMode, blur
 from blindsr_jax.ops.pixel import round_to_8bit
 from blindsr_jax.ops.resize import imresize, s_fold_down
@@ -232,17 +232,14 @@ class Noise:
         if self.free_rate > 0:
             noisy = jax.random.bernoulli(jax.random.fold_in(key_level, 1), 1 - self.free_rate, (count,))
             sigma = jnp.where(noisy, sigma, 0.0)
-        image = add_awgn(key_noise, batch.image, sigma)
-        if self.grey_rate > 0:
-            grey = add_grey_noise(keys("grey_noise"), batch.image, sigma)
-            image = _where(_chosen(keys, "is_grey", self.grey_rate, batch), grey, image)
+        image = add_awgn(key_noise, batch.image, sigma, _chosen(keys, "grey", self.grey_rate, batch))
         return batch._replace(image=image, sigma=jnp.hypot(batch.sigma, sigma))
 
 
 @register_step("shot_noise")
 @dataclasses.dataclass(frozen=True)
 class ShotNoise:
-    """A sensor's noise: the variance grows with the light.
+    """A sensor's noise: light comes in photons, so that the variance grows with it.
 
     Attributes:
       level: lowest and highest standard deviation of white pixels on the 0–255 scale, drawn for each image.
@@ -258,9 +255,11 @@ class ShotNoise:
 
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         sigma = _uniform(keys("shot_level"), len(batch.image), self.level) / 255.0
-        sigma = jnp.where(_chosen(keys, "shot", 1 - self.free_rate, batch), sigma, 0.0)
-        image = add_shot_noise(keys("shot_noise"), batch.image, sigma)
-        return batch._replace(image=image, sigma=jnp.hypot(batch.sigma, sigma * jnp.sqrt(0.5)))
+        photons = 1 / jnp.square(jnp.maximum(sigma, 1e-3))  # that make white
+        noisy = add_poisson(keys("shot_noise"), batch.image, counts=photons)
+        chosen = _chosen(keys, "shot", 1 - self.free_rate, batch)
+        at_half = _where(chosen, sigma * 0.5**0.5, jnp.zeros_like(sigma))  # of middle grey
+        return batch._replace(image=_where(chosen, noisy, batch.image), sigma=jnp.hypot(batch.sigma, at_half))
 
 
 @register_step("sharpen")
@@ -285,7 +284,7 @@ class Sharpen:
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         amount = _uniform(keys("amount"), len(batch.image), self.amount)
         amount = jnp.where(_chosen(keys, "sharpened", self.rate, batch), amount, 0.0)
-        return batch._replace(image=unsharp_mask(batch.image, amount, radius=self.radius, threshold=0.0))
+        return batch._replace(image=unsharp_mask(batch.image, amount, radius=self.radius, threshold=-1.0))
 
 
 @register_step("jpeg")

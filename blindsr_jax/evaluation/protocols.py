@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import typing
 
 import numpy as np
 
 from blindsr_jax.config.defaults import SETTING2_SIZE, SETTING2_WIDTHS
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
-from blindsr_jax.degradations.pipeline import Downsample
+from blindsr_jax.degradations.steps import Blur, Downsample, Downsampling, Jpeg, Noise, Round8, Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.ops.blur import BorderMode
 
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
+
+# HR pixels; standard deviations on the 0–255 scale; JPEG qualities.
+_PHOTO_WIDTHS = {2: (0.0, 0.9, 1.3), 3: (0.0, 1.35, 1.95), 4: (0.0, 1.8, 2.6)}
+_PHOTO_NOISE, _PHOTO_QUALITIES = (0.0, 10.0), (None, 90, 70, 40)
 
 S_FOLD_CIRCULAR = "s_fold_circular"
 _SINGLE_WIDTHS = {2: (0.0, 0.6, 1.2, 1.8), 3: (0.0, 0.8, 1.6, 2.4), 4: (0.0, 1.2, 2.4, 3.6)}
@@ -34,6 +39,8 @@ class GaussianCase:
     label: str
     sigma: float
     size: int = 21
+    noise: typing.ClassVar[None] = None
+    quality: typing.ClassVar[None] = None
 
     @property
     def kernel(self) -> np.ndarray:
@@ -53,6 +60,8 @@ class GivenCase:
     label: str
     weights: tuple[tuple[float, ...], ...]
     sigma: typing.ClassVar[None] = None
+    noise: typing.ClassVar[None] = None
+    quality: typing.ClassVar[None] = None
 
     @property
     def kernel(self) -> np.ndarray:
@@ -60,7 +69,34 @@ class GivenCase:
         return np.asarray(self.weights, np.float32)
 
 
-Case = GaussianCase | GivenCase
+@dataclasses.dataclass(frozen=True)
+class PhotoCase:
+    """A picture as people have them: round blur or none, noise or none, JPEG or none.
+
+    Attributes:
+      sigma: width of the Gaussian in HR pixels; 0 for no blur.
+      noise: standard deviation of white noise on the 0–255 scale, added before compression.
+      quality: of the JPEG file (4:2:0), or None for a file that loses nothing.
+      size: K.
+    """
+
+    sigma: float
+    noise: float
+    quality: int | None
+    size: int = 21
+
+    @property
+    def label(self) -> str:
+        """What tells it apart in a table."""
+        return f"σ={self.sigma:.2f}, noise {self.noise:g}, {f'JPEG {self.quality}' if self.quality else 'no JPEG'}"
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """float32 [K, K]."""
+        return np.asarray(isotropic_gaussian(self.sigma, self.size), np.float32)
+
+
+Case = GaussianCase | GivenCase | PhotoCase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +118,7 @@ class Protocol:
     name: str
     scale: int
     cases: tuple[Case, ...] = ()
-    downsample: Downsample = "bicubic"
+    downsample: Downsampling = "bicubic"
     blur_mode: BorderMode = "reflect"
     block_centres: bool = False
     rounding: typing.Literal["nearest", "down"] = "nearest"
@@ -99,6 +135,13 @@ class Protocol:
         """The blurs of a test image, by its number in the set."""
         return (self.cases[image % len(self.cases)],) if self.one_case_per_image else self.cases
 
+    def steps_of(self, case: Case | None = None) -> Steps:
+        """The degradation of a case, whose blur uses the case's kernel; without a case, one that adds nothing to it."""
+        noise = self.noise if case is None or case.noise is None else case.noise
+        steps = Blur(mode=self.blur_mode), Downsample(self.downsample), Noise((noise, noise))
+        compressed = (Jpeg((case.quality, case.quality)),) if case is not None and case.quality else ()
+        return *steps, *compressed, Round8(self.rounding)
+
     @property
     def fingerprint(self) -> str:
         """Its name and a SHA-256 over all that it says: equal protocols make equal trials."""
@@ -110,7 +153,7 @@ class Protocol:
             return self
         chosen = np.round(np.linspace(0, len(self.cases) - 1, count) if count > 1 else [len(self.cases) // 2])
         cases = tuple(self.cases[int(i)] for i in chosen)
-        kind = "kernels" if isinstance(cases[0], GivenCase) else "widths"
+        kind = {GaussianCase: "widths", GivenCase: "kernels"}.get(type(cases[0]), "cases")
         return dataclasses.replace(self, name=f"{self.name}, {count} of {len(self.cases)} {kind}", cases=cases)
 
 
@@ -152,6 +195,20 @@ def anisotropic8(scale: int) -> Protocol:
     kernels = np.asarray(anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale]), np.float64)
     labels = [f"σ={x:.2f}, {y:.2f}, {np.degrees(angle):.0f}°" for x, y, angle in zip(along, across, angles)]
     return Protocol("anisotropic8", scale, tuple(map(_given, labels, kernels)))
+
+
+def photo(scale: int) -> Protocol:
+    """Ours: pictures as people have them. All combinations of no blur and two round ones, no noise and 10/255, and
+    no compression and JPEG (4:2:0) of quality 90, 70 and 40; else as gaussian8. The noise is drawn from the picture's
+    pixels and the case, so it is the same every time.
+
+    Raises:
+      ConfigError: it is defined for scales 2, 3 and 4 only.
+    """
+    if scale not in _PHOTO_WIDTHS:
+        raise ConfigError(f"protocol photo is defined for scales 2, 3 and 4, not {scale}")
+    combinations = itertools.product(_PHOTO_WIDTHS[scale], _PHOTO_NOISE, _PHOTO_QUALITIES)
+    return Protocol("photo", scale, tuple(PhotoCase(*combination) for combination in combinations))
 
 
 def gaussian_width(scale: int) -> Protocol:
@@ -232,6 +289,7 @@ PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
     "gaussian8_noise15": gaussian8_noise15,
     "anisotropic8": anisotropic8,
+    "photo": photo,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,
 }

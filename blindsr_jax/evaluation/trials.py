@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import typing
 import zlib
@@ -14,13 +15,11 @@ import numpy as np
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.kernels import move_kernel
-from blindsr_jax.degradations.pipeline import apply_degradation
+from blindsr_jax.degradations.pipeline import start_batch
+from blindsr_jax.degradations.steps import Batch, Keys, Noise, Step, Task
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
-
-_degrade = jax.jit(apply_degradation, static_argnames=("scale", "downsample", "blur_mode"))
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
@@ -139,7 +138,7 @@ def synthetic_trial(name: str, hr: np.ndarray, protocol: Protocol, case: Case, c
     """One HR image, uint8 [H, W, 3] of any size, under one blur of a protocol; ``crop`` as in ``SyntheticTests``."""
     hr = prepare_hr(hr, protocol.scale, crop)
     seed = int(_digest(hr), 16), zlib.crc32(case.label.encode())
-    return Trial(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, seed), case.kernel)
+    return Trial(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, case, seed), case.kernel)
 
 
 def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
@@ -152,7 +151,11 @@ def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
 
 
 def make_lr(
-    hr: np.ndarray, protocol: Protocol, kernel: np.ndarray, seed: typing.Sequence[int] | None = None
+    hr: np.ndarray,
+    protocol: Protocol,
+    kernel: np.ndarray,
+    case: Case | None = None,
+    seed: typing.Sequence[int] | None = None,
 ) -> np.ndarray:
     """The LR image of a protocol as its file would hold it.
 
@@ -160,7 +163,8 @@ def make_lr(
       hr: uint8 [sH, sW, 3].
       protocol: border, downsampling, noise and rounding.
       kernel: [K, K].
-      seed: of the noise; without it there is none.
+      case: noise and compression beside the blur; None for a protocol's own noise and no compression.
+      seed: of the noise.
 
     Returns:
       uint8 [H, W, 3].
@@ -170,17 +174,28 @@ def make_lr(
     """
     if protocol.block_centres:
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
-    unit, kernels = jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None]
-    options = {"scale": protocol.scale, "downsample": protocol.downsample, "blur_mode": protocol.blur_mode}
+    batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
+    task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
     try:
-        lr = np.asarray(_degrade(unit, kernels, **options)[0])
+        for step in protocol.steps_of(case):
+            batch = _with_frozen_noise(step, batch, seed) if isinstance(step, Noise) else _after(step, batch, task)
     except ValueError as error:
         raise DataError(str(error)) from None
-    if protocol.noise and seed is not None:
-        lr = lr + np.random.default_rng(seed).normal(0, protocol.noise / 255, lr.shape)
-    if protocol.rounding == "down":
-        return np.uint8(np.clip(lr, 0, 1) * 255)
-    return from_unit(lr, np.dtype(np.uint8))
+    return from_unit(np.asarray(batch.image[0]), np.dtype(np.uint8))
+
+
+def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | None) -> Batch:
+    """A step of one noise level, drawn by NumPy, so that a protocol does not change with JAX's generators."""
+    if not step.level[0] or seed is None:
+        return batch
+    noise = np.random.default_rng(seed).normal(0, step.level[0] / 255, batch.image.shape)
+    return batch._replace(image=jnp.float32(np.asarray(batch.image) + noise))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _after(step: Step, batch: Batch, task: Task) -> Batch:
+    """The batch after a step that draws nothing."""
+    return step(batch, Keys(jax.random.key(0)), task)
 
 
 def _digest(*images: np.ndarray) -> str:

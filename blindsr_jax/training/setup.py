@@ -189,7 +189,12 @@ def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
 
 def training_source(config: ConfigDict) -> Source:
     """The HR images to train on; those smaller than a patch are left out."""
-    return open_source(config.data.source, config.data.root, smallest=config.data.patch * config.model.scale)
+    return open_source(
+        config.data.source,
+        config.data.root,
+        smallest=config.data.patch * config.model.scale,
+        repeats=config.data.get("repeats", ()),
+    )
 
 
 def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
@@ -201,6 +206,7 @@ def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterato
         seed=config.seed,
         augment=config.data.augment,
         shrink_rate=config.data.shrink_rate,
+        least_detail=config.data.get("least_detail", 0.0),
         cache_bytes=config.data.cache_gib * 2**30,
     )
     return patch_batches(

@@ -101,7 +101,7 @@ def test_is_differentiable_in_image_and_kernel(hr):
     [
         ({"scale": 5}, "no multiple of the scale 5"),
         ({"scale": 4, "downsample": "nearest"}, "s_fold"),
-        ({"scale": 4, "kernel": "motion"}, "motion"),
+        ({"scale": 4, "kernel": "no_such"}, "no_such"),
         ({"scale": 4, "kernel_size": 20}, "odd"),
     ],
 )

@@ -19,7 +19,7 @@ from blindsr_jax.training import loop
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
-from blindsr_jax.training.setup import degradation_of, network_of, optimizer_of, stages_of, state_of, updates_of
+from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of, updates_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step, scale_of_step
 
@@ -75,7 +75,8 @@ def test_an_update_has_the_scale_of_its_step():
         state, metrics = update_of(step)(state, put_batch(mesh, hr))
         scale = scale_of_step(config.seed, step, (2, 3))
         key = jax.random.fold_in(jax.random.key(config.seed), step - 1)
-        made = degrade(key, jnp.float32(hr) / 255, scale=scale, pool=jnp.asarray(stage.pool), **degradation_of(config))
+        options = {"steps": stage.degradation, "kernel_size": stage.kernel_size, "pool": jnp.asarray(stage.pool)}
+        made = degrade(key, jnp.float32(hr) / 255, scale=scale, **options)
         told = {"kernel": made.kernel, "sigma": made.sigma, "scale": scale}
         sr = jax.jit(lambda v, x, k, s, scale=scale: network.apply(v, x, kernel=k, sigma=s, scale=scale).sr)(
             {"params": params}, made.lr, told["kernel"], told["sigma"]
