@@ -158,11 +158,16 @@ def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
 
 def _horizontal(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
     """The matrix times each row of 8, divided by 2 to the power of ``shift`` and rounded."""
-    total = sum(matrix[:, i] * blocks[..., i : i + 1] for i in range(8))
-    return (total + (1 << (shift - 1))) >> shift
+    products = matrix.T.reshape(1, 1, 1, 1, 8, 8) * blocks[..., None]
+    return _rounded_shift(products.sum(axis=4), shift)
 
 
 def _vertical(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
     """The matrix times each column of 8, divided by 2 to the power of ``shift`` and rounded."""
-    total = sum(matrix[:, i, None, None] * blocks[:, :, i : i + 1] for i in range(8))
-    return (total + (1 << (shift - 1))) >> shift
+    products = matrix.T.reshape(1, 1, 8, 8, 1, 1) * blocks[:, :, :, None]
+    return _rounded_shift(products.sum(axis=2), shift)
+
+
+def _rounded_shift(x: jax.Array, shift: int) -> jax.Array:
+    """x / 2^shift, halves up."""
+    return (x + (1 << (shift - 1))) >> shift
