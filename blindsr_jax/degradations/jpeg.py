@@ -151,7 +151,7 @@ def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
     blocks = plane.reshape(batch, padded_height // 8, 8, padded_width // 8, 8) - 128
     table = table[:, None, :, None, :]
     coefficients = _vertical(_horizontal(blocks, DCT, 11), DCT, 15)
-    levels = jnp.sign(coefficients) * ((jnp.abs(coefficients) + 4 * table) // (8 * table))
+    levels = jax.lax.div(coefficients + 4 * table * jnp.sign(coefficients), 8 * table)  # rounded, halves away from 0
     blocks = _horizontal(_vertical(levels * table, DCT.T, 11), DCT.T, 18)
     return jnp.clip(blocks.reshape(plane.shape)[:, :height, :width] + 128, 0, 255)
 
