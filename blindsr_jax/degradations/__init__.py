@@ -1,5 +1,6 @@
-"""From HR images to LR images: kernels, their PCA code, noise, and ``degrade`` that composes them inside jit."""
+"""From HR images to LR images: kernels, their PCA code, noise, JPEG, and ``degrade`` that composes them inside jit."""
 
+from blindsr_jax.degradations.jpeg import jpeg
 from blindsr_jax.degradations.kernels import (
     anisotropic_gaussian,
     dirac,
@@ -25,6 +26,7 @@ __all__ = [
     "dirac",
     "encode",
     "isotropic_gaussian",
+    "jpeg",
     "move_kernel",
     "normalize_kernel",
     "pca_basis",
