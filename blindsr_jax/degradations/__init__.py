@@ -1,5 +1,6 @@
-"""From HR images to LR images: kernels, their PCA code, noise, and ``degrade`` that composes them inside jit."""
+"""From HR images to LR images: kernels, their PCA code, noise, JPEG, and ``degrade`` that composes them inside jit."""
 
+from blindsr_jax.degradations.jpeg import jpeg
 from blindsr_jax.degradations.kernel_mixtures import (
     sample_bsrgan,
     sample_bsrgan_down,
@@ -44,6 +45,7 @@ __all__ = [
     "encode",
     "generalized_gaussian",
     "isotropic_gaussian",
+    "jpeg",
     "move_kernel",
     "normalize_kernel",
     "path_kernel",

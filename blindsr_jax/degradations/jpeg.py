@@ -1,10 +1,10 @@
-"""JPEG as libjpeg-turbo writes and reads it, equal to the last bit, in integer arithmetic inside jit.
+"""JPEG inside jit, equal to libjpeg-turbo to the last bit, in integer arithmetic.
 
-The entropy coding between the two loses nothing, so it is left out. Blocks are never gathered: an image of [H, W]
-pixels is seen as [H/8, 8, W/8, 8], and each pass of the DCT contracts one of the axes of length 8.
+Entropy coding loses nothing, so it is left out. Blocks are never gathered: an image of [H, W] pixels is seen as
+[H/8, 8, W/8, 8], and each pass of the DCT contracts one of the axes of length 8.
 
-Sources: ITU-T T.81 (Annex K for the tables), JFIF 1.02 for the colours; Loeffler, Ligtenberg and Moschytz,
-"Practical fast 1-D DCT algorithms with 11 multiplications" (ICASSP 1989) for the DCT, which libjpeg calls "islow".
+Sources: ITU-T T.81 for the format and its Annex K for the tables; JFIF 1.02 for the colours; for the DCT ("islow" in
+libjpeg) Loeffler, Ligtenberg and Moschytz, "Practical fast 1-D DCT algorithms with 11 multiplications", ICASSP 1989.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 Subsampling = typing.Literal["420", "444"]
 
-# Annex K, rows are vertical frequencies.
-LUMA_TABLE = np.int32(
+# [vertical frequency, horizontal frequency]
+_LUMA_TABLE = np.int32(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -30,12 +30,12 @@ LUMA_TABLE = np.int32(
         [72, 92, 95, 98, 112, 100, 103, 99],
     ]
 )
-CHROMA_TABLE = np.full((8, 8), 99, np.int32)
-CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+_CHROMA_TABLE = np.full((8, 8), 99, np.int32)
+_CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
-# The DCT times sqrt(8) in 13 fractional bits, [frequency, position]. Each entry is the sum of the rounded constants
-# along its path through the fast algorithm, which is why some are one away from the rounded cosine.
-DCT = np.int32(
+# [frequency, position]: the orthonormal DCT times sqrt(8), with 13 fractional bits. An entry sums the rounded constants
+# on its path through the fast algorithm, so some differ from the rounded cosine by one.
+_DCT = np.int32(
     [
         [8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192],
         [11363, 9633, 6437, 2260, -2260, -6437, -9633, -11363],
@@ -50,32 +50,33 @@ DCT = np.int32(
 
 
 def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420") -> jax.Array:
-    """Compresses images by JPEG and decompresses them: the pixels that libjpeg-turbo (and so Pillow, OpenCV) gives.
+    """Compresses images by JPEG and decompresses them; the pixels are those of libjpeg-turbo, Pillow and OpenCV.
 
-    The encoder uses the baseline tables of ``quality`` and the "islow" DCT; the decoder the same DCT and smooth
-    ("fancy") upsampling of chroma. These are the library's defaults. There is no gradient: everything is rounded.
+    The encoder uses the baseline tables of ``quality``, and the decoder upsamples chroma smoothly ("fancy"). Both use
+    the accurate integer DCT ("islow"). These are the library's defaults. The gradient is zero, as the rounding's is.
 
     Args:
-      x: [B, H, W, 3] RGB in [0, 1], of any size; rounded to 8 bits first, and clipped.
-      quality: integer 1 to 100, or int [B], one for each image; may be traced, and is then clipped to that range.
-      subsampling: "420" halves chroma both ways, which Pillow and OpenCV do by default; "444" keeps its size.
+      x: [B, H, W, 3], floating point, RGB in [0, 1], of any size. It is clipped and rounded to 8 bits first.
+      quality: integer from 1 to 100, or integers [B], one for each image. It may be traced; then it is clipped to
+        that range.
+      subsampling: "420" halves the chroma's height and width, as Pillow and OpenCV do by default; "444" keeps them.
 
     Returns:
-      float32 [B, H, W, 3] in [0, 1], multiples of 1/255.
+      float32 [B, H, W, 3], multiples of 1/255 in [0, 1].
 
     Raises:
-      ValueError: ``x`` is no batch of RGB images; ``quality`` is no integer, outside 1 to 100, or not one for each
-        image; ``subsampling`` is unknown.
+      ValueError: ``x`` is not a batch of RGB images in floating point; ``quality`` is not an integer, not from 1 to
+        100, or not one for each image; ``subsampling`` is unknown.
     """
-    if x.ndim != 4 or x.shape[-1] != 3:
-        raise ValueError(f"jpeg wants RGB images [B, H, W, 3], got shape {x.shape}")
-    if subsampling not in typing.get_args(Subsampling):
-        raise ValueError(f"subsampling is {subsampling!r}; it must be '420' or '444'")
-    height, width = x.shape[1:3]
-    quality = _checked_quality(quality, x.shape[0])
+    if x.ndim != 4 or x.shape[-1] != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"jpeg wants RGB images [B, H, W, 3] in [0, 1], floating point; got {x.dtype} {x.shape}")
+    if subsampling not in ("420", "444"):
+        raise ValueError(f"subsampling must be '420' or '444', got {subsampling!r}")
+    batch, height, width, _ = x.shape
+    quality = _checked_quality(quality, batch)
     luma, *chroma = _to_ycbcr(jnp.round(jnp.clip(x, 0, 1) * 255).astype(jnp.int32))
-    luma = _compress(luma, _quantisation(LUMA_TABLE, quality))
-    table = _quantisation(CHROMA_TABLE, quality)
+    luma = _compress(luma, _quantisation(_LUMA_TABLE, quality))
+    table = _quantisation(_CHROMA_TABLE, quality)
     if subsampling == "444":
         chroma = [_compress(plane, table) for plane in chroma]
     else:
@@ -84,25 +85,25 @@ def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420
 
 
 def _checked_quality(quality: jax.Array | int, batch: int) -> jax.Array:
-    """int32 [B], in 1..100."""
-    given = quality if isinstance(quality, jax.Array) else np.asarray(quality)
-    if not jnp.issubdtype(given.dtype, jnp.integer):
-        raise ValueError(f"quality must be an integer from 1 to 100, or one for each image, got {given.dtype}")
-    if given.shape not in ((), (batch,)):
-        raise ValueError(f"quality must be one integer or one for each of the {batch} images, got shape {given.shape}")
-    if not isinstance(given, jax.core.Tracer) and given.size and (given.min() < 1 or given.max() > 100):
-        raise ValueError(f"quality must be from 1 to 100, got {quality}")
-    return jnp.broadcast_to(jnp.clip(given, 1, 100).astype(jnp.int32), (batch,))
+    """int32 [B], from 1 to 100."""
+    quality = quality if isinstance(quality, jax.core.Tracer) else np.asarray(quality)
+    if not jnp.issubdtype(quality.dtype, jnp.integer):
+        raise ValueError(f"quality must be an integer from 1 to 100, or one for each image, got {quality.dtype}")
+    if quality.shape not in ((), (batch,)):
+        raise ValueError(f"quality must be one integer or one for each of {batch} images, got shape {quality.shape}")
+    if isinstance(quality, np.ndarray) and ((quality < 1) | (quality > 100)).any():
+        raise ValueError(f"quality must be an integer from 1 to 100, got {quality}")
+    return jnp.broadcast_to(jnp.clip(quality, 1, 100).astype(jnp.int32), (batch,))
 
 
 def _quantisation(base: np.ndarray, quality: jax.Array) -> jax.Array:
-    """A table for each image, [B, 8, 8]: Annex K's at quality 50, in proportion above and below."""
+    """A table for each image, [B, 8, 8]: the base table at quality 50, coarser below and finer above."""
     percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return jnp.clip((base * percent[:, None, None] + 50) // 100, 1, 255)
+    return jnp.clip((base[None] * percent[:, None, None] + 50) // 100, 1, 255)
 
 
 def _to_ycbcr(rgb: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Y, Cb, Cr, [B, H, W] each in 0..255, in 16-bit fixed point."""
+    """Y, Cb, Cr, each [B, H, W] in 0..255, by 16-bit fixed point."""
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     half, middle = 1 << 15, 128 << 16
     y = (19595 * r + 38470 * g + 7471 * b + half) >> 16
@@ -112,57 +113,71 @@ def _to_ycbcr(rgb: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _to_rgb(y: jax.Array, cb: jax.Array, cr: jax.Array) -> jax.Array:
-    """[B, H, W, 3] in 0..255."""
-    of_cb, of_cr = np.int32([0, -22554, 116130]), np.int32([91881, -46802, 0])
-    cb, cr = cb[..., None] - 128, cr[..., None] - 128
-    return jnp.clip(y[..., None] + ((of_cb * cb + of_cr * cr + (1 << 15)) >> 16), 0, 255)
+    """[B, H, W, 3] in 0..255, by 16-bit fixed point."""
+    of_cb = np.int32([0, -22554, 116130]).reshape(1, 1, 1, 3)
+    of_cr = np.int32([91881, -46802, 0]).reshape(1, 1, 1, 3)
+    colour = of_cb * (cb[..., None] - 128) + of_cr * (cr[..., None] - 128)
+    return jnp.clip(y[..., None] + _rounded_shift(colour, 16), 0, 255)
 
 
 def _downsample(plane: jax.Array) -> jax.Array:
-    """Means of 2x2, [B, ⌈H/2⌉, 8·⌈W/16⌉]; halves are rounded down in even columns and up in odd ones.
+    """Means of 2x2 pixels, [B, ⌈H/2⌉, 8·⌈W/16⌉]; halves are rounded down in even columns and up in odd ones.
 
-    The encoder repeats the last column before it averages, up to a whole block, so that averages right of the image
-    are its last column's alone.
+    The encoder repeats the last column up to a whole block before it averages.
     """
     _, height, width = plane.shape
     plane = jnp.pad(plane, ((0, 0), (0, height % 2), (0, -width % 16)), mode="edge")
     total = plane[:, ::2, ::2] + plane[:, 1::2, ::2] + plane[:, ::2, 1::2] + plane[:, 1::2, 1::2]
-    return (total + 1 + np.arange(total.shape[2], dtype=np.int32) % 2) >> 2
+    bias = 1 + np.arange(total.shape[2], dtype=np.int32) % 2
+    return (total + bias.reshape(1, 1, -1)) >> 2
 
 
 def _upsample(plane: jax.Array, height: int, width: int) -> jax.Array:
-    """To [B, height, width]: weights 3/4 and 1/4 both ways ("fancy"); images of up to 4 columns repeat pixels."""
-    rows, columns = -(-height // 2), -(-width // 2)
-    plane = plane[:, :rows, :columns]
-    if columns <= 2:
+    """[B, height, width], by linear interpolation in both directions; up to 4 columns by repeating pixels."""
+    plane = plane[:, : -(-height // 2), : -(-width // 2)]
+    if width <= 4:
         return plane.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    around = jnp.pad(plane, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    tall = jnp.stack([3 * plane + around[:, :-2], 3 * plane + around[:, 2:]], axis=2).reshape(-1, 2 * rows, columns)
-    around = jnp.pad(tall, ((0, 0), (0, 0), (1, 1)), mode="edge")
-    wide = jnp.stack([3 * tall + around[:, :, :-2] + 8, 3 * tall + around[:, :, 2:] + 7], axis=3) >> 4
-    return wide.reshape(-1, 2 * rows, 2 * columns)[:, :height, :width]
+    wide = _doubled(_doubled(plane, 1, (0, 0)), 2, (8, 7)) >> 4
+    return wide[:, :height, :width]
+
+
+def _doubled(plane: jax.Array, axis: int, bias: tuple[int, int]) -> jax.Array:
+    """Twice as long on an axis, four times the value: 3 of the pixel, 1 of its neighbour on that side, and the bias."""
+    margins = [(int(axis == i), int(axis == i)) for i in range(3)]
+    around = jnp.pad(plane, margins, mode="edge")
+    before, after = (jax.lax.slice_in_dim(around, i, i + plane.shape[axis], axis=axis) for i in (0, 2))
+    shape = [(1 + (axis == i)) * length for i, length in enumerate(plane.shape)]
+    return jnp.stack([3 * plane + before + bias[0], 3 * plane + after + bias[1]], axis=axis + 1).reshape(shape)
 
 
 def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
-    """One plane [B, H, W] through DCT, quantisation and back, in 0..255; the last row and column fill whole blocks."""
+    """One plane [B, H, W] in 0..255 through DCT, quantisation and back; its last row and column fill whole blocks."""
     _, height, width = plane.shape
     plane = jnp.pad(plane, ((0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
-    batch, padded_height, padded_width = plane.shape
-    blocks = plane.reshape(batch, padded_height // 8, 8, padded_width // 8, 8) - 128
+    blocks = plane.reshape(-1, plane.shape[1] // 8, 8, plane.shape[2] // 8, 8) - 128
     table = table[:, None, :, None, :]
-    coefficients = _vertical(_horizontal(blocks, DCT, 11), DCT, 15)
-    levels = jnp.sign(coefficients) * ((jnp.abs(coefficients) + 4 * table) // (8 * table))
-    blocks = _horizontal(_vertical(levels * table, DCT.T, 11), DCT.T, 18)
+    coefficients = _vertical(_horizontal(blocks, _DCT, 11), _DCT, 15)  # times 8
+    levels = jax.lax.div(coefficients + 4 * table * jnp.sign(coefficients), 8 * table)  # rounded, halves away from 0
+    blocks = _horizontal(_vertical(levels * table, _DCT.T, 11), _DCT.T, 18)
     return jnp.clip(blocks.reshape(plane.shape)[:, :height, :width] + 128, 0, 255)
 
 
+# A pass is written as a sum of products because XLA does not compute a sum again for each of its readers, and because
+# its loop over the sum runs in whole vectors. Integer matrix products and slices were slower on CPUs.
+
+
 def _horizontal(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
-    """The matrix times each row of 8, divided by 2 to the power of ``shift`` and rounded."""
-    total = sum(matrix[:, i] * blocks[..., i : i + 1] for i in range(8))
-    return (total + (1 << (shift - 1))) >> shift
+    """The matrix times each row of 8, over 2 to the power of ``shift``."""
+    products = matrix.T.reshape(1, 1, 1, 1, 8, 8) * blocks[..., None]
+    return _rounded_shift(products.sum(axis=4), shift)
 
 
 def _vertical(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
-    """The matrix times each column of 8, divided by 2 to the power of ``shift`` and rounded."""
-    total = sum(matrix[:, i, None, None] * blocks[:, :, i : i + 1] for i in range(8))
-    return (total + (1 << (shift - 1))) >> shift
+    """The matrix times each column of 8, over 2 to the power of ``shift``."""
+    products = matrix.T.reshape(1, 1, 8, 8, 1, 1) * blocks[:, :, :, None]
+    return _rounded_shift(products.sum(axis=2), shift)
+
+
+def _rounded_shift(x: jax.Array, shift: int) -> jax.Array:
+    """x over 2 to the power of ``shift``, halves up."""
+    return (x + (1 << (shift - 1))) >> shift

@@ -21,6 +21,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
     """What a model is given, and the truth.
