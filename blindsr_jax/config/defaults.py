@@ -219,8 +219,8 @@ MODEL_SECTIONS = {
 
 def _degradation(scale: int) -> dict[str, typing.Any]:
     return {
-        # The steps of the degradation as text, such as "photo" or "photo(jpeg_rate=1.0)": see docs/degradations.md. Then
-        # all fields below but `kernel_size` are unused. Empty: blur, downsampling, noise and rounding by these fields.
+        # The steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; the fields below, but
+        # for `kernel_size`, are then unused. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
         "kernel_size": 21,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too

@@ -194,8 +194,8 @@ def open_source(
 
     Args:
       kind: ``sample``, ``folder``, ``div2k`` or ``shards``.
-      root: the folder (of images or of shards), or TFDS's data_dir. Several folders of images, or patterns of names such
-        as ``pictures/photo_*``, are separated by commas.
+      root: the folder (of images or of shards), or TFDS's data_dir. Several folders of images, or patterns of names
+        such as ``pictures/photo_*``, are separated by commas.
       split: ``train`` or ``validation``; folders are taken as they are.
       smallest: least height and width of an image in pixels.
       repeats: for several folders, how often an epoch visits the images of each; by default once.

@@ -91,7 +91,7 @@ class DAN(Unfolded):
         return Estimate(sr=sr, kernel=self._kernel_of(prediction), code=prediction)
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
-        """The Restorer with a known kernel; once more with the conditions that the Estimator finds, if there are any."""
+        """The Restorer with a known kernel; a second time with the conditions that the Estimator finds, if any."""
         code = self._code_of(kernel, jnp.zeros((len(lr), len(self.conditions)), lr.dtype))
         if self.conditions:
             found = self.estimator(self.restorer(lr, code), lr)

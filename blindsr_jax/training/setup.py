@@ -20,7 +20,7 @@ from blindsr_jax.degradations.orders import classic
 from blindsr_jax.degradations.pipeline import basis_for, kernels_in, named_kernels
 from blindsr_jax.degradations.steps import Downsample, Steps
 from blindsr_jax.errors import ConfigError
-from blindsr_jax.evaluation.protocols import Protocol, validation_protocol
+from blindsr_jax.evaluation.protocols import Protocol, photo, validation_protocol
 from blindsr_jax.losses import LOSSES, Loss
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.kernelnet import KernelNet
