@@ -1,4 +1,4 @@
-"""From HR images to LR images: kernels, their PCA code, noise, JPEG, and ``degrade`` that composes them inside jit."""
+"""From HR images to LR images: kernels, their PCA code, noise, sharpening, and ``degrade`` that composes them."""
 
 from blindsr_jax.degradations.jpeg import jpeg
 from blindsr_jax.degradations.kernel_mixtures import (
@@ -18,7 +18,7 @@ from blindsr_jax.degradations.kernels import (
     sample_pool,
     sampled_kernel,
 )
-from blindsr_jax.degradations.noise import add_awgn
+from blindsr_jax.degradations.noise import add_awgn, add_correlated, add_poisson, add_speckle
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
 from blindsr_jax.degradations.photo_kernels import sample_motion, sample_photo
 from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
@@ -30,10 +30,14 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
+from blindsr_jax.degradations.sharpening import unsharp_mask
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
     "add_awgn",
+    "add_correlated",
+    "add_poisson",
+    "add_speckle",
     "anisotropic_gaussian",
     "apply_degradation",
     "basis_for",
@@ -63,4 +67,5 @@ __all__ = [
     "sample_sinc",
     "sampled_kernel",
     "sinc_kernel",
+    "unsharp_mask",
 ]

@@ -67,8 +67,8 @@ def add_poisson(
     """Adds scaled shot noise: x + scale · (Poisson(c·x₈)/c − x₈), with x₈ the 8-bit levels of x (Real-ESRGAN).
 
     The noise has the variance scale²·x₈/c. The photon counts come from normal draws by a Cornish-Fisher expansion,
-    which is within 0.5 % of the distribution in total variation, or by exact inversion where the mean is below two. On a CPU
-    this is about twenty times as fast as ``jax.random.poisson``.
+    which is within 0.5 % of the distribution in total variation, or by exact inversion where the mean is below two. On
+    a CPU this takes about a twentieth of the time of ``jax.random.poisson``.
 
     Args:
       key: PRNG key.

@@ -100,12 +100,12 @@ def photo(
     """
     kernels = kernels_of("photo", sigma=(0.2, float(scale))) if kernels is None else kernels
     camera = (
-        Resize(size, ("antialiased_bicubic", "area", "bilinear")),
+        Resize(size, ("antialiased_bicubic", "box", "bilinear")),
         ShotNoise(shot_noise, noise_free_rate),
         Noise(noise, noise_free_rate, grey_rate=0.3),
         Sharpen(sharpen, rate=sharpen_rate),
         Jpeg(first_jpeg, first_jpeg_rate),
-        Resize((1.0, 1.0), ("antialiased_bicubic", "area", "bilinear", "bicubic")),
+        Resize((1.0, 1.0), ("antialiased_bicubic", "box", "bilinear", "bicubic")),
     )
     taken = OneOf(((Downsample("bicubic"),), camera), (clean_rate, 1 - clean_rate))
     return Blur(kernels), taken, Jpeg(jpeg, jpeg_rate), Round8()

@@ -16,7 +16,7 @@ def unsharp_mask(
 ) -> jax.Array:
     """Adds what a Gaussian blur takes away, where that is much: the sharpening of Real-ESRGAN's HR images.
 
-    Formula: x + m · (clip(x + amount · (x − g ∗ x)) − x), with g the Gaussian and m = g ∗ [255·|x − g ∗ x| > threshold],
+    Formula: x + m · (clip(x + amount · (x − g∗x)) − x), with g the Gaussian and m = g ∗ [255·|x − g∗x| > threshold],
     for each channel alone. Borders are reflected, the border pixel not repeated.
 
     Args:
@@ -40,7 +40,7 @@ def unsharp_mask(
 
 
 def _gaussian_blur(x: jax.Array, sigma: float) -> jax.Array:
-    """One product with a matrix for each axis: unlike the sum in ``ops.blur``, this does not slow down with the width."""
+    """A product with a matrix for each axis: unlike the sum in ``ops.blur``, it does not slow down with the width."""
     reach = math.ceil(3.125 * sigma)  # 25 pixels for Real-ESRGAN's width of 8
     offset = np.arange(-reach, reach + 1)
     weight = np.exp(-0.5 * np.square(offset / sigma))

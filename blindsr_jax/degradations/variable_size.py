@@ -8,7 +8,9 @@ import typing
 import jax
 import jax.numpy as jnp
 
-Interpolation = typing.Literal["antialiased_bicubic", "area", "bilinear", "bicubic"]
+from blindsr_jax.ops.resize import cubic_weight
+
+Interpolation = typing.Literal["antialiased_bicubic", "box", "bilinear", "bicubic"]
 
 
 def resize_to(
@@ -30,7 +32,7 @@ def resize_to(
       new_size: [B, 2], wanted height and width, at most ``shape``.
       shape: height and width of the result's array.
       kinds: interpolations to choose from. ``antialiased_bicubic``: cubic (a = −0.5), widened when shrinking, as
-        MATLAB and Pillow do; ``area``: the mean of what a pixel covers; ``bilinear`` and ``bicubic`` (a = −0.75): as
+        MATLAB and Pillow do; ``box``: the mean of what a pixel covers; ``bilinear`` and ``bicubic`` (a = −0.75): as
         OpenCV and PyTorch do, never widened, so that shrinking aliases.
       kind: [B], number of each image's interpolation in ``kinds``.
 
@@ -54,15 +56,15 @@ def _weights(name: Interpolation, length: int, size: jax.Array, new_length: int,
     pixel = jnp.minimum(jnp.arange(new_length)[:, None], new_size - 1)  # the border is repeated beyond the image
     place = jnp.arange(length)
     away = place - ((pixel + 0.5) * ratio - 0.5)  # [B, new_length, length]
-    if name == "area":
+    if name == "box":
         reach = jnp.maximum(ratio, 1.0) / 2
         weights = jnp.maximum(jnp.minimum(away + 0.5, reach) - jnp.maximum(away - 0.5, -reach), 0)
     elif name == "antialiased_bicubic":  # the border is a mirror: a pixel also counts where its images are
         stretch = jnp.maximum(ratio, 1.0)
         images = away, away - 2 * place - 1, away + 2 * (size - 1 - place) + 1
-        weights = sum(_cubic(image / stretch, -0.5) for image in images)
+        weights = sum(cubic_weight(image / stretch) for image in images)
     else:  # the border is repeated: its pixels also count where their copies are
-        kernel = _tent if name == "bilinear" else functools.partial(_cubic, a=-0.75)
+        kernel = _tent if name == "bilinear" else functools.partial(cubic_weight, a=-0.75)
         before, after = (sum(kernel(away + side * step) for step in (1, 2)) for side in (-1, 1))
         weights = kernel(away) + jnp.where(place == 0, before, 0) + jnp.where(place == size - 1, after, 0)
     weights = jnp.where(place < size, weights, 0)
@@ -71,11 +73,3 @@ def _weights(name: Interpolation, length: int, size: jax.Array, new_length: int,
 
 def _tent(distance: jax.Array) -> jax.Array:
     return jnp.maximum(1 - jnp.abs(distance), 0)
-
-
-def _cubic(distance: jax.Array, a: float) -> jax.Array:
-    """Keys' cubic convolution kernel (IEEE TASSP 1981)."""
-    distance = jnp.abs(distance)
-    near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
-    far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    return jnp.where(distance <= 1, near, jnp.where(distance < 2, far, 0))

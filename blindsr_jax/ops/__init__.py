@@ -12,6 +12,7 @@ from blindsr_jax.ops.fft import (
     psf_to_otf,
     self_convolve,
 )
+from blindsr_jax.ops.interpolation import interpolate
 from blindsr_jax.ops.pixel import pixel_shuffle, round_to_8bit
 from blindsr_jax.ops.resize import imresize, imresize_8bit, s_fold_down, s_fold_up
 from blindsr_jax.ops.total_variation import total_variation_denoise
@@ -23,6 +24,7 @@ __all__ = [
     "gradient_solver",
     "imresize",
     "imresize_8bit",
+    "interpolate",
     "kernel_least_squares",
     "normalize_kernel",
     "per_shard",

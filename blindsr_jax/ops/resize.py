@@ -176,7 +176,7 @@ def _unbounded_taps(length: int, scale: float) -> Taps:
     centre = (np.arange(out_length) + 0.5) / scale - 0.5
     taps = math.ceil(4 / stretch) + 2
     index = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(taps)
-    weight = _cubic((centre[:, None] - index) * stretch)
+    weight = cubic_weight((centre[:, None] - index) * stretch)
     return Taps(index, weight / weight.sum(axis=1, keepdims=True))
 
 
@@ -221,7 +221,7 @@ def _interpolation_taps(whole: int, out_whole: int, length: int | jax.Array, ali
     out_length = length * out_whole // whole
     index, fraction = _source(library.arange(out_whole), length, out_length, align_corners)
     index = library.clip(index[:, None] + _NEIGHBOURS, 0, length - 1)
-    return _within(index, _cubic(fraction[:, None] - _NEIGHBOURS, a=-0.75), length, out_length)
+    return _within(index, cubic_weight(fraction[:, None] - _NEIGHBOURS, a=-0.75), length, out_length)
 
 
 _NEIGHBOURS = np.arange(-1, 3)[None]
@@ -237,8 +237,8 @@ def _source(out: typing.Any, length: typing.Any, out_length: typing.Any, align_c
     return index, (above - index * below) / below
 
 
-def _cubic(t: typing.Any, a: float = -0.5) -> typing.Any:
-    """Keys' cubic convolution kernel (IEEE TASSP 1981): third order for a = −0.5, the default."""
+def cubic_weight(t: typing.Any, a: float = -0.5) -> typing.Any:
+    """Keys' cubic convolution kernel (IEEE TASSP 1981) at distances t; third order for a = −0.5, the default."""
     t = abs(t)
     near = (a + 2) * t**3 - (a + 3) * t**2 + 1
     far = a * (t**3 - 5 * t**2 + 8 * t - 4)

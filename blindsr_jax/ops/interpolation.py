@@ -1,0 +1,77 @@
+"""Change of size as PyTorch's ``interpolate`` and OpenCV's ``resize`` do it, without antialiasing.
+
+Pipelines of real degradations shrink and enlarge with these; ``resize`` has MATLAB's antialiased bicubic.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+
+import jax
+import numpy as np
+
+from blindsr_jax.ops.resize import cubic_weight
+from blindsr_jax.ops.taps import Taps, along
+
+Interpolation = typing.Literal["area", "bilinear", "bicubic", "box"]
+
+
+def interpolate(
+    x: jax.Array, kind: Interpolation, *, size: tuple[int, int] | None = None, scale: float | None = None
+) -> jax.Array:
+    """Resizes images; pixels sit in the centres of their squares (``align_corners=False``), borders are repeated.
+
+    Like ``interpolate_bicubic`` and ``imresize``, a product with a constant matrix for each axis, rows first.
+
+    Args:
+      x: [B, H, W, C], any range; not clipped.
+      kind: ``bilinear`` and ``bicubic`` (a = −0.75) weigh the 2 and 4 nearest pixels on each axis also when shrinking;
+        they equal PyTorch's modes of these names, and by size OpenCV's INTER_LINEAR and INTER_CUBIC. ``area`` is
+        PyTorch's: the mean of all pixels that an output pixel touches. ``box`` weighs each by how much of it is
+        covered; it equals OpenCV's INTER_AREA where both axes shrink or both grow.
+      size: output height and width.
+      scale: instead of the size, output over input size; the size is rounded down, and ``bilinear`` and ``bicubic``
+        step by exactly 1/scale all the same, as PyTorch does for a ``scale_factor``.
+
+    Returns:
+      [B, *size, C].
+
+    Raises:
+      ValueError: not exactly one of size and scale is given, the result would have no pixels, or the kind is unknown.
+    """
+    if kind not in typing.get_args(Interpolation):
+        raise ValueError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
+    if (size is None) == (scale is None):
+        raise ValueError(f"give either size or scale, got size={size} and scale={scale}")
+    lengths = x.shape[1:3]
+    if size is None:
+        size = tuple(math.floor(length * scale) for length in lengths)
+    if min(size) < 1:
+        raise ValueError(f"images of {lengths[0]}x{lengths[1]} pixels cannot be resized to {size[0]}x{size[1]}")
+    rows, columns = (_taps(kind, length, out, scale) for length, out in zip(lengths, size))
+    return along(along(x, rows, 1), columns, 2)
+
+
+def _taps(kind: Interpolation, length: int, out_length: int, scale: float | None) -> Taps:
+    out = np.arange(out_length)
+    if kind in ("area", "box"):
+        return _covered(out * length / out_length, (out + 1) * length / out_length, length, whole=kind == "area")
+    by_size = ((2 * out + 1) * length - out_length) / (2 * out_length)  # exact where it is a whole number
+    place = by_size if scale is None else (out + 0.5) / scale - 0.5
+    before = np.floor(place)[:, None]
+    index = before + (np.arange(2) if kind == "bilinear" else np.arange(-1, 3))
+    distance = place[:, None] - index
+    weight = 1 - abs(distance) if kind == "bilinear" else cubic_weight(distance, a=-0.75)
+    return Taps(np.clip(index, 0, length - 1).astype(int), weight)
+
+
+def _covered(start: np.ndarray, end: np.ndarray, length: int, *, whole: bool) -> Taps:
+    """Means over the intervals [start, end]; ``whole`` counts pixels that are covered in part as covered."""
+    if whole:
+        start, end = np.floor(start), np.ceil(end)
+    first = np.floor(start)
+    index = first[:, None] + np.arange(int((np.ceil(end) - first).max()))
+    cover = np.minimum(end[:, None], index + 1) - np.maximum(start[:, None], index)
+    weight = np.maximum(cover, 0) / (end - start)[:, None]
+    return Taps(np.minimum(index, length - 1).astype(int), weight)
