@@ -5,7 +5,7 @@ import pytest
 
 from blindsr_jax import losses
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 
 def _small(scale=2):
@@ -64,8 +64,9 @@ def test_gradient_goes_through_all_steps():
 def test_detail_target_is_what_interpolation_lacks():
     network, variables = _small()
     hr = jax.random.uniform(jax.random.key(3), (2, 18, 26, 3))
-    targets = network.apply(variables, hr, _lr(), None, method="targets")
-    flat = network.apply(variables, jnp.full((1, 4, 4, 3), 0.3), jnp.full((1, 2, 2, 3), 0.3), None, method="targets")
+    targets = network.apply(variables, hr, Degraded(_lr(), None), method="targets")
+    degraded = Degraded(jnp.full((1, 2, 2, 3), 0.3), None)
+    flat = network.apply(variables, jnp.full((1, 4, 4, 3), 0.3), degraded, method="targets")
     assert targets.detail.shape == hr.shape
     np.testing.assert_allclose(flat.detail, 0, atol=1e-6)
 

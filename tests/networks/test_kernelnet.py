@@ -7,7 +7,7 @@ from blindsr_jax import degradations, losses, ops
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.kernelnet import GradientModule, luma_gradients
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 
 def _small(scale=2, **sizes):
@@ -118,7 +118,7 @@ def test_training_steps_and_targets_are_those_of_both_stages():
     np.testing.assert_allclose(step.kernel, found.refined, atol=1e-6)
     np.testing.assert_allclose(step.gradients, found.sharp, atol=1e-6)
     truth, hr = degradations.isotropic_gaussian(jnp.asarray([1.0, 2.0]), 17), _lr(2, 48, 62)
-    targets = network.apply(variables, hr, _lr(), truth, method="targets")
+    targets = network.apply(variables, hr, Degraded(_lr(), truth), method="targets")
     np.testing.assert_array_equal(targets.kernel, truth)
     np.testing.assert_array_equal(targets.gradients, network.apply(variables, hr, method="gradient_targets"))
 

@@ -1,0 +1,19 @@
+"""A compact DAN ×4 for photographs as people have them: blurred or not, noisy, sharpened, compressed; drawings and text.
+
+  python -m blindsr_jax.main --config configs/dan_lite_photo_x4.py --workdir runs/dan_lite_photo_x4 \
+      --config.data.root="PHOTOS,PICTURES/photo_*,PICTURES/lineart_*,PICTURES/text_*"
+
+Its Estimator also finds how noisy and how compressed the picture is, and tells the Restorer.
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.default("dan_lite", scale=4)
+    config.degradation.steps = "photo"
+    config.model.conditions = ("noise", "jpeg")
+    config.data.source, config.data.repeats = "folder", (4, 3, 1, 4)
+    config.data.least_detail = 6.0
+    config.validation.widths = 8
+    return config
