@@ -101,7 +101,8 @@ def jinc(x: jax.Array) -> jax.Array:
     0.33906
     """
     sines = np.sin((np.arange(10) + 0.5) * np.pi / 20)  # a quarter of the period, by symmetry
-    near = sum(sine**2 * jnp.sinc(x * (sine / np.pi)) for sine in sines) / len(sines)
+    sines = jnp.asarray(sines, x.dtype).reshape(-1, *[1] * x.ndim)
+    near = (sines**2 * jnp.sinc(x[None] * sines / jnp.pi)).mean(axis=0)
     far = jnp.maximum(x, 16.0)
     even = 1 + 15 / 128 / far**2 - 4725 / 32768 / far**4
     odd = 3 / 8 / far - 105 / 1024 / far**3
@@ -122,10 +123,10 @@ def disk(radius: jax.Array | float, size: int) -> jax.Array:
     """
     radius = jnp.maximum(jnp.asarray(radius, float), 0.5)[..., None, None]
     x, y = pixel_grid(size, radius.ndim - 2)
-    covered = 0.0
-    for place in (np.arange(16) + 0.5) / 16 - 0.5:  # columns within the pixel, each covered from −height to height
-        height = jnp.sqrt(jnp.maximum(jnp.square(radius) - jnp.square(x + place), 0))
-        covered += jnp.maximum(jnp.minimum(height, y + 0.5) - jnp.maximum(-height, y - 0.5), 0)
+    # Columns within each pixel, which the disk covers from −height to height.
+    place = jnp.asarray((np.arange(16) + 0.5) / 16 - 0.5, float).reshape(-1, *[1] * x.ndim)
+    height = jnp.sqrt(jnp.maximum(jnp.square(radius)[None] - jnp.square(x[None] + place), 0))
+    covered = jnp.maximum(jnp.minimum(height, y[None] + 0.5) - jnp.maximum(-height, y[None] - 0.5), 0).mean(axis=0)
     return _normalised(covered + jnp.swapaxes(covered, -1, -2))
 
 
