@@ -45,11 +45,8 @@ def generalized_gaussian(
     Raises:
       ValueError: the size is even, or the convention unknown.
     """
-    if _is_realdan(convention):
-        exponent = -_power(squared_distance(sigma_y, sigma_x, theta, size) / 2, beta)
-    else:
-        exponent = -_power(squared_distance(sigma_x, sigma_y, theta, size), beta) / 2
-    return _normalised(jnp.exp(exponent))
+    power = _power_of_distance(sigma_x, sigma_y, theta, beta, size, convention)
+    return _normalised(jnp.exp(-power if convention == "realdan" else -power / 2))
 
 
 def plateau(
@@ -66,11 +63,7 @@ def plateau(
     The arguments, the result and the errors are those of ``generalized_gaussian``. ``realdan`` puts d/2 where this
     formula has d, which widens the kernel, and exchanges σx and σy.
     """
-    if _is_realdan(convention):
-        distance = squared_distance(sigma_y, sigma_x, theta, size) / 2
-    else:
-        distance = squared_distance(sigma_x, sigma_y, theta, size)
-    return _normalised(1 / (1 + _power(distance, beta)))
+    return _normalised(1 / (1 + _power_of_distance(sigma_x, sigma_y, theta, beta, size, convention)))
 
 
 def sinc_kernel(omega: jax.Array | float, size: int, *, radius: Radius = "euclidean") -> jax.Array:
@@ -108,7 +101,8 @@ def jinc(x: jax.Array) -> jax.Array:
     0.33906
     """
     sines = np.sin((np.arange(10) + 0.5) * np.pi / 20)  # a quarter of the period, by symmetry
-    near = sum(sine**2 * jnp.sinc(x * (sine / np.pi)) for sine in sines) / len(sines)
+    sines = jnp.asarray(sines, x.dtype).reshape(-1, *[1] * x.ndim)
+    near = (sines**2 * jnp.sinc(x[None] * sines / jnp.pi)).mean(axis=0)
     far = jnp.maximum(x, 16.0)
     even = 1 + 15 / 128 / far**2 - 4725 / 32768 / far**4
     odd = 3 / 8 / far - 105 / 1024 / far**3
@@ -129,10 +123,10 @@ def disk(radius: jax.Array | float, size: int) -> jax.Array:
     """
     radius = jnp.maximum(jnp.asarray(radius, float), 0.5)[..., None, None]
     x, y = pixel_grid(size, radius.ndim - 2)
-    covered = 0.0
-    for place in (np.arange(16) + 0.5) / 16 - 0.5:  # columns within the pixel, each covered from −height to height
-        height = jnp.sqrt(jnp.maximum(jnp.square(radius) - jnp.square(x + place), 0))
-        covered += jnp.maximum(jnp.minimum(height, y + 0.5) - jnp.maximum(-height, y - 0.5), 0)
+    # Columns within each pixel, which the disk covers from −height to height.
+    place = jnp.asarray((np.arange(16) + 0.5) / 16 - 0.5, float).reshape(-1, *[1] * x.ndim)
+    height = jnp.sqrt(jnp.maximum(jnp.square(radius)[None] - jnp.square(x[None] + place), 0))
+    covered = jnp.maximum(jnp.minimum(height, y[None] + 0.5) - jnp.maximum(-height, y[None] - 0.5), 0).mean(axis=0)
     return _normalised(covered + jnp.swapaxes(covered, -1, -2))
 
 
@@ -163,20 +157,29 @@ def crop_kernel(kernel: jax.Array, support: jax.Array | int) -> jax.Array:
     Returns:
       [..., K, K], zero outside of the central support × support pixels.
     """
-    support = jnp.asarray(support)[..., None, None]
-    x, y = pixel_grid(kernel.shape[-1], support.ndim - 2)
+    support = jnp.broadcast_to(jnp.asarray(support), kernel.shape[:-2])[..., None, None]
+    x, y = pixel_grid(kernel.shape[-1], kernel.ndim - 2)
     return _normalised(jnp.where(2 * jnp.maximum(jnp.abs(x), jnp.abs(y)) < support, kernel, 0))
 
 
-def _is_realdan(convention: str) -> bool:
+def _power_of_distance(
+    sigma_x: jax.Array | float,
+    sigma_y: jax.Array | float,
+    theta: jax.Array | float,
+    beta: jax.Array | float,
+    size: int,
+    convention: Convention,
+) -> jax.Array:
+    """d^β, or RealDAN's (d/2)^β; it has a gradient at d = 0, too."""
     if convention not in typing.get_args(Convention):
         raise ValueError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
-    return convention == "realdan"
-
-
-def _power(distance: jax.Array, beta: jax.Array | float) -> jax.Array:
-    """d^β with a gradient at d = 0."""
-    return jnp.maximum(distance, 1e-30) ** jnp.asarray(beta, float)[..., None, None]
+    shape = (jnp.asarray(value, float) for value in (sigma_x, sigma_y, theta, beta))
+    sigma_x, sigma_y, theta, beta = jnp.broadcast_arrays(*shape)
+    if convention == "realdan":
+        distance = squared_distance(sigma_y, sigma_x, theta, size) / 2
+    else:
+        distance = squared_distance(sigma_x, sigma_y, theta, size)
+    return jnp.maximum(distance, 1e-30) ** beta[..., None, None]
 
 
 def _normalised(kernel: jax.Array) -> jax.Array:
