@@ -76,11 +76,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     connect(mesh)
     claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
     with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints, noticing_losses():
-        with all_or_none():
-            if checkpoints.latest_step is None:
+        state = checkpoints.restore_newest(abstract_state(config, mesh))
+        if state is None:
+            with all_or_none():
                 state = state_of(config, mesh)
-            else:
-                state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
         if int(state.step) >= config.steps:
             log.info("%s is trained to step %d already; config.steps=N goes on", workdir, int(state.step))
             return state
