@@ -39,6 +39,7 @@ class DAN(Unfolded):
     code_length: int
     iterations: int = 4
     takes_canvas: typing.ClassVar[bool] = True
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {"estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = True
 
     def setup(self) -> None:

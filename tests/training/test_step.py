@@ -176,7 +176,7 @@ def test_clipping_bounds_the_gradient():
     params = {"restorer": jnp.ones(3), "estimator": jnp.ones(3)}
     grads = jax.tree.map(lambda x: 100 * x, params)
     # With both decays at zero Adam's first update is ±rate whatever the gradient, so look at its moments.
-    optimizer = make_optimizer(restorer=1.0, estimator=1.0, b1=0.0, clip_norm=1.0)
+    optimizer = make_optimizer({"restorer": 1.0, "estimator": 1.0}, {}, b1=0.0, clip_norm=1.0)
     _, state = optimizer.update(grads, optimizer.init(params), params)
     moments = [
         s for s in jax.tree.leaves(state, is_leaf=lambda s: isinstance(s, optax.ScaleByAdamState)) if hasattr(s, "mu")
