@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
 import os
 import pathlib
@@ -19,15 +17,22 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from orbax.checkpoint.experimental import v1 as ocp
 
 from blindsr_jax.errors import BlindSRError, DataError, HostLost
 from blindsr_jax.hosts import all_or_none, is_first
+from blindsr_jax.training.checkpoint_files import (
+    ITEM,
+    check_descriptions,
+    checksum_of,
+    first_line,
+    recorded_score,
+    score_in,
+    set_aside,
+)
 from blindsr_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
-_ITEM = "default"  # the folder of the state inside a checkpoint, as in all earlier versions
 _METRIC = "score"
 _CHECKSUM = "sha256"
 _ADDED_LATER = ("rollbacks", "skipped")  # fields of the state that checkpoints of earlier versions lack
@@ -57,7 +62,7 @@ class Checkpoints:
         if read_only:
             return
         policies = ocp.training.preservation_policies
-        best = policies.BestN(n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False)
+        best = policies.BestN(n=1, get_metric_fn=score_in, keep_checkpoints_without_metrics=False)
         keeping = policies.AnyPreservationPolicy([policies.LatestN(keep), best])
         with self._writing():
             with all_or_none():
@@ -90,7 +95,7 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """Step of the best validated checkpoint; the newest if none was validated; None if there is none."""
-        scores = {step: _recorded_score(self._directory / str(step)) for step in self.steps}
+        scores = {step: recorded_score(self._directory / str(step)) for step in self.steps}
         validated = [step for step, score in scores.items() if score is not None]
         return max(validated, key=scores.__getitem__, default=self.latest_step)
 
@@ -112,10 +117,10 @@ class Checkpoints:
             self._saving = self._writer.save_async(
                 int(state.step),
                 values,
-                checkpointable_name=_ITEM,
+                checkpointable_name=ITEM,
                 force=True,
                 metrics=None if score is None else {_METRIC: score},
-                custom_metadata={_CHECKSUM: _checksum(values, score)},
+                custom_metadata={_CHECKSUM: checksum_of(values, score)},
             )
 
     def _check_room(self, state: TrainState) -> None:
@@ -151,18 +156,18 @@ class Checkpoints:
         """
         folder = self._directory / str(step)
         try:
-            _check_descriptions(folder)
+            check_descriptions(folder)
             about = ocp.checkpointables_metadata(folder)
-            new = [name for name in _ADDED_LATER if name not in about.metadata[_ITEM]]
+            new = [name for name in _ADDED_LATER if name not in about.metadata[ITEM]]
             target = _fields(jax.tree.map(_abstract, like), leave_out=new)
-            values = ocp.load(folder, target, checkpointable_name=_ITEM)
+            values = ocp.load(folder, target, checkpointable_name=ITEM)
             checksum = (about.custom_metadata or {}).get(_CHECKSUM)
-            if checksum is not None and checksum != _checksum(values, _recorded_score(folder)):
+            if checksum is not None and checksum != checksum_of(values, recorded_score(folder)):
                 raise ValueError("its numbers are not those that were saved: the checksum differs")
             if int(values["step"]) != step:
                 raise ValueError(f"it holds step {int(values['step'])}")
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
-            raise DataError(f"{folder}: this checkpoint cannot be read ({_first_line(error)})") from error
+            raise DataError(f"{folder}: this checkpoint cannot be read ({first_line(error)})") from error
         return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
 
     def restore_newest(self, like: TrainState) -> TrainState | None:
@@ -215,22 +220,22 @@ class Checkpoints:
         damaged: dict[pathlib.Path, str] = {}
         for folder in [self._directory / str(step) for step in self.steps]:
             try:
-                _check_descriptions(folder)
+                check_descriptions(folder)
             except (OSError, ValueError) as error:
-                damaged[folder] = f"{folder}: this checkpoint cannot be read ({_first_line(error)})"
+                damaged[folder] = f"{folder}: this checkpoint cannot be read ({first_line(error)})"
         sound = [step for step in self.steps if self._directory / str(step) not in damaged]
         for folder, problem in damaged.items():
             if not sound:
                 raise DataError(f"{problem}; {_NONE_SOUND}")
             log.warning("%s; it is set aside, and step %d is the newest", problem, sound[-1])
-            _rename_damaged(folder)
+            set_aside(folder)
 
     def _set_aside(self, steps: list[int]) -> None:
         with self._writing():
             with all_or_none():
                 if is_first():
                     for step in steps:
-                        _rename_damaged(self._directory / str(step))
+                        set_aside(self._directory / str(step))
             self._writer.reload()
 
     @contextlib.contextmanager
@@ -242,7 +247,7 @@ class Checkpoints:
             raise
         except Exception as error:  # orbax and tensorstore raise many kinds
             raise DataError(
-                f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). {_GO_ON}"
+                f"{self._directory}: a checkpoint could not be written ({first_line(error)}). {_GO_ON}"
             ) from error
 
 
@@ -253,50 +258,3 @@ def _fields(state: TrainState, leave_out: typing.Collection[str] = ()) -> dict[s
 
 def _abstract(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-
-
-def _checksum(values: dict[str, typing.Any], score: float | None) -> str:
-    """SHA-256 of all numbers, with their types and shapes, and of the score; every process holds whole arrays."""
-    digest = hashlib.sha256(repr(score).encode())
-    for leaf in jax.tree.leaves(values):
-        array = np.asarray(leaf, order="C")
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
-
-
-def _check_descriptions(folder: pathlib.Path) -> None:
-    """Raises ValueError or OSError if one of the small files of a checkpoint, its score among them, is damaged."""
-    for name in ("_CHECKPOINT_METADATA", f"{_ITEM}/_METADATA"):
-        if not isinstance(json.loads((folder / name).read_text(encoding="utf-8")), dict):
-            raise ValueError(f"{name} does not describe a checkpoint")
-    if (folder / "metrics").exists():
-        _score(json.loads((folder / "metrics" / "metrics").read_text(encoding="utf-8")))
-
-
-def _recorded_score(folder: pathlib.Path) -> float | None:
-    """The validation score of a checkpoint; None if it has none, or with a warning if it cannot be read."""
-    try:
-        return _score(json.loads((folder / "metrics" / "metrics").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        log.warning("%s: its score cannot be read (%s); it counts as not validated", folder, _first_line(error))
-        return None
-
-
-def _score(metrics: typing.Any) -> float:
-    values = list(metrics.values()) if isinstance(metrics, dict) else []  # earlier versions had other names
-    if len(values) != 1 or not isinstance(values[0], float | int):
-        raise ValueError("the score in the file metrics is damaged")
-    return values[0]
-
-
-def _rename_damaged(folder: pathlib.Path) -> None:
-    aside = folder.with_name(f"{folder.name}.damaged")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
