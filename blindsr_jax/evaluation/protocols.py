@@ -9,11 +9,11 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.config.defaults import SETTING2_SIZE, SETTING2_WIDTHS
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.degradations.steps import Blur, Downsample, Downsampling, Jpeg, Noise, Round8, Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.ops.blur import BorderMode
+from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}

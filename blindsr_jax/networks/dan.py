@@ -42,6 +42,7 @@ class DAN(Unfolded):
     iterations: int = 4
     conditions: tuple[str, ...] = ()
     takes_canvas: typing.ClassVar[bool] = True
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {"estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = True
 
     def setup(self) -> None:

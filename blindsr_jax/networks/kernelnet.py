@@ -145,6 +145,7 @@ class KernelNet(OnePass):
     lam: float = 1e-6
 
     supervision: typing.ClassVar[str] = "refined_kernel"
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {"refinement": "estimator"}
 
     def setup(self) -> None:
         self.gradient_module = GradientModule(self.width)

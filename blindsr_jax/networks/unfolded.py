@@ -64,6 +64,8 @@ class Unfolded(nn.Module):
       blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
+      optimizer_groups: the group, with a learning rate of its own, of the parameters below a top-level name, where that
+        is not ``restorer``; see ``training.optimizer``.
       takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
       takes_bfloat16: whether it may compute in less than float32, see ``precision``; not where it inverts a blur.
     """
@@ -71,6 +73,7 @@ class Unfolded(nn.Module):
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {}
     takes_canvas: typing.ClassVar[bool] = False
     takes_bfloat16: typing.ClassVar[bool] = False
 

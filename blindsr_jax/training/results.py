@@ -67,17 +67,16 @@ def as_scored(config: ConfigDict, model: Model | Solver) -> Model | Pipeline:
 def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """The best validated checkpoint of a run, or its newest if none was validated. Changes nothing in the workdir.
 
+    A damaged one is passed over with a warning, for the newest that can be read.
+
     Raises:
-      DataError: there is no checkpoint.
+      DataError: there is no checkpoint, or none can be read.
     """
-    missing = DataError(f"{workdir}: no checkpoint here yet; train first")
-    if not (pathlib.Path(workdir) / "checkpoints").is_dir():
-        raise missing
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        step = checkpoints.best_step
-        if step is None:
-            raise missing
-        return checkpoints.restore(step, abstract_state(config, data_mesh()))
+        state = checkpoints.restore_best(abstract_state(config, data_mesh()))
+    if state is None:
+        raise DataError(f"{workdir}: no checkpoint here yet; train first")
+    return state
 
 
 def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
