@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import run
-from benchmarks.kernel_estimation import gigaflop
-from benchmarks.profiled import WAITING, kinds_of, shares
-from benchmarks.suites import ceilings
-from benchmarks.work import FORWARD, PRODUCTS, TO_INPUT, TO_KERNEL, work_of
+from benchmarks.flops import FORWARD, PRODUCTS, TO_INPUT, TO_KERNEL, Work, work_of
+from benchmarks.microbench import kernelnet_flop
+from benchmarks.operation_times import WAITING, kinds_of, shares
+from benchmarks.roofline import Ceilings, beside_ceilings
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.ops.convolution import convolve
-from tests.test_benchmark_harness import SMALL, _measured
+from tests.benchmark_runs import SMALL, measured
 
 PADDING = ((1, 1), (1, 1))
 
@@ -57,7 +57,7 @@ def test_a_network_does_the_work_counted_by_hand():
     shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
     lr = jax.ShapeDtypeStruct((1, 64, 64, 3), "float32")
     work = work_of(lambda variables, lr: network.apply(variables, lr).kernel, shapes, lr)
-    assert work[FORWARD].flop == pytest.approx(1e9 * gigaflop(64), rel=0.05)
+    assert work[FORWARD].flop == pytest.approx(kernelnet_flop(64), rel=0.05)
 
 
 def test_a_loop_without_known_length_is_refused():
@@ -87,23 +87,23 @@ def test_nothing_of_a_forward_pass_is_a_gradient():
 
 
 def test_the_ceiling_that_binds():
-    machine = ceilings.Ceilings(flop_per_second=100.0, bytes_per_second=10.0, rows=[])
-    busy = ceilings._beside_ceilings(ceilings.Work(flop=400.0, bytes=20.0), 8.0, machine)
+    machine = Ceilings(flop_per_second=100.0, bytes_per_second=10.0, rows=[])
+    busy = beside_ceilings(Work(flop=400.0, bytes=20.0), 8.0, machine)
     assert (busy["binds"], busy["share_of_ceiling"], busy["flop_per_byte"]) == ("multiplying", 0.5, 20.0)
-    moving = ceilings._beside_ceilings(ceilings.Work(flop=100.0, bytes=20.0), 8.0, machine)
+    moving = beside_ceilings(Work(flop=100.0, bytes=20.0), 8.0, machine)
     assert (moving["binds"], moving["share_of_ceiling"]) == ("memory", 0.25)
 
 
 def test_one_size_for_each_program(tmp_path, capsys):
-    assert run.main(["--suite", "ceilings", "--sizes", "8", "--output", str(tmp_path / "x.json")]) == 1
+    assert run.main(["--suite", "roofline", "--sizes", "8", "--output", str(tmp_path / "x.json")]) == 1
     assert "one of the inference and one of the training step" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize("name", ["danv1", "dssr"])
-def test_ceilings_suite(tmp_path, name):
+def test_roofline_suite(tmp_path, name):
     words = ["--sizes", "16", "8", "--repeats", "1", "--scale", "2", "--network", *SMALL[name]]
-    tables = _measured(tmp_path, "--suite", "ceilings", "--model", name, *words)["tables"]
+    tables = measured(tmp_path, "roofline", "--model", name, *words)["tables"]
     assert all(row.get("gflop_per_second", row.get("gb_per_second")) > 0 for row in tables["Ceilings"])
     assert [row["program"] for row in tables["Programs"]] == ["inference", "training step"]
     for row in tables["Programs"]:

@@ -1,4 +1,4 @@
-"""Training on many devices: what the compiled update exchanges, and what published figures predict of its time."""
+"""Suite ``scaling``: what the compiled update of many devices exchanges, and predictions from published figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import dataclasses
 import typing
 
 from benchmarks.accelerators import ACCELERATORS, SHARE_OF_PEAK, Accelerator, predict
-from benchmarks.appetite import flop_per_patch
-from benchmarks.contest import OURS
-from benchmarks.suites.pairs import Row, cases
-from benchmarks.worker import WorkerError
+from benchmarks.cases import Row, cases, model_of
+from benchmarks.input_demand import flop_per_patch
+from benchmarks.workers import OURS, WorkerError
 
-DEFAULTS = {"sizes": [64, 64, 64], "batch": [1, 8, 64], "devices": [8, 64, 256], "repeats": 1}
 STRONG_BATCH, STRONG = 64, (1, 2, 4, 8, 16, 32, 64)  # the papers' batch, on ever more devices
 WEAK_SHARES, WEAK = (8, 64), (8, 16, 64, 256)  # patches for each device
 ABOUT = (
@@ -29,7 +27,7 @@ ABOUT = (
 
 def run(options: argparse.Namespace) -> dict[str, typing.Any]:
     """Programs for many devices, and predictions from the first of them."""
-    model = {"name": options.model, "scale": options.scale, **options.network}
+    model = model_of(options)
     found = [(*case, _compiled(options, model, n, *case)) for n in options.devices for case in cases(options)]
     first = found[0][-1]
     flop, size = flop_per_patch(model, options.sizes[0] * options.scale), sum(c["bytes"] for c in first["collectives"])
@@ -47,8 +45,8 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
 
 def _compiled(options: argparse.Namespace, model: Row, devices: int, share: int, side: int) -> Row:
     """The facts of one program, from a fresh process."""
-    sides = dataclasses.replace(options.sides, modules={OURS: "benchmarks.partitioned"})
-    with sides.start(OURS, devices=devices) as worker:
+    workers = dataclasses.replace(options.workers, modules={OURS: "benchmarks.partitioned"})
+    with workers.start(OURS, devices=devices) as worker:
         try:
             return worker.call("compiled", model=model, share=share, side=side)
         except WorkerError as error:

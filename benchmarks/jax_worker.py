@@ -1,9 +1,8 @@
-"""This package's side of a comparison: a worker (``python -m benchmarks.ours``, started by the harness)."""
+"""The package's side of a comparison: ``python -m benchmarks.jax_worker``, started by ``workers``."""
 
 from __future__ import annotations
 
 import pathlib
-import platform
 import time
 import typing
 
@@ -12,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.host import cores
-from benchmarks.side import Prepared, handlers_of
+from benchmarks.machine import describe_jax
+from benchmarks.serving import Prepared, handlers_of, serve
 from benchmarks.torch_state import STAGES, to_torch
-from benchmarks.worker import serve
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.losses import LOSSES
@@ -59,12 +57,7 @@ class Ours:
     """Compiled inference and training steps of the package."""
 
     def describe(self) -> dict[str, typing.Any]:
-        return {
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "device": jax.devices()[0].device_kind,
-            "threads": cores(),
-        }
+        return describe_jax()
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
         """Training: as by default, and with what saves memory (``recompute`` and ``accumulate`` of the config)."""

@@ -1,4 +1,4 @@
-"""A side of a comparison without JAX or PyTorch: ``python -m tests.fake_side``, started by the test of the harness.
+"""A side of a comparison without JAX or PyTorch: ``python -m tests.fake_worker``, started by the test of the harness.
 
 ``BENCHMARK_FORMS`` names its forms: ``right`` computes the mean of the input, ``wrong`` something else, ``broken``
 cannot be prepared and ``dead`` ends the process. Where weights are drawn, which is on our side, there is only
@@ -12,8 +12,7 @@ import time
 
 import numpy as np
 
-from benchmarks.side import Prepared, handlers_of
-from benchmarks.worker import serve
+from benchmarks.serving import Prepared, handlers_of, serve
 
 
 class Fake:

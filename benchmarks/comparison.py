@@ -11,10 +11,10 @@ import typing
 
 import numpy as np
 
-from benchmarks.worker import Worker, WorkerError
+from benchmarks.machine import spread
+from benchmarks.workers import OURS, Worker, WorkerError
 from blindsr_jax.errors import BlindSRError, ConfigError
 
-OURS = "blindsr_jax"
 # Largest difference that counts as the same result, of the largest value, by precision of the arithmetic.
 TOLERANCE = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-1}
 _LOOSER = {"change": 100.0}  # Adam divides small gradients by themselves, rounding errors included
@@ -32,9 +32,9 @@ class Contender:
     Attributes:
       worker: where it runs.
       by: ``blindsr_jax`` or ``PyTorch``.
-      form, precision: see ``Side.forms``.
+      form, precision: see ``serving.Side.forms``.
       warm_up_s: the first call (training: three), all compiling included.
-      facts: what its side tells of it.
+      facts: from ``Prepared.facts``.
       difference: from ours, of the largest value.
       failure: why it does not run here, if it does not.
       seconds, cpu_seconds: of each steady call, on the clock and of processor time in all threads.
@@ -142,12 +142,6 @@ def row_of(contender: Contender) -> dict[str, typing.Any]:
         return row | {"failure": contender.failure}
     row |= {"difference": contender.difference, "warm_up_s": contender.warm_up_s, **spread(contender.seconds)}
     return row | {"cpu_s": statistics.median(contender.cpu_seconds)}
-
-
-def spread(seconds: list[float]) -> dict[str, typing.Any]:
-    """Median, least, quartiles and number of times."""
-    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
-    return {"median_s": middle, "min_s": min(seconds), "q1_s": low, "q3_s": high, "calls": len(seconds)}
 
 
 def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:

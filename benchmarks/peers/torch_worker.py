@@ -1,7 +1,8 @@
-"""PyTorch's side of a comparison: a worker (``python -m benchmarks.peers.side``, started by the harness)."""
+"""PyTorch's side of a comparison: ``python -m benchmarks.peers.torch_worker``, started by ``workers``."""
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import platform
 import typing
@@ -9,11 +10,12 @@ import typing
 import numpy as np
 import torch
 
-from benchmarks.peers.forms import Form, compiling, dress, forms_of, precision_of
-from benchmarks.peers.networks import NETWORKS, Network, all_steps, build, last_step, loss_of
-from benchmarks.side import Prepared, handlers_of
-from benchmarks.worker import serve
+from benchmarks.peers.dan import DAN, Tensors
+from benchmarks.peers.dssr import DSSR
+from benchmarks.peers.forms import Form, Network, compiling, dress, forms_of, precision_of
+from benchmarks.serving import Prepared, handlers_of, serve
 
+NETWORKS = {"danv1": functools.partial(DAN, 1), "danv2": functools.partial(DAN, 2), "dssr": DSSR}
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -96,6 +98,35 @@ def _training(network: Network, images: dict[str, torch.Tensor], form: Form) -> 
         return {"loss": np.array([first]), "change": np.array(later) - first}
 
     return Prepared(run=update, outcome=outcome)
+
+
+def build(name: str, *, scale: int, **sizes: int) -> Network:
+    """A network with fresh weights, from the arguments that the package's ``networks.build`` takes."""
+    return NETWORKS[name](scale, **sizes)
+
+
+def all_steps(network: Network, lr: torch.Tensor) -> list[Tensors]:
+    """What each of the T steps estimates; the gradient, if one is recorded, goes as far as the network lets it."""
+    state, steps = network.start(lr), []
+    for _ in range(network.iterations):
+        state, estimate = network.step(state, lr)
+        steps.append(estimate)
+    return steps
+
+
+def last_step(network: Network, lr: torch.Tensor) -> list[Tensors]:
+    """The last step alone, with a gradient; those before it without, which is all the same to DAN's loss."""
+    with torch.no_grad():
+        state: typing.Any = network.start(lr)
+        for _ in range(network.iterations - 1):
+            state, _ = network.step(state, lr)
+    return [network.step(state, lr)[1]]
+
+
+def loss_of(network: Network, steps: list[Tensors], truth: Tensors) -> torch.Tensor:
+    """The authors' loss: of the last step for DAN, summed over all for DSSR."""
+    supervised = steps if network.supervises_all else steps[-1:]
+    return sum(network.loss(step, truth) for step in supervised)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import typing
 
 import jax
 
-from benchmarks.work import PRODUCTS, TO_KERNEL, in_kernel_gradient, kind_of_product
+from benchmarks.flops import PRODUCTS, TO_KERNEL, in_kernel_gradient, kind_of_product
 
 ELEMENTWISE, MOVED = "elementwise and sums", "copies, paddings, slices"
 WAITING = "between operations"

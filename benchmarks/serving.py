@@ -1,20 +1,24 @@
-"""One side of a comparison, inside its worker: what is prepared once and then run many times.
+"""The worker's end of a benchmark process: what it prepares once and then runs as often as it is called.
 
-Neither JAX nor PyTorch is imported here; ``ours`` and ``peers.side`` bring them.
+This module imports neither JAX nor PyTorch; ``jax_worker`` and ``peers.torch_worker`` do.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
+import json
+import os
 import pathlib
+import re
+import sys
 import time
 import typing
 
 import numpy as np
 
-from benchmarks.worker import Handlers
-
+READY = "ready\n"
+Handlers = dict[str, typing.Callable[..., typing.Any]]
 _STATUS, _CLEAR = pathlib.Path("/proc/self/status"), pathlib.Path("/proc/self/clear_refs")
 
 
@@ -34,7 +38,7 @@ class Prepared:
 
 
 class Side(typing.Protocol):
-    """What ``ours`` and ``peers.side`` have."""
+    """The methods of a worker: the package's in ``jax_worker``, PyTorch's in ``peers.torch_worker``."""
 
     def describe(self) -> dict[str, typing.Any]:
         """Versions, device, threads."""
@@ -103,3 +107,27 @@ def _resident(field: str) -> int:
         return 0
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024
+
+
+def serve(handlers: Handlers) -> None:
+    """The worker's end: answers until the input ends. What handlers print goes to stderr."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    replies.write(READY)
+    replies.flush()
+    for line in sys.stdin:
+        replies.write(json.dumps(_answer(handlers, json.loads(line))) + "\n")
+        replies.flush()
+
+
+def _answer(handlers: Handlers, request: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    try:
+        return {"value": handlers[request["call"]](**request["with"])}
+    except Exception as error:  # whatever it is, the parent must hear of it
+        first = next(iter(str(error).strip().splitlines()), "")
+        return {"error": without_folders(f"{type(error).__name__}: {first}")[:300]}
+
+
+def without_folders(text: str) -> str:
+    """Results are published: they shall not tell the folders of a machine."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/'\"]+/)+", "", text)
