@@ -119,7 +119,7 @@ class PatchSampler:
         patch = image[top : top + side, left : left + side]
         patch = _halved(patch) if shrunk else patch
         if self._augment:
-            patch = np.rot90(patch, rng.integers(4))
+            patch = np.rot90(patch, int(rng.integers(4)))
             patch = patch[:, ::-1] if rng.integers(2) else patch
         return _packed(patch)
 

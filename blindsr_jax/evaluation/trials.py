@@ -179,7 +179,7 @@ def make_lr(
     if protocol.noise and seed is not None:
         lr = lr + np.random.default_rng(seed).normal(0, protocol.noise / 255, lr.shape)
     if protocol.rounding == "down":
-        return np.uint8(np.clip(lr, 0, 1) * 255)
+        return (np.clip(lr, 0, 1) * 255).astype(np.uint8)
     return from_unit(lr, np.dtype(np.uint8))
 
 
