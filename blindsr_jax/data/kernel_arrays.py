@@ -74,10 +74,11 @@ def read_pool(path: str | os.PathLike, size: int | None = None) -> np.ndarray:
             raise DataError(
                 f"{path}: kernels of one size were expected, it holds {listed}: give the size to crop or pad to"
             )
-        return np.float32(kernels)
+        return np.asarray(kernels, np.float32)
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd and positive, got {size}")
-    return np.float32([in_window(kernel, size, f"{path}: kernel {i}") for i, kernel in enumerate(kernels)])
+    cut = [in_window(kernel, size, f"{path}: kernel {i}") for i, kernel in enumerate(kernels)]
+    return np.asarray(cut, np.float32)
 
 
 def in_window(kernel: np.ndarray, size: int, name: str = "the kernel") -> np.ndarray:

@@ -131,7 +131,7 @@ class PatchSampler:
             patch, tries = _crop(image, patch.shape[0], rng), tries + 1
         patch = _halved(patch) if shrunk else patch
         if self._augment:
-            patch = np.rot90(patch, rng.integers(4))
+            patch = np.rot90(patch, int(rng.integers(4)))
             patch = patch[:, ::-1] if rng.integers(2) else patch
         return _packed(patch)
 

@@ -40,11 +40,12 @@ class ShardSource:
                 f"{root}: sub-images of {size}x{size} pixels are smaller than the {smallest} that are needed: "
                 "prepare larger ones, or take a smaller config.data.patch"
             )
-        self._paths = [pathlib.Path(root) / shard.name for shard in manifest.shards]
-        self._ends = list(itertools.accumulate(shard.records for shard in manifest.shards))
-        self._readers = [_reader(path, shard.records) for path, shard in zip(self._paths, manifest.shards)]
+        shards = manifest.written
+        self._paths = [pathlib.Path(root) / shard.name for shard in shards]
+        self._ends = list(itertools.accumulate(shard.records for shard in shards))
+        self._readers = [_reader(path, shard.records) for path, shard in zip(self._paths, shards)]
         self._example = import_tensorflow().train.Example
-        self.names = [f"{shard.name} record {i}" for shard in manifest.shards for i in range(shard.records)]
+        self.names = [f"{shard.name} record {i}" for shard in shards for i in range(shard.records)]
 
     def __len__(self) -> int:
         return len(self.names)

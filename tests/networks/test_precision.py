@@ -14,11 +14,13 @@ from blindsr_jax.networks.precision import computing_in
 from blindsr_jax.training.step import supervised_loss
 from blindsr_jax.types import Degraded
 
+pytestmark = pytest.mark.usefixtures("compile_fast")
 NETWORKS = {
-    "danv1": {"blocks": 2, "features": 36, "estimator_features": 8, "estimator_blocks": 1, "kernel_size": 11},
+    "danv1": {"blocks": 2, "features": 36, "estimator_features": 8, "estimator_blocks": 1, "kernel_size": 11}
+    | {"iterations": 2},
     "danv2": {"blocks": 1, "groups": 2, "features": 36, "estimator_features": 8, "estimator_blocks": 1}
-    | {"kernel_size": 11},
-    "dssr": {"features": 12, "blocks": 1, "refine_blocks": 1},
+    | {"kernel_size": 11, "iterations": 2},
+    "dssr": {"features": 12, "blocks": 1, "refine_blocks": 1, "iterations": 2},
 }
 HALF_STEP = 2.0**-8  # the largest relative error of a number in bfloat16
 
