@@ -17,11 +17,11 @@ import jax
 import numpy as np
 
 from benchmarks.machine import median_seconds, options, report
-from blindsr_jax.data.kernel_arrays import read_kernels
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.evaluation.protocols import s_fold_circular
 from blindsr_jax.evaluation.run import evaluate
-from blindsr_jax.evaluation.trials import SyntheticTests
+from blindsr_jax.evaluation.samples import SyntheticTests
+from blindsr_jax.images.kernel_arrays import read_kernels
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.model import Model
 from blindsr_jax.networks import build, init_variables

@@ -8,12 +8,12 @@ import typing
 import numpy as np
 from PIL import Image
 
-from blindsr_jax.data.image_files import open_image
-from blindsr_jax.data.images import COMPARISON
-from blindsr_jax.data.libvips import libvips, pixels_of, words_of
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
-from blindsr_jax.inference.image_io import ImageFile
+from blindsr_jax.images.folders import COMPARISON
+from blindsr_jax.images.libvips import libvips, pixels_of, words_of
+from blindsr_jax.images.opening import open_image
+from blindsr_jax.images.reading import ImageFile
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import enlarge_bicubic
 from blindsr_jax.inference.texture import window_of

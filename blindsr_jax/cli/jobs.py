@@ -8,9 +8,9 @@ import typing
 
 from tqdm import tqdm
 
-from blindsr_jax.data.images import list_images
 from blindsr_jax.errors import BlindSRError, DataError
-from blindsr_jax.inference.formats import FORMATS
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.formats import FORMATS
 
 
 def plan_outputs(

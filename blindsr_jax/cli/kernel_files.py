@@ -6,11 +6,11 @@ import pathlib
 
 import numpy as np
 
-from blindsr_jax.data.images import KERNEL_PICTURE
-from blindsr_jax.data.kernel_arrays import read_kernel
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
+from blindsr_jax.images.folders import KERNEL_PICTURE
+from blindsr_jax.images.kernel_arrays import read_kernel
 from blindsr_jax.pictures import kernel_picture
 
 

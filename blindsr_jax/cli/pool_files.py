@@ -9,10 +9,10 @@ import typing
 import numpy as np
 from PIL import Image
 
-from blindsr_jax.data.kernel_arrays import read_pool
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, l1_of_gaussian, moments, split_pool
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
+from blindsr_jax.images.kernel_arrays import read_pool
 from blindsr_jax.pictures import kernel_picture
 
 _GAP, _BACKGROUND = 4, 96

@@ -12,12 +12,9 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.inference.restorer import Restorer
 
-if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.model import Model
-    from blindsr_jax.inference.solver import Pipeline
-
-_WIDTH, _KERNEL = 2.0, 21  # of the Gaussian that models are told which cannot find the blur
+_WIDTH, _KERNEL = 2.0, 21  # of the Gaussian for models that cannot find the blur
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,35 +53,33 @@ class Timing:
 
 
 def time_model(
-    model: Model | Pipeline,
+    model: Restorer,
     side: int,
     repeats: int,
     *,
     advance: typing.Callable[[], typing.Any] = lambda: None,
-    **options: typing.Any,
+    iterations: int | None = None,
+    self_ensemble: bool = False,
 ) -> Timing:
     """Restores a random picture again and again, as ``restore_image`` does, its conversions included.
 
     Args:
-      model: one that is told the blur is told a Gaussian.
+      model: gets a Gaussian kernel if it needs one.
       side: of the LR picture, in pixels; of a size that this process has not restored yet, so that the first call
         compiles.
       repeats: calls after the first.
       advance: called after each of the ``repeats + 1`` calls.
-      **options: ``iterations`` and ``self_ensemble`` of ``restore_image``.
+      iterations, self_ensemble: of ``restore_image``.
 
     Raises:
       DataError: the model cannot restore pictures of this size.
     """
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    if model.needs_kernel:
-        options["kernel"] = np.asarray(isotropic_gaussian(_WIDTH, _KERNEL))
-    if model.takes_canvas:
-        options["image_only"] = True
+    kernel = np.asarray(isotropic_gaussian(_WIDTH, _KERNEL)) if model.needs_kernel else None
 
     def call() -> float:
         start = time.perf_counter()
-        restore_image(model, image, **options)
+        restore_image(model, image, kernel=kernel, iterations=iterations, self_ensemble=self_ensemble, image_only=True)
         seconds = time.perf_counter() - start
         advance()
         return seconds

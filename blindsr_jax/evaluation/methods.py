@@ -1,4 +1,4 @@
-"""The ways in which a model restores a trial, and what comes of each."""
+"""The ways in which a model restores a sample, and what comes of each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.trials import Trial
-from blindsr_jax.inference.model import Model
+from blindsr_jax.evaluation.samples import Sample
 from blindsr_jax.inference.restore import Restored, restore_image, restore_steps
-from blindsr_jax.inference.solver import Pipeline
-from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.inference.restorer import Restorer
 
 KernelChoice = typing.Literal["estimated", "true", "none"]
 BLIND, COARSE = "blind", "coarse kernel"
@@ -48,19 +46,19 @@ class Methods:
             raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
 
     @classmethod
-    def of(cls, model: Model | Pipeline) -> Methods:
+    def of(cls, model: Restorer) -> Methods:
         """What a model is made for: its own estimate of the kernel, or the true one if it has none."""
         return cls(kernels=("true",)) if model.needs_kernel else cls()
 
-    def check(self, model: Model | Pipeline) -> None:
+    def check(self, model: Restorer) -> None:
         """Raises DataError if a model cannot do what is asked."""
-        name = type(model.module).__name__
+        name = model.network
         if "estimated" in self.kernels and model.needs_kernel:
             raise DataError(
                 f"{name} has to be told the kernel: score it with the true kernel, or join it "
                 "with an estimator (ESTIMATOR+SOLVER)"
             )
-        if self.sweep and model.restores and not isinstance(model.module, Unfolded):
+        if self.sweep and model.restores and not model.unfolds:
             raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{name} uses no kernel: it can only be scored as it is")
@@ -71,8 +69,8 @@ class Methods:
 OWN_ESTIMATE = Methods()
 
 
-class Restoration(typing.NamedTuple):
-    """What came of one way to restore a trial.
+class MethodResult(typing.NamedTuple):
+    """The result of one method on one sample.
 
     Attributes:
       name: of the way.
@@ -88,17 +86,17 @@ class Restoration(typing.NamedTuple):
 
 
 class Estimates:
-    """The kernels of one trial by each estimator that is asked: only once, however many solvers use it.
+    """The kernels of one sample by each estimator that is asked: only once, however many solvers use it.
 
     Args:
-      trial: whose LR image they are told from.
+      sample: whose LR image they are told from.
     """
 
-    def __init__(self, trial: Trial):
-        self._lr = trial.lr
+    def __init__(self, sample: Sample):
+        self._lr = sample.lr
         self._found: dict[str, tuple[list[Restored], float]] = {}
 
-    def steps(self, estimator: Model) -> tuple[list[Restored], float]:
+    def steps(self, estimator: Restorer) -> tuple[list[Restored], float]:
         """The estimator's kernels, the coarse ones first and the answer last, and the seconds that they took."""
         if estimator.fingerprint not in self._found:
             start = time.perf_counter()
@@ -109,9 +107,9 @@ class Estimates:
         return self._found[estimator.fingerprint]
 
 
-def restorations(
-    model: Model | Pipeline, trial: Trial, methods: Methods, estimates: Estimates
-) -> typing.Iterator[Restoration]:
+def results_of(
+    model: Restorer, sample: Sample, methods: Methods, estimates: Estimates
+) -> typing.Iterator[MethodResult]:
     """What comes of each method, the first one first; a sweep is run at once.
 
     Raises:
@@ -119,41 +117,42 @@ def restorations(
     """
     if not model.restores and not methods.self_ensemble:
         (*coarse, refined), seconds = estimates.steps(model)
-        yield Restoration(BLIND, refined, seconds, seconds)
-        yield from (Restoration(COARSE, step) for step in coarse)
+        yield MethodResult(BLIND, refined, seconds, seconds)
+        yield from (MethodResult(COARSE, step) for step in coarse)
         return
     steps: list[Restored] = []
     if methods.sweep:
-        own = methods.iterations or model.module.iterations
-        steps = restore_steps(model, trial.lr, max(methods.sweep, own))
+        own = methods.iterations or model.iterations
+        steps = restore_steps(model, sample.lr, max(methods.sweep, own))
     for choice in methods.kernels:
         if choice == "estimated" and steps:
-            yield Restoration(BLIND, steps[own - 1])
+            yield MethodResult(BLIND, steps[own - 1])
         else:
-            yield _restoration(model, trial, choice, methods, estimates)
+            yield _result_of(model, sample, choice, methods, estimates)
     for t, restored in enumerate(steps[: methods.sweep], 1):
-        yield Restoration(f"T = {t}", restored)
+        yield MethodResult(f"T = {t}", restored)
 
 
-def _restoration(
-    model: Model | Pipeline, trial: Trial, choice: KernelChoice, methods: Methods, estimates: Estimates
-) -> Restoration:
-    kernel, kernel_seconds = _kernel_for(choice, trial), None
-    if choice == "estimated" and isinstance(model, Pipeline) and not methods.self_ensemble:
+def _result_of(
+    model: Restorer, sample: Sample, choice: KernelChoice, methods: Methods, estimates: Estimates
+) -> MethodResult:
+    kernel, kernel_seconds = _kernel_for(choice, sample), None
+    if choice == "estimated" and model.estimator is not None and not methods.self_ensemble:
         steps, kernel_seconds = estimates.steps(model.estimator)
         kernel = steps[-1].kernel
     start = time.perf_counter()
-    options = {"iterations": methods.iterations, "self_ensemble": methods.self_ensemble}
-    restored = restore_image(model, trial.lr, kernel=kernel, **options)
+    restored = restore_image(
+        model, sample.lr, kernel=kernel, iterations=methods.iterations, self_ensemble=methods.self_ensemble
+    )
     seconds = time.perf_counter() - start + (kernel_seconds or 0.0)
-    return Restoration(_METHOD_NAMES[choice], restored, seconds, kernel_seconds)
+    return MethodResult(_METHOD_NAMES[choice], restored, seconds, kernel_seconds)
 
 
-def _kernel_for(choice: KernelChoice, trial: Trial) -> np.ndarray | None:
+def _kernel_for(choice: KernelChoice, sample: Sample) -> np.ndarray | None:
     if choice == "estimated":
         return None
     if choice == "none":
         return np.asarray(dirac(3))
-    if trial.kernel is None:
-        raise DataError(f"{trial.image}: its true kernel is not known")
-    return trial.kernel
+    if sample.kernel is None:
+        raise DataError(f"{sample.image}: its true kernel is not known")
+    return sample.kernel

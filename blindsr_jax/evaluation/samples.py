@@ -1,4 +1,4 @@
-"""Trials: a test image under one blur, as a protocol makes it or as a test set has it in files."""
+"""Samples: a test image under one blur, as a protocol makes it or as a test set has it in files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _degrade = jax.jit(apply_degradation, static_argnames=("scale", "downsample", "b
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trial:
+class Sample:
     """What a model is given, and the truth.
 
     Attributes:
@@ -49,12 +49,12 @@ class EvaluationImage(typing.NamedTuple):
     Attributes:
       name: unique in its set.
       digest: of its pixels, so that an image that was replaced is noticed.
-      trials: made one by one as they are asked for. Iterating raises DataError if one cannot be made.
+      samples: made one by one as they are asked for. Iterating raises DataError if one cannot be made.
     """
 
     name: str
     digest: str
-    trials: typing.Iterable[Trial]
+    samples: typing.Iterable[Sample]
 
 
 class EvaluationSet(typing.Protocol):
@@ -64,13 +64,13 @@ class EvaluationSet(typing.Protocol):
       names: of the images.
       left_out: a line for each file that cannot be used.
       protocol: what they are tests of.
-      trials_per_image: number of trials of each.
+      samples_per_image: number of samples of each.
     """
 
     names: list[str]
     left_out: list[str]
     protocol: Protocol
-    trials_per_image: int
+    samples_per_image: int
 
     def open(self, index: int) -> EvaluationImage:
         """Reads an image. Raises DataError if it is damaged."""
@@ -91,14 +91,14 @@ class SyntheticTests:
         self._source, self._crop, self.protocol = source, crop, protocol
         self.names = source.names[: limit or None]
         self.left_out: list[str] = list(getattr(source, "left_out", []))
-        self.trials_per_image = 1 if protocol.one_case_per_image else len(protocol.cases)
+        self.samples_per_image = 1 if protocol.one_case_per_image else len(protocol.cases)
 
     def open(self, index: int) -> EvaluationImage:
-        """The image, and a trial for each case that the protocol has for it."""
+        """The image, and a sample for each case that the protocol has for it."""
         hr, name = self._source.read(index), self.names[index]
         cases = self.protocol.cases_of(index)
-        trials = (synthetic_trial(name, hr, self.protocol, case, self._crop) for case in cases)
-        return EvaluationImage(name, _digest(hr), trials)
+        samples = (synthetic_sample(name, hr, self.protocol, case, self._crop) for case in cases)
+        return EvaluationImage(name, _digest(hr), samples)
 
 
 class StoredTests:
@@ -114,14 +114,14 @@ class StoredTests:
 
     def __init__(self, source: Div2krkSource, protocol: Protocol):
         self._source, self.protocol = source, protocol
-        self.names, self.left_out, self.trials_per_image = source.names, source.left_out, 1
+        self.names, self.left_out, self.samples_per_image = source.names, source.left_out, 1
 
     def open(self, index: int) -> EvaluationImage:
-        """The image and its one trial."""
+        """The image and its one sample."""
         stored, name = self._source.read(index), self.names[index]
         kernel = None if stored.kernel is None else move_kernel(stored.kernel)
-        trial = Trial(name, "its own", None, stored.hr, stored.lr, kernel)
-        return EvaluationImage(name, _digest(stored.hr, stored.lr), [trial])
+        sample = Sample(name, "its own", None, stored.hr, stored.lr, kernel)
+        return EvaluationImage(name, _digest(stored.hr, stored.lr), [sample])
 
 
 def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
@@ -135,11 +135,11 @@ def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
     return SyntheticTests(open_source("folder", str(root), smallest=16 * protocol.scale), protocol)
 
 
-def synthetic_trial(name: str, hr: np.ndarray, protocol: Protocol, case: Case, crop: int = 0) -> Trial:
+def synthetic_sample(name: str, hr: np.ndarray, protocol: Protocol, case: Case, crop: int = 0) -> Sample:
     """One HR image, uint8 [H, W, 3] of any size, under one blur of a protocol; ``crop`` as in ``SyntheticTests``."""
     hr = prepare_hr(hr, protocol.scale, crop)
     seed = int(_digest(hr), 16), zlib.crc32(case.label.encode())
-    return Trial(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, seed), case.kernel)
+    return Sample(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, seed), case.kernel)
 
 
 def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:

@@ -7,8 +7,8 @@ import re
 import struct
 import typing
 
-from blindsr_jax.data.image_files import OpenImage
-from blindsr_jax.data.libvips import libvips
+from blindsr_jax.images.libvips import libvips
+from blindsr_jax.images.opening import OpenImage
 
 Vips = typing.Any  # a pyvips.Image, which is imported when it is first needed
 _COLOUR_SPACE = slice(16, 20)  # of an ICC profile's bytes

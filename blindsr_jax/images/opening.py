@@ -14,9 +14,9 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.data.animation import avif_frames, png_frames
-from blindsr_jax.data.libvips import TYPES, libvips, pixels_of, words_of
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.frames import avif_frames, png_frames
+from blindsr_jax.images.libvips import TYPES, libvips, pixels_of, words_of
 
 if typing.TYPE_CHECKING:
     import pyvips

@@ -1,4 +1,4 @@
-"""Image files written row by row: only a few rows of an image are ever held, by us or by the library that writes."""
+"""Image files written row by row, never half. Only a few rows are held, here or in the library that writes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from blindsr_jax.data.images import to_eight_bits
-from blindsr_jax.data.libvips import libvips, words_of
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
-from blindsr_jax.inference.formats import Format, format_of
-from blindsr_jax.inference.metadata import Metadata
+from blindsr_jax.images.formats import Format, format_of
+from blindsr_jax.images.libvips import libvips, words_of
+from blindsr_jax.images.metadata import Metadata
+from blindsr_jax.images.reading import ImageFile, to_eight_bits
 
 Write = typing.Callable[[np.ndarray], None]
 
@@ -67,6 +67,16 @@ def row_writer(
                 yield lambda rows: write(fitted(rows))
         except _Refused as error:  # beyond what the format can hold, such as WebP's 16383 pixels
             raise DataError(f"{path}: cannot be written ({error}); choose another format or place") from None
+
+
+def write_image(path: str | os.PathLike, image: ImageFile) -> None:
+    """Writes an image in the format of the path's extension, atomically. Formats without alpha get it on white.
+
+    Raises:
+      DataError: as ``row_writer``.
+    """
+    with row_writer(path, image.pixels.shape, image.pixels.dtype, image.metadata) as write:
+        write(image.pixels)
 
 
 class _Refused(Exception):

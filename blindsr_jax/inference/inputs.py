@@ -1,4 +1,4 @@
-"""What callers give to models, checked and brought into form; in NumPy, so that nothing is compiled for it."""
+"""Checks of what callers give to models, in NumPy, so that nothing is compiled for them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.data.kernel_arrays import in_window
 from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.images.kernel_arrays import in_window
 
 
 def checked_batch(lr: typing.Any, iterations: int | None) -> np.ndarray | jax.Array:

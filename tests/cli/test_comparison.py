@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from blindsr_jax.cli import comparison
+from blindsr_jax.cli.comparison import comparison_path, write_comparison
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference import comparison
-from blindsr_jax.inference.comparison import comparison_path, write_comparison
-from blindsr_jax.inference.image_io import ImageFile, write_image
-from blindsr_jax.inference.metadata import Metadata
+from blindsr_jax.images.metadata import Metadata
+from blindsr_jax.images.reading import ImageFile
+from blindsr_jax.images.writing import write_image
 
 _RED, _GREEN = (220, 30, 30), (30, 200, 40)
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from blindsr_jax.cli import timing
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference import timing
 from blindsr_jax.inference.loading import load
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.data.images import image_size
 from blindsr_jax.demo import actions, restoring
 from blindsr_jax.demo.actions import DRAWN, FOUND, GAUSSIAN, SHARP, SMALL, TRUE, Wishes
 from blindsr_jax.demo.offers import Offer
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.reading import image_size
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.solver import Pipeline
 

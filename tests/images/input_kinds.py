@@ -2,7 +2,7 @@
 
 The tests make each file and run the command on it; the table of ``docs/files.md`` is printed from this list:
 
-python -m tests.inference.input_kinds > docs/files.md
+python -m tests.images.input_kinds > docs/files.md
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pathlib
 
 import numpy as np
 
-from tests.inference.picture_bytes import (
+from tests.images.picture_bytes import (
     COLOURS,
     HEIGHT,
     WIDTH,
@@ -326,7 +326,7 @@ _HEAD = """# Image files
 What `blindsr restore` makes of each kind of file. A file's kind is told by its content, never by its extension; the
 output's extension says the output's format, and is the input's unless `--format` says otherwise. Where nothing else is
 said channels have 8 bits, and an output has the input's name. Each row is a test
-(`tests/inference/test_input_kinds.py`); this page is printed by `python -m tests.inference.input_kinds`.
+(`tests/images/test_input_kinds.py`); this page is printed by `python -m tests.images.input_kinds`.
 
 - Colours that full transparency hides are replaced by those of the nearest visible pixel before restoring, so that
   cut-outs get no fringes; alpha itself is enlarged by bicubic interpolation.

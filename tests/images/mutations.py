@@ -1,6 +1,6 @@
 """Image files that went wrong: mutated at random, repeatably, and read one by one in a process of their own.
 
-python -m tests.inference.mutations SEED COUNT
+python -m tests.images.mutations SEED COUNT
 
 prints, as JSON, how many of each format were read whole and refused, the longest that one took, and the most memory. A
 file that takes longer than ``PATIENCE`` seconds ends the process.
@@ -22,9 +22,9 @@ import zlib
 
 import numpy as np
 
-from blindsr_jax.data.image_files import open_image
 from blindsr_jax.errors import DataError
-from tests.inference.input_kinds import KINDS, Written
+from blindsr_jax.images.opening import open_image
+from tests.images.input_kinds import KINDS, Written
 
 PATIENCE = 30
 _NUMBERS = (0, 1, 2, 255, 256, 4096, 20_000, 65_535, 65_536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)

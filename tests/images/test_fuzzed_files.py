@@ -11,7 +11,7 @@ import pyvips
 
 from blindsr_jax.cli import main, restore
 from blindsr_jax.types import SROutput
-from tests.inference.mutations import mutated
+from tests.images.mutations import mutated
 
 ROOT = pathlib.Path(__file__).parents[2]
 _COUNT = 20_000
@@ -20,7 +20,7 @@ _COUNT = 20_000
 @pytest.mark.slow
 def test_the_reader_survives_twenty_thousand_broken_files():
     """In a process of its own, so that a crash is seen; whatever a library prints would be seen as well."""
-    command = [sys.executable, "-m", "tests.inference.mutations", "0", str(_COUNT)]
+    command = [sys.executable, "-m", "tests.images.mutations", "0", str(_COUNT)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "", "no noise"

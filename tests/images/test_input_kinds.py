@@ -9,10 +9,10 @@ from PIL import Image
 
 from blindsr_jax.cli import main
 from blindsr_jax.weights.bundle import save_bundle
-from tests.inference import input_kinds
+from tests.images import input_kinds
+from tests.images.input_kinds import KINDS, Refused, Written
+from tests.images.picture_bytes import HEIGHT, WIDTH, scene
 from tests.inference.conftest import tiny_bundle
-from tests.inference.input_kinds import KINDS, Refused, Written
-from tests.inference.picture_bytes import HEIGHT, WIDTH, scene
 
 ROOT = pathlib.Path(__file__).parents[2]
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -104,5 +104,5 @@ def test_the_kinds_are_many_and_told_apart():
 
 
 def test_the_document_is_this_list():
-    """If not: python -m tests.inference.input_kinds > docs/files.md"""
+    """If not: python -m tests.images.input_kinds > docs/files.md"""
     assert (ROOT / "docs" / "files.md").read_text() == input_kinds.page()

@@ -4,8 +4,8 @@ import scipy.io
 from PIL import Image
 
 from blindsr_jax.data.div2krk import Div2krkSource
-from blindsr_jax.data.kernel_arrays import read_kernel, read_kernels
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.kernel_arrays import read_kernel, read_kernels
 
 RNG = np.random.default_rng(0)
 

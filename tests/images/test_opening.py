@@ -10,10 +10,11 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
-from blindsr_jax.data.image_files import open_image
-from blindsr_jax.data.images import decode_rgb, image_size, list_images, read_rgb, to_eight_bits
 from blindsr_jax.errors import DataError
-from tests.inference.picture_bytes import claiming, deep, plain, turned
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.opening import open_image
+from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb, to_eight_bits
+from tests.images.picture_bytes import claiming, deep, plain, turned
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,7 +133,7 @@ for name in sys.argv[1].split(","):
     __import__(name)
 import io, numpy as np, tensorflow as tf
 from PIL import Image
-from blindsr_jax.data.images import decode_rgb
+from blindsr_jax.images.reading import decode_rgb
 pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 files = {}
 for form in ("PNG", "JPEG", "WEBP"):

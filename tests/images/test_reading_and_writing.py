@@ -3,8 +3,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.image_io import ImageFile, read_image, write_image
-from blindsr_jax.inference.metadata import Metadata
+from blindsr_jax.images.metadata import Metadata
+from blindsr_jax.images.reading import ImageFile, read_image
+from blindsr_jax.images.writing import write_image
 from blindsr_jax.pictures import kernel_picture, panel
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax.errors import OutOfMemory
+from blindsr_jax.images.reading import read_image
+from blindsr_jax.images.writing import row_writer
 from blindsr_jax.inference import memory
-from blindsr_jax.inference.image_io import read_image
-from blindsr_jax.inference.image_rows import row_writer
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_bands, restore_image
 from blindsr_jax.inference.tiling import MARGIN, Tiles

@@ -3,7 +3,7 @@ import pytest
 
 import blindsr_jax
 from blindsr_jax.errors import DataError, WeightsError
-from blindsr_jax.inference.checks import fit_kernel
+from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.loading import load, name_in_reports
 from blindsr_jax.weights import zoo
 from blindsr_jax.weights.bundle import load_bundle, save_bundle

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from blindsr_jax.cli import main
-from blindsr_jax.data.images import image_size, read_rgb
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.images.reading import image_size, read_rgb
 from blindsr_jax.inference import model as model_module
-from blindsr_jax.inference.canvases import GRID, few, plan, smallest
 from blindsr_jax.inference.loading import from_bundle, load
+from blindsr_jax.inference.padded_shapes import GRID, few, plan, smallest
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle

@@ -10,10 +10,10 @@ from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.overview import overview
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.inference.solver import Pipeline, Solver
+from blindsr_jax.inference.tile_context import overview
 from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, plan
 from blindsr_jax.metrics import psnr
 from blindsr_jax.networks import build, init_variables

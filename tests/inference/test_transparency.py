@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from blindsr_jax.images.transparency import with_visible_colours
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_image
-from blindsr_jax.inference.transparency import with_visible_colours
 from blindsr_jax.ops.resize import imresize
 from blindsr_jax.types import SROutput
 

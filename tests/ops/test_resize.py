@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import ops
-from blindsr_jax.data.images import read_rgb
+from blindsr_jax.images.reading import read_rgb
 from blindsr_jax.ops.resize import (
     imresize_rows,
     interpolate_bicubic,
