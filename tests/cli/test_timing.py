@@ -36,9 +36,7 @@ def test_figures_follow_from_the_seconds():
 
 
 def test_a_solver_is_told_a_blur_and_an_estimator_counts_its_own_pixels():
-    from blindsr_jax.inference.solver import Pipeline
-
-    solver = Pipeline(None, load("dpir-tv"), 2)
+    solver = load("dpir-tv").at_scale(2)
     found = timing.time_model(solver, 16, 1, iterations=1)
     assert found.pixels == 32 * 32 and found.temporaries > 4 * 3 * found.pixels
     assert timing.time_model(load("fixed-gaussian-x2"), 16, 1).pixels == 16 * 16
@@ -56,4 +54,4 @@ def test_the_same_pixels_are_restored_as_by_restore(model, monkeypatch):
     assert len(seen) == 3
     for image, options in seen:
         np.testing.assert_array_equal(image, seen[0][0])
-        assert image.dtype == np.uint8 and options == {"self_ensemble": True, "image_only": True}
+        assert image.dtype == np.uint8 and options["self_ensemble"] and options["image_only"]

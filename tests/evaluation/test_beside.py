@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation import methods as methods_module
 from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import headline, method_table, published_kernels_table, summarise, tables
@@ -13,7 +14,8 @@ from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.samples import SyntheticTests
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.solver import Pipeline, Solver, pipeline
+from blindsr_jax.inference.pipeline import pipeline
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.networks import build, init_variables
 from tests.evaluation.conftest import Images
 
@@ -62,8 +64,8 @@ def test_each_model_scores_as_it_does_alone(estimator, solver, photo):
 
 def test_an_estimator_is_asked_once_for_each_trial(estimator, solver, photo, monkeypatch):
     asked = []
-    real = restorations.restore_steps
-    monkeypatch.setattr(restorations, "restore_steps", lambda model, lr: asked.append(model) or real(model, lr))
+    real = methods_module.restore_steps
+    monkeypatch.setattr(methods_module, "restore_steps", lambda model, lr: asked.append(model) or real(model, lr))
     again = Model(estimator.module, estimator.variables)
     beside = {"noisy": pipeline(again, solver, sigma=0.1), "alone": again}
     rows = group(evaluate(pipeline(estimator, solver), _tests(photo), name="first", beside=beside), "method")
@@ -93,7 +95,7 @@ def test_what_cannot_stand_together_is_named(estimator, solver, model, photo):
     tests, both = _tests(photo, 1), pipeline(estimator, solver)
     for beside, methods, message in (
         ({"dan": model}, Methods(), "dan works at scale 4, the tests are of scale 2"),
-        ({"u": Pipeline(None, solver, 2)}, Methods(), "has to be told the kernel"),
+        ({"u": solver.at_scale(2)}, Methods(), "has to be told the kernel"),
         ({"k+u": both}, Methods(), "two models are called k.u"),
         ({"k": estimator}, Methods(sweep=2), "about one model"),
     ):

@@ -14,7 +14,7 @@ from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.images.reading import image_size, read_rgb
 from blindsr_jax.inference import model as model_module
 from blindsr_jax.inference.loading import from_bundle, load
-from blindsr_jax.inference.padded_shapes import GRID, few, plan, smallest
+from blindsr_jax.inference.padded_shapes import GRID, few, shared_shapes, smallest
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
@@ -23,8 +23,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 
 
-def _pixels(canvases, sizes):
-    return sum(np.prod(smallest(canvases, size)) for size in sizes)
+def _pixels(shapes, sizes):
+    return sum(np.prod(smallest(shapes, size)) for size in sizes)
 
 
 def test_sides_are_multiples_and_sizes_that_are_alike_share():
@@ -41,7 +41,7 @@ def test_portraits_and_landscapes_go_apart():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_little_more_is_computed_than_with_the_best_three(seed):
-    """Beside all ways to choose three canvases from the sides that occur."""
+    """Beside all ways to choose three shapes from the sides that occur."""
     sizes = [tuple(size) for size in GRID * np.random.default_rng(seed).integers(1, 12, (8, 2))]
     sides = [sorted({size[axis] for size in sizes}) for axis in (0, 1)]
     fitting = itertools.combinations(itertools.product(*sides), 3)
@@ -53,26 +53,27 @@ def test_little_more_is_computed_than_with_the_best_three(seed):
 
 def test_very_many_sizes():
     sizes = [tuple(size) for size in RNG.integers(1, 4000, (3000, 2))]
-    canvases = few(sizes, 3)
-    assert len(canvases) == 3 and all(smallest(canvases, size) for size in sizes)
+    shapes = few(sizes, 3)
+    assert len(shapes) == 3 and all(smallest(shapes, size) for size in sizes)
 
 
-def test_tiles_take_one_canvas_and_two_programs():
-    sizes = [(3000, 2000), (400, 3000), (700, 900), (100, 100)]
-    tiles = [512, 512, 0, 0]
-    assert plan(sizes, tiles) == [(512, 512), (704, 928)]
-    assert plan(sizes[:2], tiles[:2]) == [(512, 512)]
-    assert plan([(1000, 300)], [512]) == [(512, 320)]
-    assert plan(sizes[2:], [0, 0]) == [(128, 128), (704, 928)]
-    assert plan([(90, 120)], [0], turned=True) == [(96, 128), (128, 96)]
+def test_pictures_are_padded_only_if_their_sizes_are_too_many():
+    """Tiles take two of the three programs."""
+    sizes = [(700, 900), (100, 100), (700, 900), (640, 480)]
+    assert shared_shapes(sizes, tiled=False) == []
+    assert shared_shapes([*sizes, (90, 90)], tiled=False) == [(128, 128), (640, 480), (704, 928)]
+    assert shared_shapes(sizes, tiled=True) == [(704, 928)]
+    assert shared_shapes(sizes[:1], tiled=True) == shared_shapes([], tiled=True) == []
+    assert shared_shapes([(90, 120)], tiled=False, turned=True) == []
+    assert shared_shapes([(90, 120), (30, 60)], tiled=False, turned=True) == [(64, 64), (96, 128), (128, 96)]
 
 
-def test_a_model_on_canvases_restores_the_same(model):
-    canvased = model.on_canvases([(32, 40), (48, 64)])
+def test_a_model_that_pads_restores_the_same(model):
+    padding = model.padded_to([(32, 40), (48, 64)])
     for size in ((20, 40), (33, 10), (60, 60)):
         images = RNG.random((2, *size, 3), np.float32)
         for options in ({"trace": True}, {"image_only": True}, {"kernel": np.full((5, 5), 1 / 25)}):
-            got, want = canvased(images, **options), model(images, **options)
+            got, want = padding(images, **options), model(images, **options)
             assert got.sr.shape == want.sr.shape
             np.testing.assert_allclose(got.sr, want.sr, atol=1e-5)
             for name in ("kernel", "kernel_code"):
@@ -82,20 +83,20 @@ def test_a_model_on_canvases_restores_the_same(model):
                     np.testing.assert_allclose(getattr(got, name), getattr(want, name), atol=1e-5)
             if want.trace:
                 np.testing.assert_allclose(got.trace.sr, want.trace.sr, atol=1e-5)
-    assert canvased.fingerprint == model.fingerprint
+    assert padding.fingerprint == model.fingerprint
 
 
 @pytest.mark.parametrize("options", [{"self_ensemble": True}, {"tile": 64}, {"tile": 64, "tiles_at_once": 3}], ids=str)
-def test_tiles_and_turned_images_lie_on_canvases_as_well(model, options):
+def test_turned_images_are_padded_as_well_and_tiles_alike(model, options):
     image = RNG.random((70, 97, 3), np.float32)
-    sizes = plan([image.shape[:2]], [options.get("tile", 0)], turned="self_ensemble" in options)
-    got, want = (restore_image(one, image, **options) for one in (model.on_canvases(sizes), model))
+    got, want = (restore_image(one, image, **options) for one in (model.padded_to([(128, 128)]), model))
     np.testing.assert_allclose(got.image, want.image, atol=1e-5)
     np.testing.assert_allclose(got.kernel, want.kernel, atol=1e-5)
 
 
-def test_a_canvas_without_memory_is_given_up(monkeypatch):
-    model = from_bundle(tiny_bundle()).on_canvases([(32, 32), (64, 64)])
+def test_a_shape_without_memory_is_given_up_for_the_image(monkeypatch):
+    """The model itself stays as it is."""
+    model = from_bundle(tiny_bundle()).padded_to([(32, 32), (64, 64)])
     apply, shapes = model_module.apply, []
 
     def small_memory(module, variables, lr, *rest, **options):
@@ -106,15 +107,22 @@ def test_a_canvas_without_memory_is_given_up(monkeypatch):
 
     monkeypatch.setattr(model_module, "apply", small_memory)
     assert model(np.zeros((1, 40, 30, 3))).sr.shape == (1, 80, 60, 3)
-    assert model.canvases == ((32, 32),)
+    assert model.shapes == ((32, 32), (64, 64))
     with pytest.raises(OutOfMemory):
         model(np.zeros((1, 50, 30, 3)))
-    assert shapes == [(64, 64), (40, 30), (50, 30)]
+    assert shapes == [(64, 64), (40, 30), (64, 64), (50, 30)]
 
 
-def test_models_that_take_no_canvas_say_so():
+def test_models_that_take_no_padding_say_so():
     with pytest.raises(DataError, match="FixedGaussian needs images of their own size"):
-        load("fixed-gaussian-x2").on_canvases([(32, 32)])
+        load("fixed-gaussian-x2").padded_to([(32, 32)])
+
+
+def test_earlier_names_of_methods_are_still_there(model):
+    assert model.on_canvases([(32, 32)]).shapes == model.padded_to([(32, 32)]).shapes
+    assert model.spread().rows == model.shard_rows().rows
+    estimator = load("fixed-gaussian-x2")
+    assert estimator.within(32).kernel_window == estimator.with_kernel_window(32).kernel_window == 32
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -165,7 +173,7 @@ def test_pictures_of_many_sizes_take_three_programs(place, tmp_path, options):
     assert 1 <= int(count) <= 3
     model = load(place / "tiny.safetensors")
     for source in sorted((place / "in").glob("*.png"))[::7]:
-        known = {"self_ensemble": "--self-ensemble" in options, "tile": 128 if "--tile" in options else None}
+        known = {"self_ensemble": "--self-ensemble" in options, "tile": 128 if "--tile" in options else "auto"}
         difference = np.int32(read_rgb(tmp_path / "out" / source.name)) - model.restore(read_rgb(source), **known)
         assert np.abs(difference).max() <= 1
 

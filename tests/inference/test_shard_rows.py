@@ -31,13 +31,13 @@ def test_several_devices_restore_what_one_does(name):
     model = _model(name)
     for height in (64, 61):
         image = np.random.default_rng(0).random((height, 40, 3), np.float32)
-        spread, alone = (restore_image(one, image) for one in (model.spread(), model))
-        np.testing.assert_allclose(spread.image, alone.image, atol=1e-5)
+        shared, alone = (restore_image(one, image) for one in (model.shard_rows(), model))
+        np.testing.assert_allclose(shared.image, alone.image, atol=1e-5)
         if name == "danv1":
-            np.testing.assert_allclose(spread.kernel, alone.kernel, atol=1e-5)
+            np.testing.assert_allclose(shared.kernel, alone.kernel, atol=1e-5)
             known = {"kernel": alone.kernel}
             np.testing.assert_allclose(
-                restore_image(model.spread(), image, **known).image,
+                restore_image(model.shard_rows(), image, **known).image,
                 restore_image(model, image, **known).image,
                 atol=1e-5,
             )
@@ -54,7 +54,7 @@ def test_devices_exchange_rows_not_feature_maps(name, monkeypatch):
 
     monkeypatch.setattr(model_module, "apply", kept)
     height, width = 64, 40
-    _model(name).spread()(np.zeros((1, height, width, 3), np.float32))
+    _model(name).shard_rows()(np.zeros((1, height, width, 3), np.float32))
     text = programs[0]
     assert "collective-permute" in text
     for shape in re.findall(r"= f32\[([\d,]+)\]\S* all-gather", text):
@@ -62,6 +62,6 @@ def test_devices_exchange_rows_not_feature_maps(name, monkeypatch):
         assert 3 in sides or np.prod(sides) < height * width * 3, f"[{shape}] is gathered"
 
 
-def test_what_sees_the_whole_image_is_not_spread():
-    with pytest.raises(DataError, match="cannot be spread"):
-        load("fixed-gaussian-x2").spread()
+def test_what_sees_the_whole_image_is_not_shared():
+    with pytest.raises(DataError, match="cannot be shared"):
+        load("fixed-gaussian-x2").shard_rows()
