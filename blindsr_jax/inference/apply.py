@@ -9,31 +9,26 @@ import flax.linen as nn
 import jax
 from jax.sharding import NamedSharding
 
-from blindsr_jax.networks.precision import Precision, computing_in
 from blindsr_jax.types import SROutput
 
 
-@functools.partial(
-    jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision", "rows")
-)
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "rows"))
 def apply(
     module: nn.Module,
     variables: dict[str, typing.Any],
     lr: jax.Array,
-    given: dict[str, jax.Array],
+    given: dict[str, typing.Any],
     *,
     iterations: int | None,
     trace: bool,
     image_only: bool,
-    precision: Precision,
     rows: NamedSharding | None = None,
 ) -> SROutput:
-    """Compiled once for each network, shape and precision, whatever its weights.
+    """Compiled once for each network and shape, whatever its weights.
 
-    Given are a kernel, its code or nothing, and the images' size if they lie on a canvas. With ``rows`` all maps are
-    cut along the height as it says; XLA exchanges the few rows that a convolution sees of its neighbours.
+    Given are a kernel, its code or nothing, and the region of padded images. With ``rows`` all maps are cut along the
+    height as it says; XLA exchanges the few rows that a convolution sees of its neighbours.
     """
     options = {"image_only": True} if image_only else {}
     lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
-    with computing_in(precision):
-        return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
+    return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)

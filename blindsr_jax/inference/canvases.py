@@ -1,8 +1,8 @@
 """Which canvases a set of pictures needs, so that few programs are compiled and little is computed in vain.
 
-A program is compiled for one shape. On a canvas (``networks.canvas``) one serves all images that fit into it, at the
-price of its empty pixels, which cost as much as others. All in NumPy: on an accelerator each little operation is a
-program of each shape, too.
+A program is compiled for one shape. With images padded to it (``networks.region``), one serves all images that fit
+into it, at the price of its empty pixels, which cost as much as others. All in NumPy: on an accelerator each little
+operation is a program of each shape, too.
 """
 
 from __future__ import annotations
@@ -75,11 +75,16 @@ def smallest(canvases: typing.Sequence[Size], size: Size) -> Size | None:
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1], default=None)
 
 
-def laid(canvas: Size, images: np.ndarray) -> np.ndarray:
-    """Images [B, H, W, 3] in the upper left corner of a canvas of zeros."""
-    whole = np.zeros((images.shape[0], *canvas, 3), np.float32)
+def padded(size: Size, images: np.ndarray) -> np.ndarray:
+    """Images [B, H, W, 3] in the upper left corners of zeros of a size."""
+    whole = np.zeros((images.shape[0], *size, 3), np.float32)
     whole[:, : images.shape[1], : images.shape[2]] = images
     return whole
+
+
+def valid_size_of(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Height and width of images [B, H, W, 3], as arguments of a compiled program that pads them."""
+    return np.array(images.shape[1], np.int32), np.array(images.shape[2], np.int32)
 
 
 def cut(output: SROutput, height: int, width: int) -> SROutput:

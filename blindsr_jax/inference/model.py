@@ -14,12 +14,13 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import restore
 from blindsr_jax.inference.apply import apply
-from blindsr_jax.inference.canvases import Size, cut, laid, smallest
+from blindsr_jax.inference.canvases import Size, cut, padded, smallest, valid_size_of
 from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.texture import most_textured
 from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.precision import Precision
+from blindsr_jax.networks.compute import Compute, Precision, with_compute
+from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
 
@@ -30,7 +31,6 @@ class Model(Weighted):
       scale: s.
       window: see ``within``.
       canvases: see ``on_canvases``.
-      precision: see ``in_precision``.
       rows: see ``spread``.
       needs_kernel: whether it has to be told the blur.
     """
@@ -44,13 +44,12 @@ class Model(Weighted):
         self.scale: int = module.scale
         self.window: int | None = None
         self.canvases: tuple[Size, ...] = ()
-        self.precision: Precision = "float32"
         self.rows: NamedSharding | None = None
 
     def _but(self, **choices: typing.Any) -> Model:
         """The same model with other attributes."""
-        model = Model(self.module, self.variables, self.metadata)
-        for name in ("window", "canvases", "precision", "rows"):
+        model = Model(choices.pop("module", self.module), self.variables, self.metadata)
+        for name in ("window", "canvases", "rows"):
             setattr(model, name, choices.get(name, getattr(self, name)))
         return model
 
@@ -89,7 +88,7 @@ class Model(Weighted):
         """The same model, computing in another type: its weights and results are float32 in any case.
 
         Args:
-          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.precision``.
+          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.compute``.
 
         Raises:
           DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
@@ -100,7 +99,12 @@ class Model(Weighted):
             raise DataError(f"there is no precision {precision!r}: take {' or '.join(known)}")
         if precision != "float32" and not self.module.takes_bfloat16:
             raise DataError(f"{type(self.module).__name__} computes in float32 only: DANs and DSSR take {precision}")
-        return self._but(precision=precision)
+        return self._but(module=with_compute(self.module, precision=precision))
+
+    @property
+    def precision(self) -> Precision:
+        """See ``in_precision``."""
+        return getattr(self.module, "compute", Compute()).precision
 
     def spread(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
         """The same model, each device computing some of the rows of every image; for large ones, restored whole.
@@ -113,7 +117,7 @@ class Model(Weighted):
         Raises:
           DataError: the network sees the whole image through an FFT.
         """
-        if not self.takes_canvas:
+        if not self.restores:
             raise DataError(f"{type(self.module).__name__} sees whole images through an FFT: they cannot be spread")
         devices = np.array(jax.devices() if devices is None else devices)
         return self._but(canvases=(), rows=NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows")))
@@ -152,8 +156,8 @@ class Model(Weighted):
 
     @property
     def takes_canvas(self) -> bool:
-        """Whether images may lie on a larger canvas."""
-        return self.module.takes_canvas
+        """Whether images may be padded: see ``Unfolded.takes_padding``."""
+        return self.module.takes_padding
 
     @property
     def pca_basis(self) -> np.ndarray | None:
@@ -194,7 +198,6 @@ class Model(Weighted):
                 f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
             )
         options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
-        options |= {"precision": self.precision}
         seen = most_textured(lr, self.window) if self.window else lr
         return self._computed(seen, given, options).replace(lr=lr)
 
@@ -206,13 +209,13 @@ class Model(Weighted):
             with memory_errors(lr):
                 return self._on_devices(lr, given, options)
         while True:
-            images, size = self.placed(lr)
+            images, region = self.placed(lr)
             try:
                 with memory_errors(images):
-                    output = checked(apply, self.module, self.variables, images, given | size, **options)
-                    return self._taken_back(output, lr) if size else output
+                    output = checked(apply, self.module, self.variables, images, given | region, **options)
+                    return self._taken_back(output, lr) if region else output
             except OutOfMemory:
-                if not size:
+                if not region:
                     raise
                 height, width = images.shape[1:3]  # nor is there memory for the next image on it, or on larger ones
                 self.canvases = tuple(other for other in self.canvases if other[0] * other[1] < height * width)
@@ -228,15 +231,15 @@ class Model(Weighted):
         arguments = jax.device_put((self.variables, lr, given), everywhere)
         return jax.device_get(checked(apply, self.module, *arguments, rows=self.rows, **options))
 
-    def placed(self, images: np.ndarray | jax.Array) -> tuple[np.ndarray | jax.Array, dict[str, np.ndarray]]:
-        """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
+    def placed(self, images: np.ndarray | jax.Array) -> tuple[np.ndarray | jax.Array, dict[str, Region]]:
+        """Images [B, H, W, 3] on the smallest canvas that holds them, and the network's argument for it.
 
-        As they are, and nothing, if there is none.
+        If there is none, the images as they are, and no argument.
         """
         canvas = smallest(self.canvases, images.shape[1:3])
         if canvas is None:
             return images, {}
-        return laid(canvas, images), {"size": np.array(images.shape[1:3], np.int32)}
+        return padded(canvas, images), {"region": Region(valid_size_of(images))}
 
     def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
         """What is given of the blur, checked."""

@@ -19,12 +19,11 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import OutOfMemory
-from blindsr_jax.inference.canvases import laid
+from blindsr_jax.inference.canvases import padded, valid_size_of
 from blindsr_jax.inference.checks import checked_kernels, fit_kernel, memory_errors
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.texture import window_of
-from blindsr_jax.networks import pooling
-from blindsr_jax.networks.precision import Precision, computing_in
+from blindsr_jax.networks.region import Region
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.inference.model import Model
@@ -62,8 +61,11 @@ def overview(model: Model | Pipeline, pixels: Pixels, *, kernel: np.ndarray | No
         return Overview(options)
     if kernel is None and not model.estimates_kernel:
         return Overview(options | {"kernel": None})  # the model says what is missing
-    if not hasattr(model, "canvases"):
-        kernel = checked_kernels(_estimate(model.estimator, pixels) if kernel is None else kernel)[:1]
+    if not model.takes_canvas:  # a pipeline, or a DAN with a part that takes no region
+        if kernel is None:
+            estimator = getattr(model, "estimator", None)
+            kernel = _estimate(model, pixels, iterations) if estimator is None else _estimate(estimator, pixels)
+        kernel = checked_kernels(kernel)[:1]
         return Overview(options | {"kernel": kernel}, kernel)
     count = _COUNT
     while True:
@@ -83,7 +85,7 @@ def patches(pixels: Pixels, count: int) -> tuple[np.ndarray, np.ndarray]:
       count: of the patches, a power of two.
 
     Returns:
-      [B, h, w, 3], and their windows [B, 4], see ``pooling.as_one_image``.
+      [B, h, w, 3], and their windows [B, 4], see ``networks.region``.
     """
     height, width = pixels.size
     aspect = math.log2(count * height / width) / 2
@@ -107,7 +109,7 @@ def restore_told(
     Args:
       model: the DAN.
       tiles: [B, h, w, 3].
-      windows: [B, 4], parts of the tiles, see ``pooling.as_one_image``.
+      windows: [B, 4], parts of the tiles, see ``networks.region``.
       told: of an ``Overview`` of a DAN.
 
     Returns:
@@ -115,78 +117,72 @@ def restore_told(
     """
     code = np.broadcast_to(told["kernel_code"], (len(tiles), told["kernel_code"].shape[1]))
     images, placed = model.placed(tiles)
-    variables, given = model.variables | {"means": told["means"]}, placed | {"kernel_code": code}
+    variables, region = model.variables | {"means": told["means"]}, placed.get("region", Region())
     with memory_errors(images):
-        found = checked(_restored, model.module, variables, images, windows, given, precision=model.precision)
+        found = checked(_restored, model.module, variables, images, region._replace(windows=windows), code)
         sr, means = jax.device_get(found)
     height, width = (model.scale * side for side in tiles.shape[1:3])
     return sr[:, :height, :width], means
 
 
-def _estimate(estimator: Model, pixels: Pixels) -> np.ndarray:
-    """By a kernel estimator from the whole image if it is not large, by a DAN from patches."""
-    if estimator.restores:
-        return overview(estimator, pixels, kernel=None, iterations=None).kernel
+def _estimate(estimator: Model, pixels: Pixels, iterations: int | None = None) -> np.ndarray:
+    """By a DAN from patches if it takes a region; else from the whole image if it is not large."""
+    if estimator.takes_canvas:
+        return overview(estimator, pixels, kernel=None, iterations=iterations).kernel
     if math.prod(pixels.size) <= _WHOLE:
         try:
-            return np.asarray(estimator(pixels.rgb()[None]).kernel)
+            return np.asarray(estimator(pixels.rgb()[None], iterations=iterations).kernel)
         except OutOfMemory:
             pass
     window = window_of(pixels.size, lambda rows: pixels.rgb(rows), estimator.window or 512)
-    return np.asarray(estimator(pixels.rgb(*window)[None]).kernel)
+    return np.asarray(estimator(pixels.rgb(*window)[None], iterations=iterations).kernel)
 
 
 def _of_patches(
     model: Model, images: np.ndarray, windows: np.ndarray, kernel: np.ndarray | None, iterations: int | None
 ) -> Overview:
     given = {} if kernel is None else {"kernel": fit_kernel(kernel, model.module.kernel_size)[:1]}
-    placed = {"size": np.array(images.shape[1:3], np.int32)}
+    region = Region(valid_size_of(images), windows)
     with memory_errors(images):
-        arguments = model.module, model.variables, laid((_PATCH, _PATCH), images), windows, given, placed
-        found = checked(_found, *arguments, iterations=iterations, precision=model.precision)
+        arguments = model.module, model.variables, padded((_PATCH, _PATCH), images), region, given
+        found = checked(_found, *arguments, iterations=iterations)
     kernel, code, told, means = jax.device_get(found)
     return Overview({"kernel_code": told, "means": means}, kernel, code)
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "precision"))
+@functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
 def _found(
     module: nn.Module,
     variables: dict[str, typing.Any],
     images: jax.Array,
-    windows: jax.Array,
+    region: Region,
     given: dict[str, jax.Array],
-    placed: dict[str, jax.Array],
     *,
     iterations: int | None,
-    precision: Precision,
 ) -> tuple[jax.Array, jax.Array, jax.Array, Means]:
     """Kernel and code that are found, or given; the code of the last image, which is the step's before; and the means.
 
     Images are parts of one image.
     """
     shared = {name: jnp.broadcast_to(x, (len(images), *x.shape[1:])) for name, x in given.items()}
-    with computing_in(precision), pooling.as_one_image(windows):
-        if not given:
-            steps = module.apply(variables, images, **placed, iterations=iterations, trace=True).trace
-            before = steps.kernel_code[-2] if len(steps.kernel_code) > 1 else None
-            shared = {"kernel": _nothing_known(module, images)} if before is None else {"kernel_code": before}
-        told, noted = module.apply(variables, images, **placed, **shared, mutable=["means"])
+    if not given:
+        steps = module.apply(variables, images, region=region, iterations=iterations, trace=True).trace
+        before = steps.kernel_code[-2] if len(steps.kernel_code) > 1 else None
+        shared = {"kernel": _nothing_known(module, images)} if before is None else {"kernel_code": before}
+    told, noted = module.apply(variables, images, region=region, **shared, mutable=["means"])
     kernel, code = (told.kernel, told.kernel_code) if given else (steps.kernel[-1], steps.kernel_code[-1])
     return kernel[:1], code[:1], told.kernel_code[:1], noted.get("means", {})
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="precision")
+@functools.partial(jax.jit, static_argnums=0)
 def _restored(
     module: nn.Module,
     variables: dict[str, typing.Any],
     images: jax.Array,
-    windows: jax.Array,
-    given: dict[str, jax.Array],
-    *,
-    precision: Precision,
+    region: Region,
+    code: jax.Array,
 ) -> tuple[jax.Array, Means]:
-    with computing_in(precision), pooling.as_one_image(windows):
-        output, noted = module.apply(variables, images, **given, mutable=["means"])
+    output, noted = module.apply(variables, images, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
 
 
