@@ -18,7 +18,7 @@ from benchmarks.machine import median_seconds, options, report
 from blindsr_jax import losses
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.networks.recompute import recomputing
+from blindsr_jax.networks.compute import with_compute
 from blindsr_jax.networks.unfolded import unfold
 
 # The full-size networks and the ways that make sense for them.
@@ -34,16 +34,16 @@ def forward(network, variables, lr):
     return network.apply(variables, lr).sr
 
 
-def training_step(network, optimizer, how, loss, recompute="activations"):
+def training_step(network, optimizer, how, loss, remat="activations"):
     """(params, opt_state, constants, lr, hr, kernel) -> (params, opt_state, loss), unjitted."""
+    network = with_compute(network, remat=remat)
 
     def loss_of(params, constants, lr, hr, kernel):
         variables = {"params": params, "constants": constants}
-        with recomputing(recompute):
-            if how == "scan":
-                steps = network.apply(variables, lr, loss is losses.detail_supervision, method=_scan_all)
-            else:
-                steps = network.apply(variables, lr, gradient=how, method="training_steps")
+        if how == "scan":
+            steps = network.apply(variables, lr, loss is losses.detail_supervision, method=_scan_all)
+        else:
+            steps = network.apply(variables, lr, gradient=how, method="training_steps")
         return loss(steps, network.apply(variables, hr, lr, kernel, method="targets"))[0]
 
     def step(params, opt_state, constants, lr, hr, kernel):

@@ -24,7 +24,8 @@ from blindsr_jax.inference.texture import most_textured, window_of
 from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
 from blindsr_jax.inference.tile_policy import WHOLE
 from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.precision import Precision
+from blindsr_jax.networks.compute import Compute, Precision, with_compute
+from blindsr_jax.networks.region import Region
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.types import SROutput
 
@@ -39,13 +40,11 @@ class Model(Weighted, RestoresImages):
       module, variables, metadata: see ``Weighted``.
       kernel_window: see ``with_kernel_window``.
       shapes: see ``padded_to``.
-      precision: see ``in_precision``.
       rows: see ``shard_rows``.
     """
 
     kernel_window: int | None = None
     shapes: tuple[Size, ...] = ()
-    precision: Precision = "float32"
     rows: NamedSharding | None = None
 
     needs_kernel: typing.ClassVar[bool] = False
@@ -88,7 +87,7 @@ class Model(Weighted, RestoresImages):
         """The same model, computing in another type: its weights and results are float32 in any case.
 
         Args:
-          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.precision``.
+          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.compute``.
 
         Raises:
           DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
@@ -99,7 +98,12 @@ class Model(Weighted, RestoresImages):
             raise DataError(f"there is no precision {precision!r}: take {' or '.join(known)}")
         if precision != "float32" and not self.module.takes_bfloat16:
             raise DataError(f"{self.network} computes in float32 only: DANs and DSSR take {precision}")
-        return dataclasses.replace(self, precision=precision)
+        return dataclasses.replace(self, module=with_compute(self.module, precision=precision))
+
+    @property
+    def precision(self) -> Precision:
+        """See ``in_precision``."""
+        return getattr(self.module, "compute", Compute()).precision
 
     def shard_rows(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
         """The same model, each device computing some of the rows of every image; for large ones, restored whole.
@@ -112,7 +116,7 @@ class Model(Weighted, RestoresImages):
         Raises:
           DataError: the network sees the whole image through an FFT.
         """
-        if not self.module.takes_canvas:
+        if not self.restores:
             raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
         devices = np.array(jax.devices() if devices is None else devices)
         rows = NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows"))
@@ -183,7 +187,7 @@ class Model(Weighted, RestoresImages):
     @property
     def takes_padding(self) -> bool:
         """Whether images may be padded: see ``padded_to``."""
-        return self.module.takes_canvas and self.rows is None
+        return self.module.takes_padding and self.rows is None
 
     @property
     def whole_only(self) -> str:
@@ -256,7 +260,6 @@ class Model(Weighted, RestoresImages):
             iterations=iterations,
             trace=trace,
             image_only=image_only and self.restores and self.estimates_kernel,
-            precision=self.precision,
         )
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
@@ -275,7 +278,7 @@ class Model(Weighted, RestoresImages):
     ) -> SROutput:
         images = padded(shape, lr)
         with memory_errors(images):
-            output = jax.device_get(run(self.variables, images, given | {"size": valid_size_of(lr)}))
+            output = jax.device_get(run(self.variables, images, given | {"region": Region(valid_size_of(lr))}))
         return cropped(output, *(self.scale * side for side in lr.shape[1:3]))
 
     def _on_devices(
@@ -343,9 +346,7 @@ class Model(Weighted, RestoresImages):
             kernel = self.estimate(pixels, iterations=iterations).kernel if kernel is None else kernel
             return TileContext(kernel=checked_kernels(kernel)[:1])
         known = None if kernel is None else fit_kernel(kernel, self.module.kernel_size)[:1]
-        return context_of_patches(
-            self.module, self.variables, pixels, kernel=known, iterations=iterations, precision=self.precision
-        )
+        return context_of_patches(self.module, self.variables, pixels, kernel=known, iterations=iterations)
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
         """Restores tiles [B, h, w, 3] of one image, padded to ``side`` pixels each way: [B, s·h, s·w, 3]."""
@@ -362,6 +363,4 @@ class Model(Weighted, RestoresImages):
     def _in_context(
         self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int
     ) -> tuple[np.ndarray, Means]:
-        return restore_in_context(
-            self.module, self.variables, tiles, windows, context, side=side, precision=self.precision
-        )
+        return restore_in_context(self.module, self.variables, tiles, windows, context, side=side)

@@ -1,6 +1,6 @@
 """Common shapes to which a set of pictures is padded, so that few programs are compiled and little is computed in vain.
 
-A program is compiled for one shape. Padded (``networks.canvas``), all images that fit into a shape share its program;
+A program is compiled for one shape. Padded (``networks.region``), all images that fit into a shape share its program;
 empty pixels cost as much as others. All in NumPy: on an accelerator each little operation is a program of each shape.
 """
 
@@ -71,9 +71,9 @@ def padded(shape: Size, images: np.ndarray) -> np.ndarray:
     return whole
 
 
-def valid_size_of(images: np.ndarray) -> np.ndarray:
-    """Height and width of images [B, H, W, 3], as an argument of a program that takes padded ones."""
-    return np.array(images.shape[1:3], np.int32)
+def valid_size_of(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Height and width of images [B, H, W, 3], as arguments of a compiled program that takes padded ones."""
+    return np.array(images.shape[1], np.int32), np.array(images.shape[2], np.int32)
 
 
 def cropped(output: SROutput, height: int, width: int) -> SROutput:

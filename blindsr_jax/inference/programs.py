@@ -1,6 +1,6 @@
 """The compiled programs: a network applied to a batch, to patches of one image, to tiles of one image.
 
-Each is compiled once for each network, shape and precision, whatever the weights.
+Each is compiled once for each network and shape, whatever the weights.
 """
 
 from __future__ import annotations
@@ -14,27 +14,23 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from blindsr_jax.degradations.kernels import dirac
-from blindsr_jax.networks import pooling
-from blindsr_jax.networks.precision import Precision, computing_in
+from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
 Means = dict[str, typing.Any]  # of channel attention, by module
 
 
-@functools.partial(
-    jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "precision", "rows")
-)
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "rows"))
 def apply(
     module: nn.Module,
     variables: Variables,
     lr: jax.Array,
-    given: dict[str, jax.Array],
+    given: dict[str, typing.Any],
     *,
     iterations: int | None,
     trace: bool,
     image_only: bool,
-    precision: Precision,
     rows: NamedSharding | None = None,
 ) -> SROutput:
     """A blind network.
@@ -42,16 +38,14 @@ def apply(
     Args:
       module, variables: the network.
       lr: [B, H, W, 3].
-      given: a kernel, its code or nothing, and the images' size if they are padded.
+      given: a kernel, its code or nothing, and the region of padded images.
       iterations, trace, image_only: see ``Model.__call__``.
-      precision: see ``Model.in_precision``.
       rows: if given, all maps are cut along the height as it says. XLA exchanges the few rows that a convolution sees
         of its neighbours.
     """
     options = {"image_only": True} if image_only else {}
     lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
-    with computing_in(precision):
-        return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
+    return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("scale", "iterations", "trace"))
@@ -70,67 +64,59 @@ def apply_solver(
     return module.apply(variables, lr, kernel=kernel, scale=scale, sigma=sigma, iterations=iterations, trace=trace)
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "precision"))
+@functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
 def look_at_patches(
     module: nn.Module,
     variables: Variables,
     patches: jax.Array,
-    windows: jax.Array,
+    region: Region,
     given: dict[str, jax.Array],
-    size: jax.Array,
     *,
     iterations: int | None,
-    precision: Precision,
 ) -> tuple[jax.Array, jax.Array, jax.Array, Means]:
     """A DAN on patches of one image, padded to one shape.
 
     Args:
       module, variables: the DAN.
       patches: [B, H, W, 3].
-      windows: [B, 4], the part of each patch that counts in means: see ``pooling.as_one_image``.
-      given: a kernel, or nothing.
-      size: int32 [2], height and width of the patches.
-      iterations, precision: see ``apply``.
+      region: size of the patches, and of each the part that counts in means.
+      given: a kernel [1, K, K], or nothing.
+      iterations: see ``apply``.
 
     Returns:
       Kernel [1, K, K] and code [1, L], found or given; the code [1, L] of the last image, which is that of the step
       before; and the means that channel attention saw then.
     """
     shared = {name: jnp.broadcast_to(x, (len(patches), *x.shape[1:])) for name, x in given.items()}
-    with computing_in(precision), pooling.as_one_image(windows):
-        if not given:
-            steps = module.apply(variables, patches, size=size, iterations=iterations, trace=True).trace
-            before = steps.kernel_code[-2] if len(steps.kernel_code) > 1 else None
-            shared = {"kernel": _first_kernel(module, patches)} if before is None else {"kernel_code": before}
-        last, noted = module.apply(variables, patches, size=size, **shared, mutable=["means"])
+    if not given:
+        steps = module.apply(variables, patches, region=region, iterations=iterations, trace=True).trace
+        before = steps.kernel_code[-2] if len(steps.kernel_code) > 1 else None
+        shared = {"kernel": _first_kernel(module, patches)} if before is None else {"kernel_code": before}
+    last, noted = module.apply(variables, patches, region=region, **shared, mutable=["means"])
     kernel, code = (last.kernel, last.kernel_code) if given else (steps.kernel[-1], steps.kernel_code[-1])
     return kernel[:1], code[:1], last.kernel_code[:1], noted.get("means", {})
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="precision")
+@functools.partial(jax.jit, static_argnums=0)
 def restore_tiles(
     module: nn.Module,
     variables: Variables,
     tiles: jax.Array,
-    windows: jax.Array,
-    given: dict[str, jax.Array],
-    *,
-    precision: Precision,
+    region: Region,
+    code: jax.Array,
 ) -> tuple[jax.Array, Means]:
     """A DAN on tiles of one image, whose kernel code and means are known.
 
     Args:
       module, variables: the DAN; ``means`` among the variables.
       tiles: [B, H, W, 3].
-      windows: [B, 4], see ``look_at_patches``.
-      given: the code, and the size of padded tiles.
-      precision: see ``apply``.
+      region: size of the tiles, and the windows [B, 4] whose means are returned.
+      code: [B, L].
 
     Returns:
       [B, s·H, s·W, 3], and the means that channel attention would have seen in the windows.
     """
-    with computing_in(precision), pooling.as_one_image(windows):
-        output, noted = module.apply(variables, tiles, **given, mutable=["means"])
+    output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
 
 

@@ -22,7 +22,7 @@ from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, Variables
-from blindsr_jax.networks.precision import Precision
+from blindsr_jax.networks.region import Region
 
 _PATCH, _EDGE = 64, 8  # sides of patches in LR pixels, and the border of a patch that is left out of means
 _COUNT = 64  # patches, in any case, so that one program serves all images
@@ -55,7 +55,6 @@ def context_of_patches(
     *,
     kernel: np.ndarray | None,
     iterations: int | None,
-    precision: Precision,
 ) -> TileContext:
     """The context of an image for a DAN, from patches, of which there are as many as fit into memory.
 
@@ -64,7 +63,6 @@ def context_of_patches(
       pixels: the image.
       kernel: [1, K, K] if it is known.
       iterations: unfolded steps of the estimate.
-      precision: see ``Model.in_precision``.
 
     Raises:
       OutOfMemory: not even one patch fits.
@@ -73,10 +71,11 @@ def context_of_patches(
     count = _COUNT
     while True:
         images, windows = patches(pixels, count)
-        arguments = module, variables, padded((_PATCH, _PATCH), images), windows, given, valid_size_of(images)
+        region = Region(valid_size_of(images), windows)
+        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
         try:
             with memory_errors(images):
-                found = checked(programs.look_at_patches, *arguments, iterations=iterations, precision=precision)
+                found = checked(programs.look_at_patches, *arguments, iterations=iterations)
                 kernel, code, last_code, means = jax.device_get(found)
                 return TileContext(kernel, code, iterations, last_code, means)
         except OutOfMemory:
@@ -93,7 +92,7 @@ def patches(pixels: Pixels, count: int) -> tuple[np.ndarray, np.ndarray]:
       count: of the patches, a power of two.
 
     Returns:
-      [B, h, w, 3], and their windows [B, 4], see ``pooling.as_one_image``.
+      [B, h, w, 3], and their windows [B, 4], see ``networks.region``.
     """
     height, width = pixels.size
     aspect = math.log2(count * height / width) / 2
@@ -117,26 +116,24 @@ def restore_in_context(
     context: TileContext,
     *,
     side: int,
-    precision: Precision,
 ) -> tuple[np.ndarray, Means]:
     """Tiles by a DAN that knows the code and the means of their image.
 
     Args:
       module, variables: the DAN.
       tiles: [B, h, w, 3], padded to ``side`` pixels each way, so that all tiles of all images share a program.
-      windows: [B, 4], parts of the tiles, see ``pooling.as_one_image``.
+      windows: [B, 4], parts of the tiles, see ``networks.region``.
       context: from ``context_of_patches``.
       side: at least h and w.
-      precision: see ``Model.in_precision``.
 
     Returns:
       [B, s·h, s·w, 3], and the means that channel attention would have seen in the windows.
     """
     code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
-    images, given = padded((side, side), tiles), {"kernel_code": code, "size": valid_size_of(tiles)}
-    with memory_errors(tiles):
-        arguments = module, variables | {"means": context.means}, images, windows, given
-        sr, means = jax.device_get(checked(programs.restore_tiles, *arguments, precision=precision))
+    images, region = padded((side, side), tiles), Region(valid_size_of(tiles), windows)
+    with memory_errors(images):
+        arguments = module, variables | {"means": context.means}, images, region, code
+        sr, means = jax.device_get(checked(programs.restore_tiles, *arguments))
     height, width = (module.scale * length for length in tiles.shape[1:3])
     return sr[:, :height, :width], means
 

@@ -46,7 +46,7 @@ def test_a_model_looks_at_its_window_alone(estimator):
     np.testing.assert_allclose(windowed(lr).kernel, estimator(lr[:, 16:32, 24:40]).kernel, atol=1e-7)
     assert np.abs(np.asarray(windowed(lr).kernel - estimator(lr).kernel)).max() > 1e-5
     assert windowed.fingerprint != estimator.fingerprint != estimator.with_kernel_window(24).fingerprint
-    assert estimator.window is None
+    assert estimator.kernel_window is None
 
 
 def test_what_cannot_look_through_a_window_says_so(estimator, model):

@@ -42,7 +42,7 @@ def test_a_sharp_cut_out_gets_no_dark_fringe():
     assert _on_white(fringe).min() < 225, "what would be seen if black were drawn into the edge"
 
 
-@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("tile", ["auto", 64])
 def test_hidden_colours_change_nothing(model, tile):
     noise = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
     image = np.concatenate([noise, _cut_out(90)[:, :80, 3:]], axis=-1)

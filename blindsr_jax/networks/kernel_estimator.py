@@ -1,4 +1,4 @@
-"""What the networks share that only estimate a kernel: they do it in one pass, and restore nothing."""
+"""The base of networks that only estimate a kernel: they do it in one pass, and restore nothing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import jax.numpy as jnp
 from blindsr_jax.types import SROutput, Trace
 
 
-class OnePass(nn.Module):
+class KernelEstimator(nn.Module):
     """Base of networks that estimate the kernels of LR images made by s-fold sampling.
 
-    A network says what it finds (``kernel_steps``); its fields ``scale`` and ``kernel_size`` are s and K.
+    A subclass has ``kernel_steps``; its fields ``scale`` and ``kernel_size`` are s and K.
 
     Attributes:
-      blind, restores, estimates_kernel, takes_canvas, takes_bfloat16: see ``Unfolded``.
+      blind, restores, estimates_kernel, takes_bfloat16, takes_padding: see ``Unfolded``.
       downsample: the sampling that the kernels are about: the upper-left pixel of each s×s block.
     """
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = False
     estimates_kernel: typing.ClassVar[bool] = True
-    takes_canvas: typing.ClassVar[bool] = False
     takes_bfloat16: typing.ClassVar[bool] = False
+    takes_padding: typing.ClassVar[bool] = False
     downsample: typing.ClassVar[str] = "s_fold"
 
     def example(self) -> dict[str, typing.Any]:
