@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.inference.blind_network import BlindNetwork
 from blindsr_jax.inference.inputs import checked_batch, checked_kernels, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import Size, cropped, padded, smallest, valid_size_of
@@ -23,21 +23,19 @@ from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
 from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
 from blindsr_jax.inference.tile_policy import WHOLE
-from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.networks.compute import Compute, Precision, with_compute
 from blindsr_jax.networks.region import Region
-from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.types import SROutput
 
 _KERNEL_WINDOW = 512  # LR pixels, of an image that is too large for a kernel estimator to see whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Model(Weighted, RestoresImages):
+class Model(BlindNetwork, RestoresImages):
     """A blind model of one scale: call it on a batch, or ``restore`` one image. A ``Restorer``.
 
     Attributes:
-      module, variables, metadata: see ``Weighted``.
+      module, variables, metadata: see ``Weighted``; what kind of network it is: see ``BlindNetwork``.
       kernel_window: see ``with_kernel_window``.
       shapes: see ``padded_to``.
       rows: see ``shard_rows``.
@@ -160,31 +158,6 @@ class Model(Weighted, RestoresImages):
         return f"Model({', '.join([f'{self.network} ×{self.scale}', *self.description])})"
 
     @property
-    def scale(self) -> int:
-        """s."""
-        return self.module.scale
-
-    @property
-    def scales(self) -> tuple[int, ...]:
-        """Its one scale."""
-        return (self.scale,)
-
-    @property
-    def takes_kernel(self) -> bool:
-        """Whether a known kernel can be given."""
-        return self.pca_basis is not None
-
-    @property
-    def estimates_kernel(self) -> bool:
-        """Whether it finds one by itself."""
-        return self.module.estimates_kernel
-
-    @property
-    def restores(self) -> bool:
-        """Whether images come out; some models estimate kernels only."""
-        return self.module.restores
-
-    @property
     def takes_padding(self) -> bool:
         """Whether images may be padded: see ``padded_to``."""
         return self.module.takes_padding and self.rows is None
@@ -193,35 +166,6 @@ class Model(Weighted, RestoresImages):
     def whole_only(self) -> str:
         """See ``Restorer``."""
         return "rows that devices share are those of whole images: leave tiles out" if self.rows is not None else ""
-
-    @property
-    def unfolds(self) -> bool:
-        """See ``Restorer``."""
-        return isinstance(self.module, Unfolded)
-
-    @property
-    def iterations(self) -> int | None:
-        """Unfolded steps when a call does not say; None for networks that repeat nothing."""
-        return getattr(self.module, "iterations", None)
-
-    @property
-    def downsample(self) -> Downsample:
-        """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
-        if not self.module.restores:
-            return self.module.downsample
-        recipe = self.metadata.get("source", {}).get("config", {})
-        return recipe.get("degradation", {}).get("downsample", "bicubic")
-
-    @property
-    def kernel_size(self) -> int | None:
-        """K; None for networks without kernels."""
-        return getattr(self.module, "kernel_size", None)
-
-    @property
-    def pca_basis(self) -> np.ndarray | None:
-        """[K², L], the basis of kernel codes; None for networks without such codes."""
-        basis = self.variables["constants"].get("pca_basis")
-        return None if basis is None else np.asarray(basis)
 
     def __call__(
         self,
@@ -241,7 +185,7 @@ class Model(Weighted, RestoresImages):
           kernel_code: instead of a kernel its code, [B, L], or [1, L] for all, as an earlier call returned it.
           iterations: unfolded steps T; by default as many as in training.
           trace: also return every step.
-          image_only: leave the kernel out, and what only it needs.
+          image_only: leave the kernel out, and what only it needs, where the network can.
 
         Returns:
           SROutput.
@@ -259,7 +203,7 @@ class Model(Weighted, RestoresImages):
             self.module,
             iterations=iterations,
             trace=trace,
-            image_only=image_only and self.restores and self.estimates_kernel,
+            image_only=image_only and self.unfolds and self.estimates_kernel,
         )
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
@@ -302,10 +246,6 @@ class Model(Weighted, RestoresImages):
         if code.shape not in (shape, (1, shape[1])):
             raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
         return {"kernel_code": np.broadcast_to(code, shape)}
-
-    def reported(self, images: jax.Array) -> jax.Array:
-        """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
-        return self.module.reported(images) if self.unfolds else images
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
         """The kernel of one image of any size; a DAN's is that of the image's tiles.
