@@ -149,16 +149,16 @@ def test_a_pipeline_estimates_from_the_whole_image(reference):
 class Guessing:
     """Estimates the size of what it sees, if that is no more than 64 pixels wide."""
 
-    restores, window = False, 64
+    takes_canvas, window = False, 64
 
-    def __call__(self, lr):
+    def __call__(self, lr, iterations=None):
         if lr.shape[2] > 64:
             raise OutOfMemory("too large")
         return SROutput(kernel=np.full((1, 3, 3), lr.shape[2]) + np.eye(3))
 
 
 def test_an_estimator_without_room_for_the_image_sees_a_part():
-    told = SimpleNamespace(takes_kernel=True, estimates_kernel=True, estimator=Guessing())
+    told = SimpleNamespace(takes_kernel=True, estimates_kernel=True, takes_canvas=False, estimator=Guessing())
     for width, expected in ((48, 48), (100, 64)):
         found = overview(told, Pixels(np.zeros((80, width, 3))), kernel=None, iterations=None)
         raw = np.full((3, 3), expected) + np.eye(3)
