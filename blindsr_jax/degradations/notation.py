@@ -70,6 +70,8 @@ def _call(node: ast.expr, scale: int) -> tuple[str, list[typing.Any], dict[str, 
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise ValueError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
     options = {keyword.arg or "**": _value(keyword.value, scale) for keyword in node.keywords}
+    if len(options) < len(node.keywords):
+        raise ValueError(f"{ast.unparse(node)!r} has an option twice")
     return node.func.id, [_value(argument, scale) for argument in node.args], options
 
 

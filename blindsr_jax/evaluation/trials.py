@@ -180,8 +180,9 @@ def make_lr(
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
+    unrounded = [step for step in protocol.steps_of(case) if not isinstance(step, Round8)]  # rounded below, in NumPy
     try:
-        for draws, group in itertools.groupby(protocol.steps_of(case), lambda step: isinstance(step, Noise)):
+        for draws, group in itertools.groupby(unrounded, lambda step: isinstance(step, Noise)):
             steps = tuple(group)
             batch = _with_frozen_noise(*steps, batch, seed) if draws else _after(steps, batch, task)
     except ValueError as error:
@@ -200,10 +201,8 @@ def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | N
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def _after(steps: Steps, batch: Batch, task: Task) -> Batch:
-    """The batch after steps that draw nothing; ``make_lr`` rounds the result itself, in the precision of the noise."""
-    return run_steps(
-        tuple(step for step in steps if not isinstance(step, Round8)), batch, Keys(jax.random.key(0)), task
-    )
+    """The batch after steps that draw nothing."""
+    return run_steps(steps, batch, Keys(jax.random.key(0)), task)
 
 
 def _digest(*images: np.ndarray) -> str:
