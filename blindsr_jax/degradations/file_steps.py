@@ -39,8 +39,8 @@ class Clip:
 class Jpeg:
     """JPEG compression and decompression, equal to libjpeg's; images that are compressed have 8 bits then.
 
-    Images that do not fill their arrays are padded by all that lies right of and below them repeated, in which chroma
-    may differ from libjpeg's by the last row.
+    Where images do not fill their arrays, their border pixels are repeated, as libjpeg does. Only the chroma of 4:2:0
+    may then differ from libjpeg's near the lower and the right border.
 
     Attributes:
       quality: lowest and highest quality, drawn for each image; whole numbers in 1 … 100.

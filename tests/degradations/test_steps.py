@@ -15,6 +15,8 @@ from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.pipeline import kernels_in, start_batch
 from blindsr_jax.degradations.steps import STEPS, Keys, Task, register_step, run_steps
 
+pytestmark = pytest.mark.usefixtures("compile_fast")
+
 
 def _run(text, images, *, scale=2, seed=0, kernel=None, size=None):
     """Steps in a batch that need not end at LR size."""
@@ -192,9 +194,10 @@ def test_shuffled_steps_come_in_every_order(images):
     for out in results:
         assert out.image.shape == (2, 48, 48, 3) and (np.asarray(out.size) == 24).all()
         np.testing.assert_allclose(out.kernel, np.stack([degradations.isotropic_gaussian(1.5, 21)] * 2), atol=1e-6)
-    shrunk = [np.asarray(out.image[:, :24, :24]) for out in results]
+    inside = slice(8)  # away from the lower right border, which is repeated in an array that an image does not fill
+    shrunk = [np.asarray(out.image[:, inside, inside]) for out in results]
     for order in itertools.permutations(parts):
-        expected = _run(", ".join(order), images[:2]).image
+        expected = _run(", ".join(order), images[:2]).image[:, inside, inside]
         assert min(abs(image - expected).max() for image in shrunk) < 1e-5, order
 
 
