@@ -75,7 +75,7 @@ def kernel_estimation(options: argparse.Namespace) -> Row:
     rows = []
     for side in options.sizes:
         lr = jax.random.uniform(jax.random.key(3), (1, side, side, 3))
-        windowed, window = model.within(WINDOW), f"KernelNet, {WINDOW}x{WINDOW} of it"
+        windowed, window = model.with_kernel_window(WINDOW), f"KernelNet, {WINDOW}x{WINDOW} of it"
         runs: dict[str, Run] = {"KernelNet": lambda lr=lr: model(lr).kernel}
         runs[window] = lambda lr=lr, windowed=windowed: windowed(lr).kernel
         work = {"KernelNet": kernelnet_flop(side), window: kernelnet_flop(WINDOW)}

@@ -14,8 +14,9 @@ from benchmarks.machine import describe_jax, seconds_in_turn, spread
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.networks.recompute import recomputing
+from blindsr_jax.networks.compute import with_compute
 from blindsr_jax.networks.unfolded import unfold
+from blindsr_jax.types import Degraded
 
 Step = typing.Callable[..., tuple[typing.Any, typing.Any, jax.Array]]
 ABOUT = (
@@ -51,15 +52,15 @@ def forward(network: typing.Any, variables: typing.Any, lr: jax.Array) -> jax.Ar
 def training_step(network: typing.Any, optimizer: optax.GradientTransformation, how: str) -> Step:
     """(params, opt_state, constants, lr, hr, kernel) -> (params, opt_state, loss), unjitted; ``how``: see ``ABOUT``."""
     loss = LOSSES[network.supervision]
+    network = with_compute(network, remat="activations")
 
     def loss_of(params, constants, lr, hr, kernel):
         variables = {"params": params, "constants": constants}
-        with recomputing("activations"):
-            if how == "scan":
-                steps = network.apply(variables, lr, network.supervision == "detail", method=_scan_all)
-            else:
-                steps = network.apply(variables, lr, gradient=how, method="training_steps")
-        return loss(steps, network.apply(variables, hr, lr, kernel, method="targets"))[0]
+        if how == "scan":
+            steps = network.apply(variables, lr, network.supervision == "detail", method=_scan_all)
+        else:
+            steps = network.apply(variables, lr, gradient=how, method="training_steps")
+        return loss(steps, network.apply(variables, hr, Degraded(lr, kernel), method="targets"))[0]
 
     def step(params, opt_state, constants, lr, hr, kernel):
         value, grads = jax.value_and_grad(loss_of)(params, constants, lr, hr, kernel)

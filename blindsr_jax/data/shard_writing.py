@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from blindsr_jax.data.shard_manifest import TFDS_INFO, Manifest, Shard
 from blindsr_jax.data.shard_plan import Plan, check_room, kept_shards, plan_shards
-from blindsr_jax.data.sources import FolderSource, import_tfds
+from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
+from blindsr_jax.data.tensorflow import import_tfds
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
 

@@ -10,10 +10,10 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.data.images import decode_rgb
-from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.shard_manifest import complete_manifest
+from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.reading import decode_rgb
 
 
 class ShardSource:

@@ -11,8 +11,10 @@ import typing
 import numpy as np
 from tqdm import tqdm
 
-from blindsr_jax.data.images import decode_rgb, image_size, list_images, read_rgb
+from blindsr_jax.data.tensorflow import import_tfds
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb
 
 SAMPLE_ROOT = pathlib.Path(__file__).parent / "sample"
 # The HR files are the same in every TFDS variant; x8 brings the smallest LR files along.
@@ -158,15 +160,6 @@ class Div2kSource:
 
     def read(self, index: int) -> np.ndarray:
         return decode_rgb(self._encoded[index], self.names[index])
-
-
-def import_tfds() -> typing.Any:
-    """tensorflow-datasets, when it is needed. Raises DataError where it is not installed."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise DataError("this needs tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
-    return tfds
 
 
 def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:

@@ -15,14 +15,14 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from blindsr_jax import config as config_lib
-from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.sources import Source
+from blindsr_jax.data.tensorflow import import_tensorflow
+from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import headline, score_of, summarise
-from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.run import evaluate
-from blindsr_jax.evaluation.trials import SyntheticTests
+from blindsr_jax.evaluation.samples import SyntheticTests
 from blindsr_jax.files import atomic_path
 from blindsr_jax.hosts import all_or_none, is_first, noticing_losses
 from blindsr_jax.inference.loading import model_of

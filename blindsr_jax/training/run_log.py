@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from blindsr_jax.data.pipeline import import_tensorflow
+from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.hosts import is_first
 
 if typing.TYPE_CHECKING:
