@@ -49,7 +49,8 @@ def cards() -> str:
         "## Scores",
         "",
         "PSNR in dB and SSIM on luma, as means over all images and blurs of a protocol ([protocols](protocols.md)).",
-        "*True kernel* is the same network with the true blur. A mean of 6 of DIV2KRK's 100 images compares with no paper's.",
+        "*True kernel* is the same network with the true blur. A mean of 6 of DIV2KRK's 100 images compares with no",
+        "paper's.",
         "",
         *score_table(bundles),
     ]
