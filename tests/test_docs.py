@@ -30,9 +30,10 @@ def test_dssr_is_counted_by_hand():
 
 
 def test_other_counts_are_true():
+    text = " ".join(MODELS.split())
     for name in ("danv1", "danv2"):
-        assert f"{_count(name, scale=4):,} parameters at ×4" in MODELS
-    assert f"{_count('kernelnet', scale=4):,} parameters." in MODELS
+        assert f"{_count(name, scale=4):,} parameters at ×4" in text
+    assert f"{_count('kernelnet', scale=4):,} parameters." in text
 
 
 def test_every_protocol_is_described():
