@@ -199,5 +199,5 @@ def _kernel_scores(
     size = 0 if basis is None else round(basis.shape[0] ** 0.5)
     if restored.kernel_code is not None and size >= sample.kernel.shape[0]:
         truth = encode(jnp.asarray(fit_kernel(sample.kernel, size)[0]), jnp.asarray(basis))
-        scores["code_l1"] = code_l1(restored.kernel_code, truth)
+        scores["code_l1"] = code_l1(restored.kernel_code[: len(truth)], truth)
     return scores

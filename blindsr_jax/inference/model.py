@@ -242,7 +242,7 @@ class Model(BlindNetwork, RestoresImages):
             raise DataError("give a kernel or its code, not both")
         if kernel is not None:
             return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), count)}
-        code, shape = np.asarray(code, np.float32), (count, self.module.code_length)
+        code, shape = np.asarray(code, np.float32), (count, self.module.full_code_length)
         if code.shape not in (shape, (1, shape[1])):
             raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
         return {"kernel_code": np.broadcast_to(code, shape)}

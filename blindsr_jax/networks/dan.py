@@ -51,6 +51,11 @@ class DAN(Unfolded):
         self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape)
 
     @property
+    def full_code_length(self) -> int:
+        """Length of the codes that Estimator and Restorer exchange: L, and one number for each condition."""
+        return self.code_length + len(self.conditions)
+
+    @property
     def supervision(self) -> typing.Literal["code", "kernel"]:
         """What the loss compares besides the image: see ``losses``."""
         return self.estimator.predicts
