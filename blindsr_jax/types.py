@@ -41,7 +41,7 @@ class Estimate(typing.NamedTuple):
       sr: [B, s·H, s·W, 3].
       kernel: [B, K, K].
       code: [B, L].
-      detail: [B, s·H, s·W, 3], the HR image minus its bicubic interpolation (DSSR).
+      detail: [B, s·H, s·W, 3], the HR image minus the interpolated LR image (DSSR).
       coarse: [B, K, K], the kernel before refinement (KernelNet).
       gradients: [B, H, W, 2], the sharp gradients of the LR image (KernelNet).
     """

@@ -193,7 +193,7 @@ def test_padding_is_decided_by_the_arguments_of_the_parts(restorer):
     if network.takes_padding:
         _assert_same(apply(lr, region=region), apply(_images((9, 12))), (9, 12), 2)
     else:
-        with pytest.raises(TypeError, match="DAN takes images of their own size only"):
+        with pytest.raises(TypeError, match="DAN does not accept a region"):
             apply(lr, region=region)
 
 
@@ -203,6 +203,6 @@ def test_networks_that_see_the_whole_image_take_no_padding():
             return super().start(lr)
 
     assert not Whole(2).takes_padding
-    with pytest.raises(TypeError, match="Whole takes images of their own size only"):
+    with pytest.raises(TypeError, match="Whole does not accept a region"):
         Whole(2, features=4).apply({}, np.zeros((1, 8, 8, 3)), region=Region((4, 4)))
     assert not any(build(name, **sizes).takes_padding for name, sizes in SEE_ALL.items())
