@@ -24,10 +24,9 @@ class Region(typing.NamedTuple):
     """The valid pixels of a map [B, H, W, C]. The arrays may be tracers.
 
     Attributes:
-      valid_size: height and width of the images in the map, from 1 to those of the map; None if the images fill the
-        map.
-      windows: int32 [B, 4], half-open [top, bottom), [left, right) of each image, in LR pixels; not all empty. If given,
-        the batch consists of tiles of one image, and means are taken over all windows together.
+      valid_size: height and width of the images in the map, each from 1 to the map's; None if the images fill the map.
+      windows: int32 [B, 4], half-open [top, bottom), [left, right) of each image, in LR pixels; not all empty. If
+        given, the batch consists of tiles of one image, and means are taken over all windows together.
     """
 
     valid_size: ValidSize | None = None

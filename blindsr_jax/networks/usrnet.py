@@ -51,7 +51,7 @@ class HyPaNet(nn.Module):
 
 
 def _heeding_noise(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
-    """Random weights, except that output channel 0 is four times input channel 0 (in the first layer the noise level)."""
+    """Random weights, except that output channel 0 is four times input channel 0 (the noise level in layer 1)."""
     return torch_uniform(key, shape, dtype).at[..., 0].set(0).at[..., 0, 0].set(4)
 
 

@@ -38,7 +38,7 @@ def test_other_output_sizes_are_refused():
 
 
 def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
-    """Ten blocks, of which groups of four are stored at most: the last group is smaller."""
+    """Ten blocks form groups of at most four, and the last group is smaller."""
     x = jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
     variables = Chain(ResBlock, 10).init(jax.random.key(1), x)
 
@@ -46,7 +46,7 @@ def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
         chain = Chain(ResBlock, 10, Compute(remat=what))
 
         def backward(variables, x):
-            """The backward pass, a tree of what it needs of the forward pass: what is stored between the two."""
+            """Return the backward pass, a tree of the values stored for it in the forward pass."""
             return jax.vjp(lambda v, x: (chain.apply(v, x) ** 2).mean(), variables, x)[1]
 
         return backward
@@ -57,7 +57,7 @@ def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
         gradients[what] = jax.jit(lambda v, x, backward=backward: backward(v, x)(np.float32(1)))(variables, x)
         shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(backward, variables, x))]
         stored[what] = sum(math.prod(shape) for shape in shapes if shape[-3:-1] == x.shape[1:3])
-    # Activations: the input and two convolutions of each block. Blocks: what enters each of the three groups.
+    # Activations: the input, and two convolutions per block. Blocks: the inputs of the three groups.
     assert stored["activations"] == 21 * x.size and stored["blocks"] <= 4 * x.size
     assert stored["nothing"] > 1.1 * stored["activations"]
     for what in ("activations", "blocks"):
