@@ -9,7 +9,7 @@ import threading
 import jax
 
 from blindsr_jax.errors import ConfigError, HostLost
-from blindsr_jax.hosts.roll_call import roll_call
+from blindsr_jax.hosts.rendezvous import rendezvous
 
 _SPARE = 60  # seconds that JAX's timeout exceeds ours; when JAX's expires, the process ends with a stack trace
 
@@ -43,7 +43,7 @@ def join(coordinator: str | None, processes: int | None, process_id: int | None,
         raise ConfigError(f"--coordinator, --processes and --process_id go together; --{missing[0]} is missing")
     _check(coordinator, processes, process_id)
     try:
-        roll_call(coordinator, processes, process_id, timeout)
+        rendezvous(coordinator, processes, process_id, timeout)
     except OSError as error:
         raise ConfigError(f"--coordinator={coordinator}: cannot be used ({error.strerror or error})") from None
     jax.distributed.initialize(

@@ -85,13 +85,13 @@ class GradientModule(nn.Module):
     @nn.compact
     def __call__(self, gradients: jax.Array) -> jax.Array:
         """Map [B, H, W, 2] to [B, H, W, 2] in (−1, 1)."""
-        x, layer = gradients, functools.partial(conv, kernel_init=_passing_on, compute=self.compute)
+        x, layer = gradients, functools.partial(conv, kernel_init=_identity_init, compute=self.compute)
         for i, size in enumerate((9, 1, 3, 5, 1), 1):
             x = nn.relu(layer(self.width, size, name=f"conv{i}")(x))
         return nn.tanh(layer(2, 3, name="conv6")(x))
 
 
-def _passing_on(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+def _identity_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """He initialisation, except that four hidden channels carry ± the two gradients, which the last layer joins."""
     weights = nn.initializers.he_normal()(key, shape, dtype)
     into, out_of = shape[2:]

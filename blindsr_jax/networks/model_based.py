@@ -160,11 +160,11 @@ def without_noise(kernel: jax.Array) -> jax.Array:
     there = kernel > 0
     numbers = jnp.where(there, jnp.arange(1, size**2 + 1).reshape(1, size, size), 0)
 
-    def spread(_: int, island: jax.Array) -> jax.Array:  # spreads the largest number of an island over the island
+    def propagate(_: int, island: jax.Array) -> jax.Array:  # propagates the largest number of an island over the island
         largest = jax.lax.reduce_window(island, 0, jax.lax.max, (1, 3, 3), (1, 1, 1), "SAME")
         return jnp.where(there, largest, 0)
 
-    island = jax.lax.fori_loop(0, 3 * size, spread, numbers)
+    island = jax.lax.fori_loop(0, 3 * size, propagate, numbers)
     weight_of = jax.vmap(lambda numbers, weights: jnp.zeros(size**2 + 1).at[numbers].add(weights)[numbers])
     enough = weight_of(island, kernel) >= _ISLAND * kernel.sum(axis=(1, 2), keepdims=True)
     return normalize_kernel(jnp.where(enough, kernel, 0))

@@ -31,15 +31,15 @@ class ResBlock(nn.Module):
         return x + convolution(name="conv2")(nn.relu(convolution(name="conv1")(x)))
 
 
-def _carrying(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+def _identity_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """Random weights, except that the first output channels, at most three, copy the first input channels."""
-    carried = jnp.eye(*(min(3, channels) for channels in shape[2:]), dtype=dtype)
-    rows, columns = carried.shape
+    identity = jnp.eye(*(min(3, channels) for channels in shape[2:]), dtype=dtype)
+    rows, columns = identity.shape
     weights = torch_uniform(key, shape, dtype).at[..., :columns].set(0)
-    return weights.at[shape[0] // 2, shape[1] // 2, :rows, :columns].set(carried)
+    return weights.at[shape[0] // 2, shape[1] // 2, :rows, :columns].set(identity)
 
 
-def _faint(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+def _small_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """Random weights at a tenth of the usual scale."""
     return 0.1 * torch_uniform(key, shape, dtype)
 
@@ -76,7 +76,7 @@ class ResUNet(nn.Module):
         residual = functools.partial(Chain, functools.partial(ResBlock, **options), self.blocks, self.compute)
         pad = [(0, -size % 2**depth) for size in (height, width)]
         x = jnp.pad(x, ((0, 0), *pad, (0, 0)), mode="edge")
-        x = conv(self.features[0], 3, kernel_init=_carrying, name="head", **options)(x)
+        x = conv(self.features[0], 3, kernel_init=_identity_init, name="head", **options)(x)
         skips = [x]
         for level in range(1, depth + 1):
             x = residual(name=f"encode{level}")(x)
@@ -85,11 +85,11 @@ class ResUNet(nn.Module):
         x = residual(name="body")(x)
         for level in range(depth, 0, -1):
             x = x + skips[level]
-            initial = _faint if level == 1 else torch_uniform
+            initial = _small_init if level == 1 else torch_uniform
             up = ConvTranspose(self.features[level - 1], 2, 0, 2, kernel_init=initial, name=f"up{level}", **options)
             x = up(x)
             x = residual(name=f"decode{level}")(x)
-        x = conv(self.out_channels, 3, kernel_init=_carrying, name="tail", **options)(x + skips[0])
+        x = conv(self.out_channels, 3, kernel_init=_identity_init, name="tail", **options)(x + skips[0])
         return x[:, :height, :width]
 
 

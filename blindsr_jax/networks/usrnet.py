@@ -42,20 +42,20 @@ class HyPaNet(nn.Module):
         """Map sigma [B] to alpha [n, B] for the data steps and beta [n, B] for the priors."""
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
         layer = functools.partial(conv, kernel=1, compute=self.compute)
-        x = nn.relu(layer(self.features, kernel_init=_heeding_noise, name="fc1")(x))
-        x = nn.relu(layer(self.features, kernel_init=_heeding_noise, name="fc2")(x))
-        last = layer(2 * self.iterations, kernel_init=_heeding_noise_all, initial_bias=-5.0, name="fc3")
+        x = nn.relu(layer(self.features, kernel_init=_noise_level_init, name="fc1")(x))
+        x = nn.relu(layer(self.features, kernel_init=_noise_level_init, name="fc2")(x))
+        last = layer(2 * self.iterations, kernel_init=_noise_level_output_init, initial_bias=-5.0, name="fc3")
         x = nn.softplus(last(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
 
 
-def _heeding_noise(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+def _noise_level_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """Random weights, except that output channel 0 is four times input channel 0 (the noise level in layer 1)."""
     return torch_uniform(key, shape, dtype).at[..., 0].set(0).at[..., 0, 0].set(4)
 
 
-def _heeding_noise_all(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
+def _noise_level_output_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """Random weights, except that input channel 0 contributes to every output channel with weight three."""
     return torch_uniform(key, shape, dtype).at[..., 0, :].set(3)
 
@@ -124,7 +124,7 @@ class USRNet(nn.Module):
         kernel = jnp.broadcast_to(kernel, (batch, *kernel.shape[1:]))
         sigma = jnp.broadcast_to(jnp.asarray(sigma, lr.dtype), (batch,))
         count = iterations or self.iterations
-        schedule = tuple(_spread(values, count) for values in self.hyper(sigma, scale))
+        schedule = tuple(_interpolated_schedule(values, count) for values in self.hyper(sigma, scale))
         start = (upsample_nearest(lr, scale), kernel)
         if self.is_initializing():
             (sr, _), steps = self.step(start, lr, *(values[0] for values in schedule)), None
@@ -168,7 +168,7 @@ class USRNet(nn.Module):
         return Estimate(sr=state[0])
 
 
-def _spread(values: jax.Array, count: int) -> jax.Array:
+def _interpolated_schedule(values: jax.Array, count: int) -> jax.Array:
     """Interpolate a schedule [n, ...] of positive values to ``count`` steps in the logarithm, keeping its ends."""
     length = values.shape[0]
     if count == length:

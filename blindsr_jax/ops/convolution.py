@@ -70,8 +70,8 @@ def _backward(
     padding: Padding, winograd: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
-    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # otherwise flipped at every pixel
-    to_x = _at_every_pixel(g, turned, _opposite(padding, kernel.shape[0]), winograd)
+    flipped = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else XLA flips it at every pixel
+    to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), winograd)
     if winograd and winograd_form.suits(x, kernel, padding):
         return to_x, winograd_form.kernel_gradient(x, g)
 

@@ -239,6 +239,6 @@ def _check_sizes(x: jax.Array, lr: jax.Array, kernel: jax.Array, s: int) -> None
         raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
 
 
-def _check_odd(what: str, size: int) -> None:
+def _check_odd(name: str, size: int) -> None:
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"{what} must be odd and positive, since a kernel needs a central pixel; got {size}")
+        raise ValueError(f"{name} must be odd and positive, since a kernel needs a central pixel; got {size}")

@@ -65,7 +65,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
 
     def add_chunk(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         chunk = jax.lax.optimization_barrier(chunk)
-        tiles, errors = _tiles(chunk[0]), _spread(chunk[1])
+        tiles, errors = _tiles(chunk[0]), _error_tiles(chunk[1])
         pairs = [(errors[ab], tiles[ab]) if turn else (tiles[ab], errors[ab]) for ab in _GROUPS]
         products = jnp.stack([left.T @ right for left, right in pairs])
         return total + products.reshape(shape), None
@@ -120,7 +120,7 @@ def _untiled(tiles: dict[tuple[int, int], jax.Array], patches: tuple[int, ...]) 
     return jnp.stack(pixels, axis=2).reshape(images, 2 * rows, 2 * columns, -1)
 
 
-def _spread(g: jax.Array) -> dict[tuple[int, int], jax.Array]:
+def _error_tiles(g: jax.Array) -> dict[tuple[int, int], jax.Array]:
     """Return AgAᵀ of all tiles g of [N, R, W, C']: a matrix [tiles, C'] for each (a, b)."""
     channels = g.shape[-1]
     by_row = [_combined(_A.T, [g[:, i::2, j::2] for i in range(2)]) for j in range(2)]

@@ -122,10 +122,10 @@ def test_a_jitted_function_does_the_same_whatever_was_traced_before(name):
         "bfloat16": (with_compute(network, precision="bfloat16"), {}),
         "winograd": (with_compute(network, winograd=True), {}),
         "padded": (network, {"region": region}),
-        "parts": (network, {"region": Region(windows=np.int32([[0, 9, 0, 9]] * 2))}),
+        "windows": (network, {"region": Region(windows=np.int32([[0, 9, 0, 9]] * 2))}),
     }
     if not network.estimates_kernel:  # it takes no means over the image
-        del calls["parts"]
+        del calls["windows"]
 
     def results(order):
         jax.clear_caches()

@@ -148,8 +148,8 @@ def test_the_image_alone_needs_no_last_estimate(name):
     alone, whole = (_apply(network, variables, _lr(), image_only=only) for only in (True, False))
     np.testing.assert_allclose(alone.sr, whole.sr, atol=1e-6)
     assert alone.kernel is None and alone.kernel_code is None
-    told = _apply(network, variables, _lr(), kernel_code=whole.kernel_code, image_only=True)
-    assert told.kernel is None and told.sr.shape == whole.sr.shape
+    known = _apply(network, variables, _lr(), kernel_code=whole.kernel_code, image_only=True)
+    assert known.kernel is None and known.sr.shape == whole.sr.shape
     traced = _apply(network, variables, _lr(), image_only=True, trace=True)
     assert traced.kernel is None and traced.trace.kernel.shape[0] == network.iterations
     np.testing.assert_allclose(traced.trace.kernel[-1], whole.kernel, atol=1e-6)

@@ -42,8 +42,8 @@ def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
     x = jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
     variables = Chain(ResBlock, 10).init(jax.random.key(1), x)
 
-    def backward_of(what):
-        chain = Chain(ResBlock, 10, Compute(remat=what))
+    def backward_of(remat):
+        chain = Chain(ResBlock, 10, Compute(remat=remat))
 
         def backward(variables, x):
             """Return the backward pass, a tree of the values stored for it in the forward pass."""
@@ -52,14 +52,14 @@ def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
         return backward
 
     gradients, stored = {}, {}
-    for what in ("nothing", "activations", "blocks"):
-        backward = backward_of(what)
-        gradients[what] = jax.jit(lambda v, x, backward=backward: backward(v, x)(np.float32(1)))(variables, x)
+    for remat in ("nothing", "activations", "blocks"):
+        backward = backward_of(remat)
+        gradients[remat] = jax.jit(lambda v, x, backward=backward: backward(v, x)(np.float32(1)))(variables, x)
         shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(backward, variables, x))]
-        stored[what] = sum(math.prod(shape) for shape in shapes if shape[-3:-1] == x.shape[1:3])
+        stored[remat] = sum(math.prod(shape) for shape in shapes if shape[-3:-1] == x.shape[1:3])
     # Activations: the input, and two convolutions per block. Blocks: the inputs of the three groups.
     assert stored["activations"] == 21 * x.size and stored["blocks"] <= 4 * x.size
     assert stored["nothing"] > 1.1 * stored["activations"]
-    for what in ("activations", "blocks"):
-        for got, want in zip(*map(jax.tree.leaves, (gradients[what], gradients["nothing"]))):
+    for remat in ("activations", "blocks"):
+        for got, want in zip(*map(jax.tree.leaves, (gradients[remat], gradients["nothing"]))):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)

@@ -133,15 +133,15 @@ def test_differentiable():
 def test_training_goes_through_all_steps():
     """Unrolled steps give the same image and gradient as the loop."""
     network, variables = _small()
-    told = {"kernel": _kernel(), "scale": 2, "sigma": jnp.array([0.0, 0.1])}
+    known = {"kernel": _kernel(), "scale": 2, "sigma": jnp.array([0.0, 0.1])}
     hr = jax.random.uniform(jax.random.key(4), (2, 14, 18, 3))
 
     def unrolled(params):
-        (last,) = network.apply({"params": params}, _lr(), **told, method="training_steps")
+        (last,) = network.apply({"params": params}, _lr(), **known, method="training_steps")
         return jnp.abs(last.sr - hr).mean()
 
     def looped(params):
-        return jnp.abs(network.apply({"params": params}, _lr(), **told).sr - hr).mean()
+        return jnp.abs(network.apply({"params": params}, _lr(), **known).sr - hr).mean()
 
     (one, grads), (other, wanted) = (jax.jit(jax.value_and_grad(f))(variables["params"]) for f in (unrolled, looped))
     assert float(one) == pytest.approx(float(other), rel=1e-5)
@@ -158,8 +158,8 @@ def test_gradients_without_noise_are_finite_at_all_scales(scale):
     lr = jnp.stack([jnp.full((7, 9, 3), 0.5), _lr()[1]])
 
     def loss(params):
-        told = {"kernel": kernels, "scale": scale, "sigma": jnp.zeros(2)}
-        (last,) = network.apply({"params": params}, lr, **told, method="training_steps")
+        known = {"kernel": kernels, "scale": scale, "sigma": jnp.zeros(2)}
+        (last,) = network.apply({"params": params}, lr, **known, method="training_steps")
         return jnp.abs(last.sr - 0.5).mean()
 
     for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(variables["params"])):

@@ -17,7 +17,7 @@ from blindsr_jax.errors import HostLost
 _PAUSE = 0.2  # seconds between attempts to reach process 0
 
 
-def roll_call(coordinator: str, processes: int, process_id: int, timeout: float) -> None:
+def rendezvous(coordinator: str, processes: int, process_id: int, timeout: float) -> None:
     """Wait until all processes have called process 0.
 
     Args:
