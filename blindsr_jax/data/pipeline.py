@@ -85,8 +85,8 @@ class PatchSampler:
       augment: random flips and 90° rotations.
       shrink_rate: the share of patches that are cut twice as large and shrunk by half, where an image is large enough:
         finer detail than the images have themselves.
-      least_detail: a patch whose standard deviation, in levels of 255, is smaller is cut again elsewhere in its image,
-        at most three times; so flat drawings do not crowd out the rest.
+      least_detail: a patch whose colours all have a smaller standard deviation, in levels of 255, is cut again
+        elsewhere in its image, at most three times; so flat drawings do not crowd out the rest.
       cache_bytes: memory for decoded images.
     """
 
@@ -115,7 +115,7 @@ class PatchSampler:
         shrunk = self._shrink_rate > 0 and rng.random() < self._shrink_rate and min(image.shape[:2]) >= 2 * self._size
         patch = _crop(image, 2 * self._size if shrunk else self._size, rng)
         tries = 0
-        while self._least_detail and tries < _TRIES and patch.std() < self._least_detail:
+        while self._least_detail and tries < _TRIES and patch.std(axis=(0, 1)).max() < self._least_detail:
             patch, tries = _crop(image, patch.shape[0], rng), tries + 1
         patch = _halved(patch) if shrunk else patch
         if self._augment:

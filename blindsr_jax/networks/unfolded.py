@@ -87,10 +87,10 @@ class Unfolded(nn.Module):
 
     @property
     def takes_padding(self) -> bool:
-        """Whether padded images get the same result as alone; see ``networks.region``.
+        """Whether the network accepts padded images; see ``networks.region``.
 
-        This holds if every part of a step accepts a region. A network that does not, such as one that applies an FFT to
-        the whole image, must be called without padding.
+        It does if all methods that compute a step have the argument ``region``. Other networks, such as those that
+        apply an FFT to the whole image, must be called without padding.
         """
         return all(map(accepts_region, (self.start, self.step, self.with_kernel, self.with_code)))
 
@@ -105,8 +105,8 @@ class Unfolded(nn.Module):
     def step(self, state: State, lr: jax.Array, *now: jax.Array, region: Region | None = None) -> State:
         """Compute one unfolded step.
 
-        If only images are requested, a network that estimates kernels receives in ``now`` whether this is the last
-        step. The last step then only has to update ``sr``.
+        If only images are requested, ``now`` of a network that estimates kernels is one boolean: whether this is the
+        last step. The last step then only has to update ``sr``.
         """
         raise NotImplementedError
 
