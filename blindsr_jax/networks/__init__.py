@@ -1,4 +1,4 @@
-"""The networks, and the one way to build them: ``build(name, **sizes)``."""
+"""The networks. ``build(name, **sizes)`` constructs any of them."""
 
 from blindsr_jax.networks.registry import MODELS, build, init_variables
 

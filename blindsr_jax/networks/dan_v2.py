@@ -1,4 +1,4 @@
-"""Restorer and Estimator of DANv2 (arXiv 2105.06878): two paths, one for the image, one for the condition."""
+"""Restorer and Estimator of DANv2 (arXiv 2105.06878), with one path for the image and one for the condition."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from blindsr_jax.networks.upsampling import Upsampler
 
 
 class DPCB(nn.Module):
-    """Dual-path conditional block: f + F·G and g + G, where F and G are two convolutions of each path.
+    """Dual-path conditional block: f + F·G and g + G, where F and G are two convolutions on each path.
 
     Attributes:
-      kernel_f, kernel_g: size of the convolutions on the image and on the condition path.
+      kernel_f, kernel_g: kernel size of the convolutions on the image path and on the condition path.
       compute: see ``networks.compute``.
     """
 
@@ -30,7 +30,7 @@ class DPCB(nn.Module):
 
     @nn.compact
     def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
-        """The region is that of f, and of g unless g is a single pixel."""
+        """Compute both paths. The region applies to f, and to g unless g is a single pixel."""
         residual_f = self._pair(f, self.kernel_f, "f", region)
         residual_g = self._pair(g, self.kernel_g, "g", region if g.shape[1:3] == f.shape[1:3] else None)
         product = residual_f * residual_g.astype(jnp.float32)  # g may be one pixel: see ``networks.compute``
@@ -42,10 +42,10 @@ class DPCB(nn.Module):
 
 
 class DPCG(nn.Module):
-    """Dual-path conditional group: a chain of DPCBs, its result doubled on both paths.
+    """Dual-path conditional group: a chain of DPCBs whose result is doubled on both paths.
 
-    The paper adds the group's input to its output. In the authors' code the blocks update a list in place, so what is
-    added is the output itself; the published weights were trained that way, and so is this.
+    The paper adds the group's input to its output. In the authors' code the blocks update a list in place, so the
+    output is added to itself. The published weights were trained that way, and this module does the same.
 
     Attributes:
       blocks: number of DPCBs.
@@ -65,12 +65,12 @@ class DPCG(nn.Module):
 
 
 class Restorer(nn.Module):
-    """An image from an LR image and a kernel code, which stays one pixel large and scales the features.
+    """Restores an image from an LR image and a kernel code, which stays a single pixel and scales the features.
 
     Attributes:
       scale: 1 (deblurring), 2, 3 or 4.
       features: channels of both paths.
-      groups, blocks: number of DPCGs, and of DPCBs in each.
+      groups, blocks: number of DPCGs, and of DPCBs in each DPCG.
       compute: see ``networks.compute``.
     """
 
@@ -92,7 +92,7 @@ class Restorer(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The kernel itself, as a softmax over its K² pixels, from a restored image and the LR image.
+    """Estimates the kernel, as a softmax over its K² pixels, from a restored image and the LR image.
 
     Attributes:
       scale: 1, 2, 3 or 4.

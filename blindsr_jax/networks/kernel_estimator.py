@@ -1,4 +1,4 @@
-"""The base of networks that only estimate a kernel: they do it in one pass, and restore nothing."""
+"""Base of networks that estimate a kernel in one pass and restore no image."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from blindsr_jax.types import SROutput, Trace
 class KernelEstimator(nn.Module):
     """Base of networks that estimate the kernels of LR images made by s-fold sampling.
 
-    A subclass has ``kernel_steps``; its fields ``scale`` and ``kernel_size`` are s and K.
+    A subclass defines ``kernel_steps`` and has the fields ``scale`` (s) and ``kernel_size`` (K).
 
     Attributes:
       blind, restores, estimates_kernel, takes_bfloat16, takes_padding: see ``Unfolded``.
-      downsample: the sampling that the kernels are about: the upper-left pixel of each s×s block.
+      downsample: the sampling that the kernels refer to; ``s_fold`` keeps the upper-left pixel of each s×s block.
     """
 
     blind: typing.ClassVar[bool] = True
@@ -29,11 +29,11 @@ class KernelEstimator(nn.Module):
     downsample: typing.ClassVar[str] = "s_fold"
 
     def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
+        """Return arguments of a call that creates the parameters."""
         return {"lr": jnp.zeros((1, 8, 8, 3))}
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
-        """The kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], the coarse ones first, the answer last."""
+        """Estimate kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], from coarse to final."""
         raise NotImplementedError
 
     def __call__(
@@ -44,18 +44,18 @@ class KernelEstimator(nn.Module):
         iterations: int | None = None,
         trace: bool = False,
     ) -> SROutput:
-        """The kernel of each image, in the form of all models.
+        """Estimate the kernel of each image.
 
         Args:
           lr: [B, H, W, 3] in [0, 1].
-          kernel, iterations: of other models; here there is no use for a kernel, and nothing is repeated.
-          trace: also return what comes before the answer, such as the coarse kernel of KernelNet, as steps.
+          kernel, iterations: arguments of other models; must be None here.
+          trace: also return all kernels of ``kernel_steps``, such as KernelNet's coarse kernel.
 
         Returns:
           SROutput with ``sr=None``.
 
         Raises:
-          TypeError: a kernel or a number of iterations was given.
+          TypeError: ``kernel`` or ``iterations`` is given.
         """
         if kernel is not None or iterations is not None:
             raise TypeError(f"{type(self).__name__} estimates a kernel in one pass: leave kernel and iterations out")
