@@ -26,7 +26,7 @@ class Cutting:
     Attributes:
       size: side of a sub-image in pixels.
       step: pixels from one sub-image to the next, at most ``size``, so that they leave no gaps.
-      smallest: least height and width of an image. An image below ``size`` on one side is kept whole.
+      smallest: least height and width of an image. An image with a side below ``size`` is kept whole.
       encoding: ``png``, or ``raw`` pixels, which take twice the space and no time to decode.
 
     Raises:
