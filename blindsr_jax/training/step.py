@@ -151,9 +151,7 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
     def of_one_share(*arguments: typing.Any) -> typing.Any:
         *arguments, stop = arguments
         asked = None if stop is None else stop.mean(0)
-        return jax.lax.pmean(
-            (gradient(*arguments), asked), "data"
-        )  # shares are equal, so this is the mean over the batch
+        return jax.lax.pmean((gradient(*arguments), asked), "data")  # shares are equal: the mean of the whole batch
 
     specs = (P(), P(), P("data"), P("data"), P("data"))
     return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
