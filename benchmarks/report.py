@@ -11,7 +11,7 @@ from blindsr_jax.files import write_text
 
 
 def write(result: dict[str, typing.Any], path: pathlib.Path) -> str:
-    """Write the result to ``path`` and an ``.md`` beside it; return the Markdown. Raises DataError as ``write_text``."""
+    """Write the result to ``path`` and an ``.md`` beside it; return the Markdown. Raises DataError if it cannot."""
     text = markdown(result)
     write_text(path, json.dumps(_rounded(result), indent=1) + "\n")
     write_text(path.with_suffix(".md"), text)

@@ -1,9 +1,9 @@
-"""A compact DAN ×4 for pictures as people have them: photographs, drawings and text, blurred or not, noisy, compressed.
+"""A compact DAN ×4 for everyday pictures: photographs, drawings and text, blurred or sharp, noisy, compressed.
 
   python -m blindsr_jax.main --config configs/dan_lite_photo_x4.py --workdir runs/dan_lite_photo_x4 \
       --config.data.root="PHOTOS,PICTURES/photo_*,PICTURES/lineart_*,PICTURES/text_*"
 
-Its Estimator also finds how noisy and how compressed the picture is, and tells the Restorer.
+Its Estimator also estimates the picture's noise and JPEG compression and passes both to the Restorer.
 
 Time:  not measured yet
 Score: not measured yet

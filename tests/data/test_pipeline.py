@@ -9,7 +9,7 @@ from blindsr_jax.errors import DataError
 
 
 class _Numbered:
-    """Images whose pixels tell image, row and column."""
+    """A source whose pixels encode image, row and column."""
 
     def __init__(self, count=5, side=24, damaged=()):
         self.names = [f"image{i}" for i in range(count)]
@@ -95,7 +95,7 @@ def test_stream_starts_anywhere():
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "batch"), [(2, 4), (4, 4), (2, 24), (4, 44)])
 def test_processes_share_the_same_global_batches(count, batch):
-    """Also where a share of 12 patches is cut in two calls of 6, and one of 11 in calls of one."""
+    """This includes a share of 12 patches, cut in two calls of 6, and one of 11, cut in calls of one."""
     whole = _take(3, batch_size=batch)
     parts = [_take(3, process_index=i, process_count=count, workers=2, batch_size=batch) for i in range(count)]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
@@ -125,11 +125,11 @@ def test_cache_keeps_its_budget():
     cache = ImageCache(source, budget=2.5 * 24 * 24 * 3, smallest=8)
     for index in (0, 1, 2, 0, 2, 1, 2):
         cache.read(index)
-    assert source.reads == [0, 1, 2, 2, 2]  # what came first stays
+    assert source.reads == [0, 1, 2, 2, 2]  # the first images stay cached
 
 
 def test_of_a_budget_for_a_third_a_third_of_the_reads_gain():
-    """In every order that trainings have: each image once in each epoch."""
+    """Each epoch reads every image once, in any order; a third of the reads are from the cache."""
     source = _Numbered(count=30)
     sampler = _sampler(source, cache_bytes=10 * 24 * 24 * 3)
     for n in range(4 * 30):

@@ -1,6 +1,6 @@
-"""Every kind of image file that somebody may hand to ``blindsr restore``, and what is to come of it.
+"""The kinds of image files that users may give to ``blindsr restore``, each with the expected outcome.
 
-The tests make each file and run the command on it; the table of ``docs/files.md`` is printed from this list:
+The tests make each file and run the command on it. This module also prints ``docs/files.md`` from the list:
 
 python -m tests.images.input_kinds > docs/files.md
 """
@@ -38,17 +38,17 @@ from tests.images.picture_bytes import (
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """A picture comes out.
+    """The command writes a picture.
 
     Attributes:
-      mode: of the picture, as Pillow calls them.
-      bits: of a channel.
-      name: of the file.
-      scene: which colours its quarters have: "colour", "grey", "bilevel", "on white" for the last quarter white.
-      says: what else is to be told to readers of the table.
-      metadata: whether EXIF and XMP are there (None: the input has none).
-      profile: whether a colour profile is there.
-      alpha: of the visible quarters.
+      mode: Pillow's mode of the picture.
+      bits: bits per channel.
+      name: name of the file, if not the input's.
+      scene: colours of the quarters: "colour", "grey", "bilevel", or "on white" if the last quarter is white.
+      says: further text for the table.
+      metadata: whether EXIF and XMP are present; None if the input has none.
+      profile: whether a colour profile is present.
+      alpha: alpha of the visible quarters.
     """
 
     mode: str
@@ -67,7 +67,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
-    """No picture comes out, and a message that has this in it; ``code`` 2 if nothing is tried at all."""
+    """The command writes no picture and prints an error that contains ``message``. Code 2 means it tried nothing."""
 
     message: str
     code: int = 1
@@ -81,11 +81,11 @@ class Kind:
     """A kind of input.
 
     Attributes:
-      what: in words.
-      name: of the file.
-      make: its bytes.
-      outcome: of the command.
-      options: of the command.
+      what: description for the table.
+      name: name of the file.
+      make: returns the bytes of the file.
+      outcome: expected outcome of the command.
+      options: options of the command.
     """
 
     what: str
@@ -323,30 +323,30 @@ KINDS = [
 
 _HEAD = """# Image files
 
-What `blindsr restore` makes of each kind of file. A file's kind is told by its content, never by its extension; the
-output's extension says the output's format, and is the input's unless `--format` says otherwise. Where nothing else is
-said channels have 8 bits, and an output has the input's name. Each row is a test
-(`tests/images/test_input_kinds.py`); this page is printed by `python -m tests.images.input_kinds`.
+The output of `blindsr restore` for each kind of file. The content of a file determines its kind; its extension does
+not. The extension of the output determines the output's format. It is the input's extension unless `--format` is given.
+In the table, channels have 8 bits and the output has the input's name unless the row says otherwise. Each row is a test
+(`tests/images/test_input_kinds.py`), and `python -m tests.images.input_kinds` prints this page.
 
-- Colours that full transparency hides are replaced by those of the nearest visible pixel before restoring, so that
-  cut-outs get no fringes; alpha itself is enlarged by bicubic interpolation.
-- EXIF, XMP, IPTC, resolution and an RGB or grey colour profile are carried over, EXIF without thumbnail and
-  orientation, since the output is upright. `--strip-metadata` keeps the profile alone. TIFF outputs hold no EXIF,
-  WebP and AVIF no resolution, BMP nothing but resolution; CMYK becomes sRGB, and its profile is left out.
-- WebP and AVIF have no grey: grey becomes RGB there, without its profile. AVIF holds 12 of 16 bits.
-- A damaged file never becomes half a picture.
-- Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits; transparency is
-  dropped, and of a file of several pages none is taken.
-- libvips decodes all but BMP, which Pillow does. A test holds the pixels of PNG, JPEG, TIFF and lossless WebP of 8 bits
-  equal to those that Pillow decodes, so that scores do not depend on it.
+- Before restoration, fully transparent pixels get the colour of the nearest visible pixel, so that cut-outs get no
+  fringes. Bicubic interpolation enlarges the alpha channel.
+- The output keeps EXIF, XMP, IPTC, resolution and an RGB or grey colour profile. EXIF loses its thumbnail and its
+  orientation, because the output is upright. `--strip-metadata` keeps only the profile. TIFF outputs have no EXIF, WebP
+  and AVIF outputs no resolution, and BMP outputs only the resolution. CMYK becomes sRGB and loses its profile.
+- WebP and AVIF cannot store grey: it becomes RGB and loses its profile. AVIF stores 12 of 16 bits.
+- A damaged file gives an error, never half a picture.
+- Training, scoring and `blindsr degrade` read the same kinds with the same code. They round to 8 bits, drop
+  transparency, and refuse files with several pages.
+- libvips decodes all formats except BMP, which Pillow decodes. A test checks that the pixels of 8-bit PNG, JPEG, TIFF
+  and lossless WebP equal those that Pillow decodes, so scores do not depend on the library.
 
-| input | options | output, or why there is none |
+| input | options | output, or the reason why there is none |
 |---|---|---|
 """
 
 
 def page() -> str:
-    """docs/files.md."""
+    """The text of docs/files.md."""
     rows = [
         f"| {kind.what} | {'`' + ' '.join(kind.options) + '`' if kind.options else ''} | {kind.outcome.text()} |"
         for kind in KINDS
@@ -355,7 +355,7 @@ def page() -> str:
 
 
 def write(kind: Kind, folder: pathlib.Path) -> pathlib.Path:
-    """The file of a kind."""
+    """Write a file of a kind and return its path."""
     path = folder / kind.name
     path.write_bytes(kind.make())
     return path
