@@ -92,13 +92,13 @@ def warm_up(
             contender.worker.call(
                 "prepare", key=contender.key, kind=kind, form=contender.form, model=model, arrays=str(arrays)
             )
-            told = contender.worker.call("warm_up", key=contender.key, outcome=str(outcome))
+            answer = contender.worker.call("warm_up", key=contender.key, outcome=str(outcome))
         except WorkerError as error:
             if contender.by == OURS:
                 raise
             contender.failure = str(error)
             continue
-        contender.warm_up_s, contender.facts = told["seconds"], told["facts"]
+        contender.warm_up_s, contender.facts = answer["seconds"], answer["facts"]
         with np.load(outcome) as file:
             result = {name: file[name] for name in file.files}
         reference = reference or result

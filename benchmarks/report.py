@@ -21,9 +21,9 @@ def write(result: dict[str, typing.Any], path: pathlib.Path) -> str:
 def markdown(result: dict[str, typing.Any]) -> str:
     """The title, the description, the machine and options, and every table."""
     lines = [f"# {result['suite']}", "", result["about"], ""]
-    told = {name: result.get(name) for name in ("model", "parameters", "work", "host")}
-    told |= result.get("sides", {}) | {"dtype": result["dtype"]}
-    lines += [f"- {name}: {_in_words(value)}" for name, value in told.items() if value]
+    facts = {name: result.get(name) for name in ("model", "parameters", "work", "host")}
+    facts |= result.get("sides", {}) | {"dtype": result["dtype"]}
+    lines += [f"- {name}: {_in_words(value)}" for name, value in facts.items() if value]
     lines += [f"- {note}" for note in result["notes"]]
     for title, rows in result["tables"].items():
         if rows:

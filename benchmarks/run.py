@@ -125,8 +125,8 @@ def measure(options: argparse.Namespace) -> Row:
         options.workers = Workers(pythons, options.folder)
         result = getattr(module, suite.function)(options)
     host["load_average_after"] = load_average()
-    told = {"suite": options.suite, "about": getattr(module, suite.about), "date": datetime.date.today().isoformat()}
-    return told | {"dtype": "float32", "host": host, "notes": notes, "repeats": options.repeats} | result
+    header = {"suite": options.suite, "about": getattr(module, suite.about), "date": datetime.date.today().isoformat()}
+    return header | {"dtype": "float32", "host": host, "notes": notes, "repeats": options.repeats} | result
 
 
 def _count(text: str) -> int:

@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
         f"Predicted: batch {STRONG_BATCH} on more devices": _predicted(strong, flop, size),
         "Predicted: more patches on more devices": _predicted(weak, flop, size),
     }
-    told = {"gflop_a_patch": flop / 1e9, "bytes_exchanged": size}
-    return {"model": model, "parameters": first["parameters"], "work": told, "tables": tables}
+    work = {"gflop_a_patch": flop / 1e9, "bytes_exchanged": size}
+    return {"model": model, "parameters": first["parameters"], "work": work, "tables": tables}
 
 
 def _compiled(options: argparse.Namespace, model: Row, devices: int, share: int, side: int) -> Row:

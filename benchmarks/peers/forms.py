@@ -54,8 +54,8 @@ def forms_of(kind: str, supervises_all: bool, cuda: bool) -> list[Form]:
     return forms
 
 
-def dress(network: Network, form: Form, device: str) -> Network:
-    """The network on its device, in the form's layout, its step compiled if the form says so."""
+def apply_form(network: Network, form: Form, device: str) -> Network:
+    """Move the network to its device in the form's layout, and compile its step if the form says so."""
     layout = torch.channels_last if form.channels_last else torch.contiguous_format
     network = network.to(device=device, memory_format=layout)
     if form.frozen:

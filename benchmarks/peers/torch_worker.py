@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.peers.dan import DAN, Tensors
 from benchmarks.peers.dssr import DSSR
-from benchmarks.peers.forms import Form, Network, compiling, dress, forms_of, precision_of
+from benchmarks.peers.forms import Form, Network, apply_form, compiling, forms_of, precision_of
 from benchmarks.serving import Prepared, handlers_of, serve
 
 NETWORKS = {"danv1": functools.partial(DAN, 1), "danv2": functools.partial(DAN, 2), "dssr": DSSR}
@@ -39,7 +39,8 @@ class Peer:
         state = {name[6:]: x for name, x in tensors.items() if name.startswith("state/")}
         network.load_state_dict(state, strict=True)
         images = {name: _placed(tensors[name], chosen) for name in ("lr", "hr", "kernel")}
-        return {"inference": _inference, "training": _training}[kind](dress(network, chosen, DEVICE), images, chosen)
+        make = {"inference": _inference, "training": _training}[kind]
+        return make(apply_form(network, chosen, DEVICE), images, chosen)
 
     def device_peak(self) -> int | None:
         return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else None

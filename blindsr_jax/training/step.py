@@ -196,9 +196,9 @@ def supervised_loss(
     Returns:
       The loss, and its parts at the last step.
     """
-    told = {}
+    context = {}
     if not module.blind:
-        told = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
-    steps = module.apply(variables, degraded.lr, gradient=supervise, **told, method="training_steps")
+        context = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
+    steps = module.apply(variables, degraded.lr, gradient=supervise, **context, method="training_steps")
     targets = module.apply(variables, hr, degraded, method="targets")
     return loss(steps, targets)

@@ -219,14 +219,14 @@ def test_batch_must_split_evenly():
 
 
 def test_cores_become_devices_that_share_a_batch_evenly():
-    def devices(batch_size, cores, **told):
+    def devices(batch_size, cores, **variables):
         code = f"""if True:
             from blindsr_jax.training import sharding
             sharding._cores = lambda: {cores}
             sharding.use_all_cores({batch_size})
             mesh = sharding.data_mesh()
             print(mesh.size, sharding.device_is_core(mesh))"""
-        environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | told
+        environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | variables
         return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
 
     assert devices(9, 4) == "3 False\n"

@@ -77,9 +77,9 @@ def test_an_update_has_the_scale_of_its_step():
         key = jax.random.fold_in(jax.random.key(config.seed), step - 1)
         options = {"steps": stage.degradation, "kernel_size": stage.kernel_size, "pool": jnp.asarray(stage.pool)}
         made = degrade(key, jnp.float32(hr) / 255, scale=scale, **options)
-        told = {"kernel": made.kernel, "sigma": made.sigma, "scale": scale}
+        context = {"kernel": made.kernel, "sigma": made.sigma, "scale": scale}
         sr = jax.jit(lambda v, x, k, s, scale=scale: network.apply(v, x, kernel=k, sigma=s, scale=scale).sr)(
-            {"params": params}, made.lr, told["kernel"], told["sigma"]
+            {"params": params}, made.lr, context["kernel"], context["sigma"]
         )
         assert sr.shape == hr.shape
         assert float(metrics["loss"]) == pytest.approx(float(jnp.abs(sr - jnp.float32(hr) / 255).mean()), rel=1e-4)
@@ -170,8 +170,8 @@ def test_it_learns_and_leaves_a_solver(tmp_path, photo):
     assert evaluated_config(another, workdir).data.patch == 15
     np.save(tmp_path / "k.npy", kernel)
     model = ["--model", str(workdir), "--scale", "3"]
-    told = ["--kernel", str(tmp_path / "k.npy"), "-o", str(tmp_path / "sr.png")]
-    assert cli.main(["restore", str(tmp_path / "hr" / "photo.png"), *model, *told]) == 0
+    options = ["--kernel", str(tmp_path / "k.npy"), "-o", str(tmp_path / "sr.png")]
+    assert cli.main(["restore", str(tmp_path / "hr" / "photo.png"), *model, *options]) == 0
     with Image.open(tmp_path / "sr.png") as picture:
         assert picture.size == (3 * photo.shape[1], 3 * photo.shape[0])
     protocol = ["--protocol", "s_fold_circular", "--kernels", str(tmp_path / "k.npy"), "--kernel", "true"]
