@@ -6,6 +6,9 @@ import re
 import jax
 import numpy as np
 
+from blindsr_jax.degradations.orders import ORDERS
+from blindsr_jax.degradations.samplers import SAMPLERS
+from blindsr_jax.degradations.steps import STEPS
 from blindsr_jax.evaluation.protocols import PROTOCOLS
 from blindsr_jax.networks import build, init_variables
 
@@ -41,3 +44,25 @@ def test_links_lead_somewhere():
     for page in (ROOT / "docs").glob("*.md"):
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_code_about_degradations_runs():
+    """All of it, in one go as a reader would; what it registers is taken away again."""
+    page = (ROOT / "docs" / "degradations.md").read_text()
+    tables = SAMPLERS, STEPS, ORDERS
+    before = [dict(table) for table in tables]
+    names = {"__name__": "reader"}
+    try:
+        exec("\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)), names)
+    finally:
+        for table, entries in zip(tables, before):
+            table.clear()
+            table.update(entries)
+    assert names["made"].lr.shape == (8, 32, 32, 3)
+    assert set(np.asarray(names["made"].quality)) <= set(range(20, 41))
+
+
+def test_every_step_and_order_is_described():
+    text = (ROOT / "docs" / "degradations.md").read_text()
+    for name in (*STEPS, *ORDERS):
+        assert f"`{name}`" in text

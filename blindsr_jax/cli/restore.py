@@ -143,7 +143,7 @@ def _tile(text: str) -> Tile:
     """``auto``, 0, or a number of pixels that leaves room for the overlap."""
     from blindsr_jax.inference.tile_policy import SMALLEST
 
-    if text == "auto":
+    if text == "auto":  # argparse reads the default as well
         return text
     if not text.isdigit() or 0 < int(text) < SMALLEST:
         raise argparse.ArgumentTypeError(f"must be 0 or a whole number of at least {SMALLEST}, got {text!r}")

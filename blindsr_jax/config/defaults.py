@@ -271,7 +271,7 @@ def _data() -> dict[str, typing.Any]:
         "augment": True,  # random flips and 90-degree rotations
         # Share of patches that are cut twice as large and shrunk by half: detail finer than that of large photographs
         "shrink_rate": 0.0,
-        # Standard deviation, in levels of 255, below which a patch is cut again elsewhere, at most three times
+        # Standard deviation of a patch's colours, in levels of 255, below which it is cut again, at most three times
         "least_detail": 0.0,
         "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
         "workers": 0,  # threads that cut patches; 0 lets tf.data choose

@@ -84,8 +84,8 @@ class PatchSampler:
       augment: whether to apply random flips and 90° rotations.
       shrink_rate: the share of patches that are cropped at twice the size and downsampled by 2, which gives them finer
         detail than the images have. Images smaller than twice the patch are never shrunk.
-      least_detail: the least standard deviation of a patch, on a scale of 255. A flatter patch is cropped again from
-        the same image, at most three times, so that flat drawings do not dominate.
+      least_detail: a patch is cropped again from the same image, at most three times, if the standard deviation of each
+        colour channel is smaller, on a scale of 255. So flat drawings do not dominate.
       cache_bytes: memory for decoded images.
     """
 
@@ -114,7 +114,7 @@ class PatchSampler:
         shrunk = self._shrink_rate > 0 and rng.random() < self._shrink_rate and min(image.shape[:2]) >= 2 * self._size
         patch = _crop(image, 2 * self._size if shrunk else self._size, rng)
         tries = 0
-        while self._least_detail and tries < _TRIES and patch.std() < self._least_detail:
+        while self._least_detail and tries < _TRIES and patch.std(axis=(0, 1)).max() < self._least_detail:
             patch, tries = _crop(image, patch.shape[0], rng), tries + 1
         patch = _halved(patch) if shrunk else patch
         if self._augment:

@@ -87,7 +87,8 @@ class FolderSource:
             )
         if not self.paths:
             raise DataError(f"{root}: none of its {len(self.left_out)} images can be used; first: {self.left_out[0]}")
-        self.names = [path.relative_to(root).as_posix() if root in path.parents else path.name for path in self.paths]
+        within = root if root.is_dir() else next(part for part in root.parents if not glob.has_magic(str(part)))
+        self.names = [path.relative_to(within).as_posix() for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -112,6 +113,9 @@ class JoinedSource:
     Args:
       sources: the sources to concatenate.
       repeats: for each source, how often a training epoch visits its images; positive.
+
+    Attributes:
+      left_out: the lines of all sources.
     """
 
     def __init__(self, sources: typing.Sequence[Source], repeats: typing.Sequence[int]):
@@ -119,6 +123,7 @@ class JoinedSource:
         self._ends = np.cumsum([len(source) for source in sources])
         self.names = [f"{number}/{name}" for number, source in enumerate(sources) for name in source.names]
         self.repeats = np.repeat(repeats, [len(source) for source in sources]).tolist()
+        self.left_out = [line for source in sources for line in getattr(source, "left_out", [])]
 
     def __len__(self) -> int:
         return int(self._ends[-1])

@@ -19,6 +19,8 @@ from blindsr_jax.degradations.kernels import (
     sampled_kernel,
 )
 from blindsr_jax.degradations.noise import add_awgn, add_correlated, add_poisson, add_speckle
+from blindsr_jax.degradations.notation import steps_from_text, text_of_steps
+from blindsr_jax.degradations.orders import register_order
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
 from blindsr_jax.degradations.photo_kernels import sample_motion, sample_photo
 from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
@@ -30,7 +32,9 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
+from blindsr_jax.degradations.samplers import register_sampler
 from blindsr_jax.degradations.sharpening import unsharp_mask
+from blindsr_jax.degradations.steps import register_step
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
@@ -55,6 +59,9 @@ __all__ = [
     "path_kernel",
     "pca_basis",
     "plateau",
+    "register_order",
+    "register_sampler",
+    "register_step",
     "sample_anisotropic",
     "sample_bsrgan",
     "sample_bsrgan_down",
@@ -67,5 +74,7 @@ __all__ = [
     "sample_sinc",
     "sampled_kernel",
     "sinc_kernel",
+    "steps_from_text",
+    "text_of_steps",
     "unsharp_mask",
 ]

@@ -5,7 +5,8 @@ A text is a list of steps, each by its name with its options, such as
     blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), noise((0, 15)), jpeg((30, 95)), round8()
 
 or the name of an order, with options or without: ``photo``, ``photo(jpeg_rate=1.0)``. Values are plain Python
-literals; nothing is executed.
+literals; nothing is executed. A name with options as a value is a kernel sampler; in parentheses with others, as in
+``one_of(((photo,), (downsample(), round8())), (0.5, 0.5))``, it is a step or an order.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ast
 import dataclasses
 import typing
 
+from blindsr_jax.degradations import published_orders  # noqa: F401  (registers them)
 from blindsr_jax.degradations.orders import ORDERS
 from blindsr_jax.degradations.samplers import SAMPLERS, Kernels, kernels_of
 from blindsr_jax.degradations.steps import STEPS, Steps
@@ -30,10 +32,13 @@ def steps_from_text(text: str, scale: int) -> Steps:
       ValueError: the text cannot be read, or names a step, order, sampler or option that there is not.
     """
     try:
-        parsed = ast.parse(f"({text.strip()},)", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"degradation {text!r}: expected steps such as {_EXAMPLE}") from None
-    return _steps(parsed.elts, scale)
+        parsed = ast.parse(f"(\n{text.strip().removesuffix(',')}\n,)", mode="eval").body
+        if not isinstance(parsed, ast.Tuple):
+            raise SyntaxError
+        return _steps(parsed.elts, scale)
+    except (SyntaxError, RecursionError, MemoryError):
+        shown = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+        raise ValueError(f"degradation {shown!r}: expected steps such as {_EXAMPLE}") from None
 
 
 def text_of_steps(steps: Steps) -> str:
@@ -42,6 +47,7 @@ def text_of_steps(steps: Steps) -> str:
 
 
 _EXAMPLE = 'blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), jpeg((30, 95)), round8()'
+_LONGEST_SHOWN = 200
 
 
 def _steps(nodes: typing.Sequence[ast.expr], scale: int) -> Steps:
@@ -64,17 +70,24 @@ def _call(node: ast.expr, scale: int) -> tuple[str, list[typing.Any], dict[str, 
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise ValueError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
     options = {keyword.arg or "**": _value(keyword.value, scale) for keyword in node.keywords}
+    if len(options) < len(node.keywords):
+        raise ValueError(f"{ast.unparse(node)!r} has an option twice")
     return node.func.id, [_value(argument, scale) for argument in node.args], options
 
 
 def _value(node: ast.expr, scale: int) -> typing.Any:
     if isinstance(node, ast.Call | ast.Name):
         name, arguments, options = _call(node, scale)
-        if name in SAMPLERS and not arguments:
-            return kernels_of(name, **options)
-        return _steps([node], scale)[0]
+        if name not in SAMPLERS or arguments:
+            raise ValueError(
+                f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}"
+            )
+        return kernels_of(name, **options)
     if isinstance(node, ast.Tuple | ast.List):
-        return tuple(_value(item, scale) for item in node.elts)
+        items: list[typing.Any] = []
+        for item in node.elts:
+            items += _steps([item], scale) if isinstance(item, ast.Call | ast.Name) else [_value(item, scale)]
+        return tuple(items)
     try:
         return ast.literal_eval(node)
     except ValueError:

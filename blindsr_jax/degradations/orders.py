@@ -1,27 +1,21 @@
 """Degradations by name: functions of the scale and of options that return steps in their order.
 
-``@register_order("its_name")`` makes one of your own known to configs, protocols and ``blindsr degrade``.
+``@register_order("its_name")`` makes one of your own known to configs, protocols and ``blindsr degrade``. Published
+ones are in ``published_orders``.
 """
 
 from __future__ import annotations
 
 import typing
 
+from blindsr_jax.degradations.blur_steps import Blur, Sharpen
+from blindsr_jax.degradations.choice_steps import OneOf
+from blindsr_jax.degradations.file_steps import Jpeg, Round8
+from blindsr_jax.degradations.noise_steps import Noise, ShotNoise
+from blindsr_jax.degradations.registry import registering
 from blindsr_jax.degradations.samplers import Kernels, kernels_of
-from blindsr_jax.degradations.steps import (
-    Blur,
-    Downsample,
-    Downsampling,
-    Jpeg,
-    Noise,
-    OneOf,
-    Range,
-    Resize,
-    Round8,
-    Sharpen,
-    ShotNoise,
-    Steps,
-)
+from blindsr_jax.degradations.size_steps import Downsample, Downsampling, Resize
+from blindsr_jax.degradations.steps import STEPS, Range, Steps
 from blindsr_jax.ops.blur import BorderMode
 
 Order = typing.Callable[..., Steps]
@@ -31,12 +25,7 @@ _OrderFunction = typing.TypeVar("_OrderFunction", bound=Order)
 
 def register_order(name: str) -> typing.Callable[[_OrderFunction], _OrderFunction]:
     """Makes a function (scale, **options) -> steps known as a degradation by this name."""
-
-    def register(order: _OrderFunction) -> _OrderFunction:
-        ORDERS[name] = order
-        return order
-
-    return register
+    return registering(ORDERS, "degradation", name, but_not_in=STEPS)
 
 
 @register_order("classic")

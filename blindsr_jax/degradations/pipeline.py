@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.degradations.blur_steps import Blur
+from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.orders import classic
 from blindsr_jax.degradations.pca import pca_basis
 from blindsr_jax.degradations.samplers import Kernels, kernels_of, options_of
-from blindsr_jax.degradations.steps import NO_JPEG, Batch, Blur, Downsampling, Keys, Range, Steps, Task, run_steps
+from blindsr_jax.degradations.size_steps import Downsampling
+from blindsr_jax.degradations.steps import NO_JPEG, Batch, Keys, Range, Steps, Task, run_steps
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.types import Degraded
 
@@ -62,7 +65,8 @@ def degrade(
       pool: [N, K, K], the kernels that the sampler ``pool`` draws from.
 
     Returns:
-      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]); sigma leaves out what rounding adds.
+      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]), all as ``steps.Batch`` says; the kernel is
+      Dirac's if nothing blurs, and sigma leaves out what rounding adds.
 
     Raises:
       ValueError: the HR size is no multiple of the scale, or an option is unknown.
@@ -102,7 +106,10 @@ def degrade_by(
     batch = run_steps(steps, start_batch(hr, kernel), Keys(key), task)
     if batch.size is not None or batch.image.shape[1:3] != task.lr_size:
         raise ValueError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
-    return Degraded(lr=batch.image, kernel=batch.kernel, sigma=batch.sigma, quality=batch.quality)
+    drawn = batch.kernel
+    if drawn is None:
+        drawn = jnp.broadcast_to(dirac(kernel_size), (len(hr), kernel_size, kernel_size))
+    return Degraded(lr=batch.image, kernel=drawn, sigma=batch.sigma, quality=batch.quality)
 
 
 def start_batch(hr: jax.Array, kernel: jax.Array | None = None) -> Batch:
@@ -140,13 +147,17 @@ def apply_degradation(
 
 def named_kernels(sampler: str, **options: typing.Any) -> Kernels:
     """A sampler by name with those of the options that it has; raises ValueError if there is none of that name."""
-    known = options_of(Kernels(sampler).sampler)
+    known = options_of(sampler)
     return kernels_of(sampler, **{name: value for name, value in options.items() if name in known})
 
 
 def kernels_in(steps: Steps) -> Kernels | None:
     """The sampler of the first blur of a degradation: what an Estimator learns to find. None if there is none."""
-    return next((step.kernels for step in steps if isinstance(step, Blur)), None)
+    for step in steps:
+        kernels = step.kernels if isinstance(step, Blur) else kernels_in(getattr(step, "inside", ()))
+        if kernels is not None:
+            return kernels
+    return None
 
 
 def draw_kernels(

@@ -7,13 +7,13 @@ of your own known to configs, protocols and ``blindsr degrade``. A sampler with 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import typing
 
 import jax
 
 from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels
+from blindsr_jax.degradations.registry import registering
 
 Sampler = typing.Callable[..., jax.Array]
 SAMPLERS: dict[str, Sampler] = {}
@@ -23,11 +23,7 @@ _SamplerFunction = typing.TypeVar("_SamplerFunction", bound=Sampler)
 def register_sampler(name: str) -> typing.Callable[[_SamplerFunction], _SamplerFunction]:
     """Makes a function known as a kernel sampler by this name."""
 
-    def register(sampler: _SamplerFunction) -> _SamplerFunction:
-        SAMPLERS[name] = sampler
-        return sampler
-
-    return register
+    return registering(SAMPLERS, "kernel sampler", name)
 
 
 for _name, _sampler in {
@@ -41,7 +37,7 @@ for _name, _sampler in {
     "bsrgan": kernel_mixtures.sample_bsrgan,
     "bsrgan_down": kernel_mixtures.sample_bsrgan_down,
 }.items():
-    register_sampler(_name)(_sampler)
+    SAMPLERS[_name] = _sampler
 
 
 @register_sampler("pool")
@@ -64,20 +60,30 @@ class Kernels:
     options: tuple[tuple[str, typing.Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            known = ", ".join(SAMPLERS)
-            raise ValueError(f"kernel must be an array or one of {known}; got {self.sampler!r}")
-        unknown = [name for name, _ in self.options if name not in options_of(self.sampler)]
+        known, given = options_of(self.sampler), dict(self.options)
+        unknown = [name for name in given if name not in known]
         if unknown:
-            known = ", ".join(options_of(self.sampler))
-            raise ValueError(f"kernels {self.sampler!r} have no option {', '.join(unknown)}; they have {known}")
+            raise ValueError(
+                f"kernels {self.sampler!r} have no option {', '.join(unknown)}; they have {', '.join(known)}"
+            )
+        missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in given]
+        missing = [name for name in missing if name != "size"]
+        if missing:
+            raise ValueError(f"kernels {self.sampler!r} need the option {', '.join(missing)}")
 
     def draw(self, key: jax.Array, count: int, *, size: int, pool: jax.Array | None = None) -> jax.Array:
-        """Kernels [count, K, K]; ``size`` is K where the options do not say it."""
+        """Kernels [count, K, K]; ``size`` is K where the options do not say it.
+
+        Raises:
+          ValueError: the sampler cannot work with its options.
+        """
         options = {"size": size, **dict(self.options)}
         if "pool" in inspect.signature(SAMPLERS[self.sampler]).parameters:
             options["pool"] = pool
-        return SAMPLERS[self.sampler](key, count, **options)
+        try:
+            return SAMPLERS[self.sampler](key, count, **options)
+        except TypeError as error:
+            raise ValueError(f"kernels {self.sampler!r} with {dict(self.options)}: {error}") from error
 
 
 def kernels_of(sampler: str, **options: typing.Any) -> Kernels:
@@ -89,10 +95,16 @@ def kernels_of(sampler: str, **options: typing.Any) -> Kernels:
     return Kernels(sampler, tuple((name, _hashable(value)) for name, value in sorted(options.items())))
 
 
-@functools.cache
-def options_of(sampler: str) -> tuple[str, ...]:
-    """The names of the keyword arguments of a sampler that a caller may set."""
-    return tuple(name for name in inspect.signature(SAMPLERS[sampler]).parameters if name not in _GIVEN)
+def options_of(sampler: str) -> dict[str, typing.Any]:
+    """The keyword arguments of a sampler that a caller may set, with their defaults.
+
+    Raises:
+      ValueError: there is no such sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"kernel must be an array or one of {', '.join(SAMPLERS)}; got {sampler!r}")
+    parameters = inspect.signature(SAMPLERS[sampler]).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name not in _GIVEN}
 
 
 _GIVEN = ("key", "count", "pool")

@@ -1,30 +1,23 @@
-"""The steps that degradations are made of: small frozen values that a batch of images passes one after another.
+"""What the steps of a degradation have in common: the batch that passes them, its random keys, and their register.
 
 A step is called with a batch, with keys to draw from, and with the task at hand; it returns the batch that the next
-step gets. Ready-made sequences are in ``orders``; ``notation`` reads and writes sequences as text. A step of your own
-is a frozen dataclass with such a call and ``@register_step("its_name")``: configs, protocols and ``blindsr degrade``
-then know it by that name.
+step gets. A step of your own is a frozen dataclass with such a call and ``@register_step("its_name")``. The steps
+themselves are in ``blur_steps``, ``size_steps``, ``noise_steps``, ``file_steps`` and ``choice_steps``, ready-made
+sequences of them in ``orders`` and ``published_orders``; ``notation`` reads and writes them as text.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import math
+import numbers
 import typing
 import zlib
 
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.degradations.jpeg import jpeg
-from blindsr_jax.degradations.noise import add_awgn, add_poisson
-from blindsr_jax.degradations.samplers import Kernels
-from blindsr_jax.degradations.sharpening import unsharp_mask
-from blindsr_jax.degradations.variable_size import Interpolation, resize_to
-from blindsr_jax.ops.blur import BorderMode, blur
-from blindsr_jax.ops.pixel import round_to_8bit
-from blindsr_jax.ops.resize import imresize, s_fold_down
+from blindsr_jax.degradations.registry import registering
 
-Downsampling = typing.Literal["bicubic", "s_fold"]
 Range = tuple[float, float]
 NO_JPEG = 100.0  # the quality of an image that was never compressed
 
@@ -34,10 +27,11 @@ class Batch(typing.NamedTuple):
 
     Attributes:
       image: [B, H, W, C] in [0, 1]; steps may leave that range.
-      size: [B, 2], height and width of each image, if it fills only the upper left part of ``image``; border pixels
-        are repeated beyond. None if every image fills it.
+      size: [B, 2], height and width of each image, if images fill only the upper left part of ``image``; what lies
+        beyond means nothing. None if every image fills it.
       kernel: [B, K, K], the kernels of the first blur; None before it.
-      sigma: [B], standard deviation of the noise in [0, 1].
+      sigma: [B], standard deviation of the noise in [0, 1]. Blur and resizing change it as they change white noise;
+        sharpening and compression leave the number as it is.
       quality: [B], the lowest JPEG quality so far; 100 without compression.
     """
 
@@ -55,7 +49,7 @@ class Task(typing.NamedTuple):
       scale: s.
       lr_size: height and width of the LR images.
       pool: [N, K, K], the kernels that the sampler ``pool`` draws from, or None.
-      kernel_size: K of samplers that do not say theirs.
+      kernel_size: K of samplers whose options do not say it.
     """
 
     scale: int
@@ -68,8 +62,8 @@ class Keys:
     """The random keys of one batch, by the name of what is drawn.
 
     The first request for a name gets the key of that name; each later one gets a key of its own. So a step that is
-    added to a degradation leaves the draws of the others as they were. ``kernel``, ``level`` and ``noise`` are the keys
-    that this package has always split off, which keeps the draws of older runs.
+    added to a degradation leaves the draws of the others as they were. ``kernel``, ``level`` and ``noise`` are first
+    the keys that this package has always split off, which keeps the draws of older runs.
 
     Args:
       key: PRNG key of the batch.
@@ -86,7 +80,9 @@ class Keys:
         """The next key of this name."""
         count = self._requests.get(name, 0)
         self._requests[name] = count + 1
-        key = self._split[name] if name in self._split else jax.random.fold_in(self._key, zlib.crc32(name.encode()))
+        if not count and name in self._split:
+            return self._split[name]
+        key = jax.random.fold_in(self._key, zlib.crc32(name.encode()))
         return jax.random.fold_in(key, count) if count else key
 
 
@@ -108,8 +104,7 @@ def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
 
     def register(step: _StepClass) -> _StepClass:
         step.name = name
-        STEPS[name] = step
-        return step
+        return registering(STEPS, "step", name)(step)
 
     return register
 
@@ -121,276 +116,69 @@ def run_steps(steps: Steps, batch: Batch, keys: Keys, task: Task) -> Batch:
     return batch
 
 
-@register_step("blur")
-@dataclasses.dataclass(frozen=True)
-class Blur:
-    """A blur, each image by a kernel of its own.
-
-    Attributes:
-      kernels: the sampler; None for the kernels that the batch has already (``degrade(kernel=array)``).
-      mode: border of the blur, see ``ops.blur``.
-      rate: the share of images that are blurred.
-    """
-
-    kernels: Kernels | None = None
-    mode: BorderMode = "reflect"
-    rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_share("blur: rate", self.rate)
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        kernel = batch.kernel
-        if self.kernels is not None:
-            kernel = self.kernels.draw(keys("kernel"), len(batch.image), size=task.kernel_size, pool=task.pool)
-        elif kernel is None:
-            raise ValueError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
-        blurred = blur(batch.image, kernel, self.mode)
-        blurred = _where(_chosen(keys, "blurred", self.rate, batch), blurred, batch.image)
-        return batch._replace(image=blurred, kernel=kernel if batch.kernel is None else batch.kernel)
+def full_size(batch: Batch) -> jax.Array:
+    """Height and width of each image: int32 [B, 2]."""
+    if batch.size is not None:
+        return batch.size
+    return jnp.broadcast_to(jnp.array(batch.image.shape[1:3], jnp.int32), (len(batch.image), 2))
 
 
-@register_step("downsample")
-@dataclasses.dataclass(frozen=True)
-class Downsample:
-    """To LR size at once.
-
-    Attributes:
-      kind: ``bicubic`` (MATLAB's imresize; DAN's and DSSR's tables) or ``s_fold`` (the upper-left pixel of each block).
-    """
-
-    kind: Downsampling = "bicubic"
-
-    def __post_init__(self) -> None:
-        _check_known("downsample: kind", self.kind, typing.get_args(Downsampling))
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        height, width = batch.image.shape[1:3]
-        if batch.size is not None or (height, width) != tuple(task.scale * side for side in task.lr_size):
-            raise ValueError("downsample: the images were resized before; use resize((1, 1)) to bring them to LR size")
-        down = imresize(batch.image, 1 / task.scale) if self.kind == "bicubic" else s_fold_down(batch.image, task.scale)
-        return batch._replace(image=down)
+def on_canvas(batch: Batch, height: int, width: int) -> Batch:
+    """The same images in the upper left of larger arrays."""
+    margins = (0, height - batch.image.shape[1]), (0, width - batch.image.shape[2])
+    return batch._replace(image=jnp.pad(batch.image, ((0, 0), *margins, (0, 0))), size=full_size(batch))
 
 
-@register_step("resize")
-@dataclasses.dataclass(frozen=True)
-class Resize:
-    """To a size drawn for each image, by an interpolation drawn for each image.
-
-    Attributes:
-      size: lowest and highest size relative to the LR image's; log-uniform. (1, 1) for LR size itself.
-      kinds: interpolations, each as likely as the others; see ``resizing.resize_to``.
-    """
-
-    size: Range = (1.0, 1.0)
-    kinds: tuple[Interpolation, ...] = ("antialiased_bicubic",)
-
-    def __post_init__(self) -> None:
-        _check_range("resize: size", self.size, lowest=0.05)
-        for kind in self.kinds:
-            _check_known("resize: kinds", kind, typing.get_args(Interpolation))
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        count = len(batch.image)
-        low, high = self.size
-        here = jnp.broadcast_to(jnp.array(batch.image.shape[1:3]), (count, 2)) if batch.size is None else batch.size
-        lr_size = jnp.array(task.lr_size)
-        canvas = tuple(max(round(high * side), 1) for side in task.lr_size)
-        factor = jnp.exp(_uniform(keys("size"), count, (jnp.log(low), jnp.log(high))))
-        wanted = jnp.clip(jnp.round(factor[:, None] * lr_size), 1, jnp.array(canvas)).astype(jnp.int32)
-        kind = jax.random.randint(keys("interpolation"), (count,), 0, len(self.kinds))
-        image = resize_to(batch.image, here, wanted, canvas, self.kinds, kind)
-        return batch._replace(image=image, size=None if low == high else wanted)
+def filled(batch: Batch) -> jax.Array:
+    """The images, each with its border pixels repeated as far as its array goes; for steps that look around a pixel."""
+    image = batch.image
+    if batch.size is None:
+        return image
+    last = batch.size[:, :, None] - 1
+    rows, columns = (jnp.minimum(jnp.arange(image.shape[axis])[None], last[:, axis - 1]) for axis in (1, 2))
+    image = jax.vmap(lambda one, row: one[row])(image, rows)
+    return jax.vmap(lambda one, column: one[:, column])(image, columns)
 
 
-@register_step("noise")
-@dataclasses.dataclass(frozen=True)
-class Noise:
-    """White Gaussian noise.
-
-    Attributes:
-      level: lowest and highest standard deviation on the 0–255 scale, drawn for each image.
-      free_rate: the share of images without noise.
-      grey_rate: the share of noisy images whose channels all get the same noise.
-    """
-
-    level: Range = (0.0, 0.0)
-    free_rate: float = 0.0
-    grey_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_range("noise: level", self.level)
-        _check_share("noise: free_rate", self.free_rate)
-        _check_share("noise: grey_rate", self.grey_rate)
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        key_level, key_noise = keys("level"), keys("noise")
-        if not self.level[1] > 0:
-            return batch
-        count = len(batch.image)
-        sigma = _uniform(key_level, count, self.level) / 255.0
-        if self.free_rate > 0:
-            noisy = jax.random.bernoulli(jax.random.fold_in(key_level, 1), 1 - self.free_rate, (count,))
-            sigma = jnp.where(noisy, sigma, 0.0)
-        image = add_awgn(key_noise, batch.image, sigma, _chosen(keys, "grey", self.grey_rate, batch))
-        return batch._replace(image=image, sigma=jnp.hypot(batch.sigma, sigma))
-
-
-@register_step("shot_noise")
-@dataclasses.dataclass(frozen=True)
-class ShotNoise:
-    """A sensor's noise: light comes in photons, so that the variance grows with it.
-
-    Attributes:
-      level: lowest and highest standard deviation of white pixels on the 0–255 scale, drawn for each image.
-      free_rate: the share of images without it.
-    """
-
-    level: Range = (0.0, 0.0)
-    free_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_range("shot_noise: level", self.level)
-        _check_share("shot_noise: free_rate", self.free_rate)
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        sigma = _uniform(keys("shot_level"), len(batch.image), self.level) / 255.0
-        photons = 1 / jnp.square(jnp.maximum(sigma, 1e-3))  # that make white
-        noisy = add_poisson(keys("shot_noise"), batch.image, counts=photons)
-        chosen = _chosen(keys, "shot", 1 - self.free_rate, batch)
-        at_half = _where(chosen, sigma * 0.5**0.5, jnp.zeros_like(sigma))  # of middle grey
-        return batch._replace(image=_where(chosen, noisy, batch.image), sigma=jnp.hypot(batch.sigma, at_half))
-
-
-@register_step("sharpen")
-@dataclasses.dataclass(frozen=True)
-class Sharpen:
-    """Unsharp masking, as cameras and editors do it.
-
-    Attributes:
-      amount: lowest and highest weight of what is added, drawn for each image.
-      radius: standard deviation of the blur in pixels.
-      rate: the share of images that are sharpened.
-    """
-
-    amount: Range = (0.5, 0.5)
-    radius: float = 1.0
-    rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_range("sharpen: amount", self.amount)
-        _check_share("sharpen: rate", self.rate)
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        amount = _uniform(keys("amount"), len(batch.image), self.amount)
-        amount = jnp.where(_chosen(keys, "sharpened", self.rate, batch), amount, 0.0)
-        return batch._replace(image=unsharp_mask(batch.image, amount, radius=self.radius, threshold=-1.0))
-
-
-@register_step("jpeg")
-@dataclasses.dataclass(frozen=True)
-class Jpeg:
-    """JPEG compression and decompression, equal to libjpeg's; the image is clipped and rounded to 8 bits before.
-
-    Attributes:
-      quality: lowest and highest quality, drawn for each image; whole numbers in 1 … 100.
-      rate: the share of images that are compressed.
-      subsampling: of the colours: ``420`` or ``444``.
-    """
-
-    quality: tuple[int, int] = (30, 95)
-    rate: float = 1.0
-    subsampling: typing.Literal["420", "444"] = "420"
-
-    def __post_init__(self) -> None:
-        _check_range("jpeg: quality", self.quality, lowest=1, highest=100)
-        _check_share("jpeg: rate", self.rate)
-        _check_known("jpeg: subsampling", self.subsampling, ("420", "444"))
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        low, high = map(int, self.quality)
-        quality = jax.random.randint(keys("quality"), (len(batch.image),), low, high + 1)
-        compressed = jpeg(round_to_8bit(batch.image), quality, self.subsampling)
-        chosen = _chosen(keys, "compressed", self.rate, batch)
-        quality = jnp.where(chosen, quality, NO_JPEG).astype(batch.quality.dtype)
-        image = _where(chosen, compressed, batch.image)
-        return batch._replace(image=image, quality=jnp.minimum(batch.quality, quality))
-
-
-@register_step("round8")
-@dataclasses.dataclass(frozen=True)
-class Round8:
-    """Clipping to [0, 1] and rounding to 8 bits, as a stored file is.
-
-    Attributes:
-      direction: ``nearest``, or ``down`` as a plain cast to integers rounds.
-    """
-
-    direction: typing.Literal["nearest", "down"] = "nearest"
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        if self.direction == "nearest":
-            return batch._replace(image=round_to_8bit(batch.image))
-        return batch._replace(image=jnp.floor(jnp.clip(batch.image, 0, 1) * 255) / 255)
-
-
-@register_step("one_of")
-@dataclasses.dataclass(frozen=True)
-class OneOf:
-    """Alternatives, one drawn for each image. All are computed, so they should end at the same size.
-
-    Attributes:
-      branches: sequences of steps.
-      shares: how likely each branch is; they sum to one.
-    """
-
-    branches: tuple[Steps, ...]
-    shares: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.branches) != len(self.shares) or not self.branches or abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError("one_of: give one share for each branch; shares sum to one")
-
-    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        place = jax.random.uniform(keys("branch"), (len(batch.image),))
-        results = [run_steps(branch, batch, keys, task) for branch in self.branches]
-        if len({result.image.shape for result in results}) > 1:
-            raise ValueError("one_of: its branches end with images of different sizes; end each with resize((1, 1))")
-        chosen, begin = results[-1], 0.0
-        for result, share in zip(results[:-1], self.shares):
-            inside = (place >= begin) & (place < begin + share)
-            chosen = jax.tree.map(lambda new, old, inside=inside: _where(inside, new, old), result, chosen)
-            begin += share
-        return chosen
-
-
-def _chosen(keys: Keys, name: str, rate: float, batch: Batch) -> jax.Array | bool:
+def chosen(keys: Keys, name: str, rate: float, batch: Batch) -> jax.Array | bool:
     """Which images a step of such a rate applies to: [B]; or all or none of them, without a draw."""
     if rate in (0.0, 1.0):
         return rate == 1.0
     return jax.random.bernoulli(keys(name), rate, (len(batch.image),))
 
 
-def _where(chosen: jax.Array | bool, yes: jax.Array, no: jax.Array) -> jax.Array:
-    if isinstance(chosen, bool):
-        return yes if chosen else no
-    return jnp.where(chosen.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+def where(images: jax.Array | bool, yes: jax.Array, no: jax.Array) -> jax.Array:
+    """``yes`` for these images of the batch, [B] or all or none, and ``no`` for the others."""
+    if isinstance(images, bool):
+        return yes if images else no
+    return jnp.where(images.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
 
 
-def _uniform(key: jax.Array, count: int, bounds: typing.Sequence[typing.Any]) -> jax.Array:
+def uniform(key: jax.Array, count: int, bounds: typing.Sequence[typing.Any]) -> jax.Array:
+    """[B] between two bounds."""
     return jax.random.uniform(key, (count,), minval=bounds[0], maxval=bounds[1])
 
 
-def _check_range(name: str, value: Range, *, lowest: float = 0.0, highest: float = float("inf")) -> None:
-    if len(value) != 2 or not lowest <= value[0] <= value[1] <= highest:
-        raise ValueError(f"{name} must be two numbers from {lowest:g} to {highest:g}, lowest first; got {value}")
+def check_range(name: str, value: typing.Any, *, lowest: float = 0.0, highest: float = math.inf) -> None:
+    """Raises ValueError if this is no pair of finite numbers in order, between these bounds."""
+    pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(bound, numbers.Real) for bound in value)
+    if not pair or not lowest <= value[0] <= value[1] <= highest or math.isinf(value[1]):
+        most = f" to {highest:g}" if highest < math.inf else " on"
+        raise ValueError(f"{name} must be two numbers from {lowest:g}{most}, lowest first; got {value!r}")
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be 0 to 1, got {value}")
+def check_number(name: str, value: typing.Any, lowest: float, highest: float) -> None:
+    """Raises ValueError if this is no number between these bounds."""
+    if not isinstance(value, numbers.Real) or not lowest <= value <= highest:
+        raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}")
 
 
-def _check_known(name: str, value: typing.Any, known: typing.Sequence[typing.Any]) -> None:
+def check_share(name: str, value: typing.Any) -> None:
+    """Raises ValueError if this is no number from 0 to 1."""
+    check_number(name, value, 0, 1)
+
+
+def check_known(name: str, value: typing.Any, known: typing.Sequence[typing.Any]) -> None:
+    """Raises ValueError if this is none of the known values."""
     if value not in known:
         raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")

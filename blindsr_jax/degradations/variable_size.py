@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.ops.resize import cubic_weight
 
-Interpolation = typing.Literal["antialiased_bicubic", "box", "bilinear", "bicubic"]
+Interpolation = typing.Literal["antialiased_bicubic", "box", "area", "bilinear", "bicubic"]
 
 
 def resize_to(
@@ -20,7 +20,7 @@ def resize_to(
     shape: tuple[int, int],
     kinds: typing.Sequence[Interpolation],
     kind: jax.Array,
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
     """Images of different sizes, each resized to a size of its own by an interpolation of its own.
 
     Each image fills the upper left part of its array; beyond, the border pixels of the result are repeated. An axis is
@@ -32,33 +32,41 @@ def resize_to(
       new_size: [B, 2], wanted height and width, at most ``shape``.
       shape: height and width of the result's array.
       kinds: interpolations to choose from. ``antialiased_bicubic``: cubic (a = −0.5), widened when shrinking, as
-        MATLAB and Pillow do; ``box``: the mean of what a pixel covers; ``bilinear`` and ``bicubic`` (a = −0.75): as
-        OpenCV and PyTorch do, never widened, so that shrinking aliases.
+        MATLAB and Pillow do; ``box``: the mean of what a pixel covers, bilinear when enlarging; ``area``: the mean of
+        all pixels that it touches, as PyTorch's; ``bilinear`` and ``bicubic`` (a = −0.75): as OpenCV and PyTorch do by
+        size, never widened, so that shrinking aliases.
       kind: [B], number of each image's interpolation in ``kinds``.
 
     Returns:
-      [B, *shape, C].
+      [B, *shape, C]; and [B], by how much the standard deviation of white noise has changed.
     """
+    gain = jnp.ones(len(x))
     for axis, length in enumerate(shape):
         options = [_weights(name, x.shape[axis + 1], size[:, axis], length, new_size[:, axis]) for name in kinds]
         weights = options[0]
         for number, option in enumerate(options[1:], 1):
             weights = jnp.where((kind == number)[:, None, None], option, weights)
+        inside = jnp.arange(length)[None] < new_size[:, axis, None]
+        power = jnp.where(inside, jnp.square(weights).sum(axis=2), 0).sum(axis=1) / new_size[:, axis]
+        gain *= jnp.sqrt(power)
         equation = "boi,bihc->bohc" if axis == 0 else "boi,bhic->bhoc"
         x = jnp.einsum(equation, weights, x, precision=jax.lax.Precision.HIGHEST)
-    return x
+    return x, gain
 
 
 def _weights(name: Interpolation, length: int, size: jax.Array, new_length: int, new_size: jax.Array) -> jax.Array:
     """[B, new_length, length]: how much of each input pixel an output pixel takes, along one axis."""
     size, new_size = size[:, None, None], new_size[:, None, None]
     ratio = size / new_size
-    pixel = jnp.minimum(jnp.arange(new_length)[:, None], new_size - 1)  # the border is repeated beyond the image
-    place = jnp.arange(length)
+    pixel = jnp.minimum(jnp.arange(new_length)[None, :, None], new_size - 1)  # the border is repeated beyond the image
+    place = jnp.arange(length)[None, None]
     away = place - ((pixel + 0.5) * ratio - 0.5)  # [B, new_length, length]
     if name == "box":
         reach = jnp.maximum(ratio, 1.0) / 2
         weights = jnp.maximum(jnp.minimum(away + 0.5, reach) - jnp.maximum(away - 0.5, -reach), 0)
+    elif name == "area":
+        first, end = pixel * size // new_size, -((pixel + 1) * -size // new_size)
+        weights = ((place >= first) & (place < end)).astype(away.dtype)
     elif name == "antialiased_bicubic":  # the border is a mirror: a pixel also counts where its images are
         stretch = jnp.maximum(ratio, 1.0)
         images = away, away - 2 * place - 1, away + 2 * (size - 1 - place) + 1

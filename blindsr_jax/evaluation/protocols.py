@@ -9,8 +9,12 @@ import typing
 
 import numpy as np
 
+from blindsr_jax.degradations.blur_steps import Blur
+from blindsr_jax.degradations.file_steps import Jpeg, Round8
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
-from blindsr_jax.degradations.steps import Blur, Downsample, Downsampling, Jpeg, Noise, Round8, Steps
+from blindsr_jax.degradations.noise_steps import Noise
+from blindsr_jax.degradations.size_steps import Downsample, Downsampling
+from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import os
 import typing
 import zlib
@@ -14,9 +15,11 @@ import numpy as np
 
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.data.sources import Source, open_source
+from blindsr_jax.degradations.file_steps import Round8
 from blindsr_jax.degradations.kernels import move_kernel
+from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.degradations.pipeline import start_batch
-from blindsr_jax.degradations.steps import Batch, Keys, Noise, Step, Task
+from blindsr_jax.degradations.steps import Batch, Keys, Steps, Task, run_steps
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
@@ -177,26 +180,29 @@ def make_lr(
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
+    unrounded = [step for step in protocol.steps_of(case) if not isinstance(step, Round8)]  # rounded below, in NumPy
     try:
-        for step in protocol.steps_of(case):
-            batch = _with_frozen_noise(step, batch, seed) if isinstance(step, Noise) else _after(step, batch, task)
+        for draws, group in itertools.groupby(unrounded, lambda step: isinstance(step, Noise)):
+            steps = tuple(group)
+            batch = _with_frozen_noise(*steps, batch, seed) if draws else _after(steps, batch, task)
     except ValueError as error:
         raise DataError(str(error)) from None
-    return from_unit(np.asarray(batch.image[0]), np.dtype(np.uint8))
+    lr = np.asarray(batch.image[0])
+    return np.uint8(np.clip(lr, 0, 1) * 255) if protocol.rounding == "down" else from_unit(lr, np.dtype(np.uint8))
 
 
 def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | None) -> Batch:
-    """A step of one noise level, drawn by NumPy, so that a protocol does not change with JAX's generators."""
+    """The batch after a step of one noise level, drawn by NumPy: a protocol must not change with JAX's generators."""
     if not step.level[0] or seed is None:
         return batch
     noise = np.random.default_rng(seed).normal(0, step.level[0] / 255, batch.image.shape)
-    return batch._replace(image=jnp.float32(np.asarray(batch.image) + noise))
+    return batch._replace(image=np.asarray(batch.image) + noise)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _after(step: Step, batch: Batch, task: Task) -> Batch:
-    """The batch after a step that draws nothing."""
-    return step(batch, Keys(jax.random.key(0)), task)
+def _after(steps: Steps, batch: Batch, task: Task) -> Batch:
+    """The batch after steps that draw nothing."""
+    return run_steps(steps, batch, Keys(jax.random.key(0)), task)
 
 
 def _digest(*images: np.ndarray) -> str:

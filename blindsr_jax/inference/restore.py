@@ -15,8 +15,8 @@ from blindsr_jax.inference.padded_shapes import shared_shapes
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.self_ensemble import average_of_eight
-from blindsr_jax.inference.tile_policy import SIDE, Tile, side_without_memory, tile_side, usual_batch
-from blindsr_jax.inference.tiling import Tiles
+from blindsr_jax.inference.tile_policy import SIDE, Tile, side_without_memory, tile_side
+from blindsr_jax.inference.tiling import Tiles, usual_batch
 from blindsr_jax.ops.resize import imresize
 from blindsr_jax.pictures import from_unit
 

@@ -1,11 +1,12 @@
-"""Which pictures are restored whole and which in tiles: one answer for Python, commands, page and evaluation."""
+"""Which pictures are restored whole and which in tiles: one answer for Python, commands, page and evaluation.
+
+Without JAX: the command line reads ``--tile`` by it, before JAX is set up.
+"""
 
 from __future__ import annotations
 
 import math
 import typing
-
-import jax
 
 from blindsr_jax.errors import DataError
 
@@ -14,7 +15,6 @@ Tile = int | typing.Literal["auto"]
 WHOLE = 2**20  # LR pixels up to which a picture is restored, and a kernel estimated, from the whole of it
 SIDE = 512  # of the tiles of larger pictures, LR pixels
 SMALLEST = 64  # side that leaves room for the overlap
-_BATCH = 2**20  # LR pixels of tiles in one batch on an accelerator
 
 
 def tile_side(size: tuple[int, int], tile: Tile, whole_only: str = "") -> int:
@@ -43,8 +43,3 @@ def tile_side(size: tuple[int, int], tile: Tile, whole_only: str = "") -> int:
 def side_without_memory(size: tuple[int, int]) -> int:
     """The side of tiles for a picture that does not fit into memory whole: at most half of its longer side."""
     return min(SIDE, 2 ** (max(size) - 1).bit_length() // 2)
-
-
-def usual_batch(side: int) -> int:
-    """Tiles in one batch: one on a CPU, which gains nothing from more; else those of a megapixel."""
-    return 1 if jax.default_backend() == "cpu" else max(_BATCH // side**2, 1)

@@ -26,6 +26,7 @@ from blindsr_jax.inference.tile_policy import SMALLEST
 # LR pixels that neighbouring tiles share at least, and of these what is thrown away on either side: pixels that saw the
 # tile's border. Between them the tiles pass into each other.
 OVERLAP, MARGIN = 32, 8
+_BATCH = 2**20  # LR pixels of tiles in one batch on an accelerator
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
     rising = 1.0 if first else np.clip((position - MARGIN) / ramp, 0, 1)
     falling = 1.0 if last else np.clip((length - position - MARGIN) / ramp, 0, 1)
     return np.broadcast_to(np.minimum(rising, falling), position.shape).astype(np.float32)
+
+
+def usual_batch(side: int) -> int:
+    """Tiles in one batch: one on a CPU, which gains nothing from more; else those of a megapixel."""
+    return 1 if jax.default_backend() == "cpu" else max(_BATCH // side**2, 1)
 
 
 class Tiles:

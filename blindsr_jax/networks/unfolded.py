@@ -64,7 +64,7 @@ class Unfolded(nn.Module):
     T. The loop and its gradient stand here.
 
     Attributes:
-      blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
+      blind: whether it needs LR images only; other networks also need blur, scale and noise level.
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
       optimizer_groups: the group, with a learning rate of its own, of the parameters below a top-level name, where that
@@ -87,10 +87,10 @@ class Unfolded(nn.Module):
 
     @property
     def takes_padding(self) -> bool:
-        """Whether padded images get the numbers that they would get alone: see ``networks.region``.
+        """Whether the network can be used on padded images: see ``networks.region``.
 
-        So it is if all that computes a step takes a region. A network without that argument, such as one that sees the
-        whole image through an FFT, gets images of their own size.
+        It can if all methods that compute a step have the argument ``region``. Other networks, such as those that see
+        the whole image through an FFT, get images of their own size.
         """
         return all(map(accepts_region, (self.start, self.step, self.with_kernel, self.with_code)))
 
@@ -105,8 +105,8 @@ class Unfolded(nn.Module):
     def step(self, state: State, lr: jax.Array, *now: jax.Array, region: Region | None = None) -> State:
         """One unfolded step.
 
-        A network that estimates kernels is told by ``now``, if only images are wanted, whether this is the last step:
-        then nothing but ``sr`` has to change.
+        If only images are wanted, ``now`` of a network that estimates kernels is one boolean: whether this is the last
+        step. Then nothing but ``sr`` has to change.
         """
         raise NotImplementedError
 

@@ -18,7 +18,8 @@ from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.orders import classic
 from blindsr_jax.degradations.pipeline import basis_for, kernels_in, named_kernels
-from blindsr_jax.degradations.steps import Downsample, Steps
+from blindsr_jax.degradations.size_steps import Downsample
+from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.evaluation.protocols import Protocol, photo, validation_protocol
 from blindsr_jax.losses import LOSSES, Loss
@@ -185,7 +186,14 @@ def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
     kernels = kernels_in(steps_of(config))
     if kernels is None:
         raise ConfigError("config.degradation.steps: a DAN learns to find blurs, but no blur(...) is among the steps")
-    return basis_for(length, kernels=kernels, size=config.degradation.kernel_size)
+    basis, size = (
+        basis_for(length, kernels=kernels, size=config.degradation.kernel_size),
+        config.degradation.kernel_size,
+    )
+    if len(basis) != size**2:
+        side = round(len(basis) ** 0.5)
+        raise ConfigError(f"config.degradation.kernel_size is {size}, but its steps blur with {side}x{side} kernels")
+    return basis
 
 
 def training_source(config: ConfigDict) -> Source:

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def model():
+    return from_bundle(tiny_bundle())
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.cli import main
+from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.inference.loading import load
 from tests.cli.commands import restore, size
 
@@ -35,6 +36,32 @@ def test_degrade_writes_lr_and_kernel_and_repeats_itself(place, capsys):
     assert size(place / "one" / "a.png") == (9, 7)
     assert np.load(place / "one" / "a.png.kernel.npy").shape == (21, 21)
     assert (place / "one" / "a.png").read_bytes() == (place / "two" / "a.png").read_bytes()
+
+
+def test_degrade_by_steps_prints_them_and_writes_the_kernel_of_the_first_blur(place, capsys):
+    steps = "blur(isotropic(sigma=(1, 3), size=5)), downsample(), noise((5, 9)), jpeg((40, 90))"
+    arguments = ["degrade", str(place / "in" / "a.png"), "--scale", "2", "--steps", steps]
+    assert main([*arguments, "-o", str(place / "steps")]) == 0
+    printed = capsys.readouterr().out.split("steps: ")[1].splitlines()[0]
+    assert steps_from_text(printed, 2) == steps_from_text(steps, 2)
+    assert size(place / "steps" / "a.png") == (9, 7)
+    kernel = np.load(place / "steps" / "a.png.kernel.npy")
+    assert kernel.shape == (5, 5) and kernel.max() < 0.5
+    assert main([*arguments, "-o", str(place / "other"), "--seed", "1"]) == 0
+    assert np.abs(np.load(place / "other" / "a.png.kernel.npy") - kernel).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "photo", "--noise", "5"], "leave out --noise"),
+        (["--steps", "photo", "--kernel", "iso:2", "--downsample", "s_fold"], "leave out --kernel, --downsample"),
+        (["--steps", "blurr()"], "no degradation step 'blurr'"),
+    ],
+)
+def test_steps_that_cannot_be_are_named(place, capsys, arguments, message):
+    assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "aniso:1,2,nan", "absent.npy"])

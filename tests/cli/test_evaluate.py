@@ -141,4 +141,4 @@ def test_a_model_in_bfloat16_stands_beside_itself(scene, capsys, reference):
     assert evaluate(scene, *arguments[:2], "--beside", "fixed-gaussian-x2") == 2
     assert "another model" in capsys.readouterr().err
     assert evaluate(scene, *arguments, "--scale", 2, model=tiny, output="r") == 2
-    assert "usrnet_tiny.pth inverts a blur, for which it needs float32" in capsys.readouterr().err
+    assert "USRNet inverts a blur, for which it needs float32" in capsys.readouterr().err

@@ -91,12 +91,13 @@ def test_a_large_picture_in_tiles(place, capsys):
     assert "at least 64" in capsys.readouterr().err
 
 
-def test_a_second_command_need_not_compile(place):
+@pytest.mark.parametrize("options", [[], ["--tile", "64"]], ids=str)
+def test_a_second_command_need_not_compile(place, options):
     """In processes of their own, as users run it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
     environment |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache"), "JAX_LOGGING_LEVEL": "DEBUG"}
     command = [sys.executable, "-m", "blindsr_jax.cli", "restore", place / "in" / "a.png", "-o", place / "o.png"]
-    command += ["--model", place / "tiny.safetensors", "--overwrite"]
+    command += ["--model", place / "tiny.safetensors", "--overwrite", *options]
 
     def hits():
         result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=True)

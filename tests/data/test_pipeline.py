@@ -11,6 +11,8 @@ from blindsr_jax.errors import DataError
 class _Numbered:
     """A source whose pixels encode image, row and column."""
 
+    repeats = None
+
     def __init__(self, count=5, side=24, damaged=()):
         self.names = [f"image{i}" for i in range(count)]
         self._side, self._damaged = side, damaged
@@ -135,3 +137,25 @@ def test_of_a_budget_for_a_third_a_third_of_the_reads_gain():
     for n in range(4 * 30):
         sampler(n)
     assert len(source.reads) == 30 + 3 * 20
+
+
+class _HalfFlat(_Numbered):
+    """Images with red on the left and noise on the right."""
+
+    def read(self, index):
+        image = np.random.default_rng(index).integers(0, 256, (40, 80, 3), np.uint8)
+        image[:, :60] = 255, 0, 0
+        return image
+
+
+def test_flat_patches_are_cut_again_elsewhere():
+    def share_of_flat(**options):
+        sampler = _sampler(_HalfFlat(), size=8, augment=False, **options)
+        return np.mean([sampler(n).std(axis=(0, 1)).max() == 0 for n in range(400)])
+
+    once = share_of_flat()  # at 53 of 73 positions
+    assert abs(once - 53 / 73) < 0.08
+    assert abs(share_of_flat(least_detail=5.0) - (53 / 73) ** 4) < 0.08, "four tries, also where all is one colour"
+    all_flat = _sampler(_HalfFlat(), size=8, augment=False, least_detail=200.0)(0)
+    assert all_flat.shape == (8, 8, 3)
+    np.testing.assert_array_equal(_sampler(least_detail=0.0)(7), _sampler()(7))

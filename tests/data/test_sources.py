@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blindsr_jax.data.pipeline import PatchSampler
 from blindsr_jax.data.sources import SAMPLE_ROOT, FolderSource, open_source
 from blindsr_jax.errors import DataError
 from blindsr_jax.images.folders import list_images
@@ -38,6 +39,36 @@ def test_folder_is_read_with_its_tree(tmp_path):
     source = FolderSource(tmp_path)
     assert source.names == ["b/two.png", "one.JPG"]
     np.testing.assert_array_equal(source.read(0), first)
+
+
+def test_several_folders_and_patterns_are_joined(tmp_path):
+    pixels = [_save(tmp_path / name, seed=seed) for seed, name in enumerate(("a/1.png", "b_x/1.png", "b_y/1.png"))]
+    _save(tmp_path / "c" / "1.png")
+    _save(tmp_path / "a" / "small.png", (5, 5))
+    source = open_source("folder", f"{tmp_path}/a, {tmp_path}/b_*", smallest=20, repeats=(1, 3))
+    assert source.names == ["0/1.png", "1/b_x/1.png", "1/b_y/1.png"]
+    for index, image in enumerate(pixels):
+        np.testing.assert_array_equal(source.read(index), image)
+    assert len(source.left_out) == 1 and "small.png" in source.left_out[0]
+    sampler = PatchSampler(source, 20, seed=0, augment=False, cache_bytes=1e6)
+    visits = [0, 0, 0]
+    windows = [np.lib.stride_tricks.sliding_window_view(image, (20, 20, 3)) for image in pixels]
+    for n in range(7):  # an epoch: the first once, the others three times
+        patch = sampler(n)
+        visits[next(i for i, window in enumerate(windows) if (window == patch).all(axis=(3, 4, 5)).any())] += 1
+    assert visits == [1, 3, 3]
+
+
+def test_a_pattern_names_files_and_a_comma_may_belong_to_a_name(tmp_path):
+    for name in ("a,b/1.png", "photo_1.png", "photo_2.png", "other.png"):
+        _save(tmp_path / name)
+    assert open_source("folder", str(tmp_path / "a,b")).names == ["1.png"]
+    assert open_source("folder", str(tmp_path / "photo_*")).names == ["photo_1.png", "photo_2.png"]
+    assert open_source("folder", str(tmp_path / "photo_1.png")).names == ["photo_1.png"]
+    with pytest.raises(DataError, match="no file has such a name"):
+        open_source("folder", str(tmp_path / "drawing_*"))
+    with pytest.raises(DataError, match="3 repeats for 2 folders"):
+        open_source("folder", f"{tmp_path},{tmp_path}", repeats=(1, 2, 3))
 
 
 def test_bad_and_small_files_are_named_counted_and_left_out(tmp_path, caplog):

@@ -1,10 +1,13 @@
 import dataclasses
+import io
 import json
+import zlib
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+from PIL import Image
 
 from blindsr_jax import metrics, ops
 from blindsr_jax.data.div2krk import Div2krkSource
@@ -18,6 +21,7 @@ from blindsr_jax.evaluation.protocols import (
     s_fold_circular,
     validation_protocol,
 )
+from blindsr_jax.evaluation.protocols import photo as photo_protocol
 from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
 from tests.evaluation.conftest import Images
 
@@ -171,3 +175,40 @@ def test_noise_is_as_strong_as_promised_and_the_same_each_time(photo):
     assert abs(np.corrcoef(noise.ravel(), others.ravel())[0, 1]) < 0.05
     np.testing.assert_array_equal(again, noisy)
     np.testing.assert_array_equal(make_lr(prepare_hr(photo, 2), protocol, protocol.cases[3].kernel), clean)
+
+
+def test_photo_has_every_combination_of_blur_noise_and_compression():
+    for scale, widest in [(2, 1.3), (3, 1.95), (4, 2.6)]:
+        cases = photo_protocol(scale).cases
+        assert len({case.label for case in cases}) == len(cases) == 24
+        assert sorted({case.sigma for case in cases}) == pytest.approx([0, widest * 9 / 13, widest])
+        assert {case.noise for case in cases} == {0, 10}
+        assert {case.quality for case in cases} == {None, 90, 70, 40}
+    assert photo_protocol(4).cases[0].label == "σ=0.00, noise 0, no JPEG"
+    assert photo_protocol(4).cases[-1].label == "σ=2.60, noise 10, JPEG 40"
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        photo_protocol(1)
+    part = photo_protocol(4).subset(8)
+    assert part.name == "photo, 8 of 24 cases"
+    for name in ("sigma", "noise", "quality"):
+        everything = {getattr(case, name) for case in photo_protocol(4).cases}
+        assert {getattr(case, name) for case in part.cases} == everything, "also in a part"
+
+
+def test_photo_compresses_as_pillow_does_after_noise_that_is_the_same_each_time(photo):
+    protocol = photo_protocol(2)
+    trials = {case: synthetic_sample("a", photo, protocol, case) for case in protocol.cases[8:16]}
+    for case, trial in trials.items():
+        assert (trial.case, trial.sigma) == (case.label, case.sigma)
+        np.testing.assert_array_equal(trial.lr, synthetic_sample("b", photo, protocol, case).lr)
+        if case.quality is None:
+            continue
+        plain = dataclasses.replace(case, quality=None)
+        seed = (zlib.crc32(np.ascontiguousarray(trial.hr), zlib.crc32(str(trial.hr.shape).encode())),)
+        before = make_lr(trial.hr, protocol, case.kernel, plain, (*seed, zlib.crc32(case.label.encode())))
+        file = io.BytesIO()
+        Image.fromarray(before).save(file, "JPEG", quality=case.quality)
+        np.testing.assert_array_equal(trial.lr, np.asarray(Image.open(file)))
+    clean, noisy = (next(t.lr for c, t in trials.items() if (c.noise, c.quality) == (n, None)) for n in (0, 10))
+    middle = (clean > 60) & (clean < 195)
+    assert abs((noisy.astype(float) - clean)[middle].std() - 10) < 0.5

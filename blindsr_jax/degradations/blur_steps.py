@@ -1,0 +1,94 @@
+"""Steps that blur and sharpen."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import jax.numpy as jnp
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.degradations.samplers import Kernels
+from blindsr_jax.degradations.sharpening import unsharp_mask
+from blindsr_jax.degradations.steps import (
+    Batch,
+    Keys,
+    Range,
+    Task,
+    check_known,
+    check_number,
+    check_range,
+    check_share,
+    chosen,
+    filled,
+    register_step,
+    uniform,
+    where,
+)
+from blindsr_jax.ops.blur import BorderMode, blur
+
+
+@register_step("blur")
+@dataclasses.dataclass(frozen=True)
+class Blur:
+    """A blur, each image by a kernel of its own. Images that are not blurred have the Dirac kernel.
+
+    Attributes:
+      kernels: the sampler; None for the kernels that the batch has already (``degrade(kernel=array)``).
+      mode: border of the blur, see ``ops.blur``.
+      rate: the share of images that are blurred.
+    """
+
+    kernels: Kernels | None = None
+    mode: BorderMode = "reflect"
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kernels, Kernels | None):
+            raise ValueError(f"blur: kernels must be a sampler such as isotropic(sigma=(0.2, 4.0)), got {self.kernels}")
+        check_known("blur: mode", self.mode, typing.get_args(BorderMode))
+        check_share("blur: rate", self.rate)
+
+    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
+        kernel = batch.kernel
+        if self.kernels is not None:
+            kernel = self.kernels.draw(keys("kernel"), len(batch.image), size=task.kernel_size, pool=task.pool)
+        elif kernel is None:
+            raise ValueError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
+        none = jnp.broadcast_to(dirac(kernel.shape[-1]), kernel.shape)
+        kernel = where(chosen(keys, "blurred", self.rate, batch), kernel, none)
+        return batch._replace(
+            image=blur(filled(batch), kernel, self.mode),
+            kernel=kernel if batch.kernel is None else batch.kernel,
+            sigma=batch.sigma * jnp.sqrt(jnp.square(kernel).sum(axis=(1, 2))),
+        )
+
+
+@register_step("sharpen")
+@dataclasses.dataclass(frozen=True)
+class Sharpen:
+    """Unsharp masking, as cameras and editors do it; see ``sharpening.unsharp_mask``.
+
+    Attributes:
+      amount: lowest and highest weight of what is added, drawn for each image.
+      radius: standard deviation of the blur in pixels.
+      rate: the share of images that are sharpened.
+      threshold: smallest difference that is sharpened, on the 0–255 scale; everything by default.
+    """
+
+    amount: Range = (0.5, 0.5)
+    radius: float = 1.0
+    rate: float = 1.0
+    threshold: float = -1.0
+
+    def __post_init__(self) -> None:
+        check_range("sharpen: amount", self.amount)
+        check_number("sharpen: radius", self.radius, 0.1, 64)
+        check_share("sharpen: rate", self.rate)
+        check_number("sharpen: threshold", self.threshold, -1, 255)
+
+    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
+        amount = uniform(keys("amount"), len(batch.image), self.amount)
+        amount = jnp.where(chosen(keys, "sharpened", self.rate, batch), amount, 0.0)
+        sharp = unsharp_mask(filled(batch), amount, radius=self.radius, threshold=self.threshold)
+        return batch._replace(image=sharp)

@@ -1,0 +1,159 @@
+"""Steps made of other steps: one of several sequences, or all steps in an order that is drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.degradations.steps import (
+    Batch,
+    Keys,
+    Step,
+    Steps,
+    Task,
+    check_share,
+    full_size,
+    on_canvas,
+    register_step,
+    run_steps,
+    where,
+)
+
+_MOST_SHUFFLED = 7  # steps; they have 5040 orders
+
+
+@register_step("one_of")
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Alternatives, one drawn for each image. All are computed for all images.
+
+    Attributes:
+      branches: sequences of steps; an empty one leaves an image as it is.
+      shares: how likely each branch is; they sum to one.
+    """
+
+    branches: tuple[Steps, ...]
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.branches, tuple) or not self.branches:
+            raise ValueError("one_of: branches must be one or more sequences of steps, each in parentheses")
+        for branch in self.branches:
+            _check_steps("one_of: each branch", branch)
+        if not isinstance(self.shares, tuple) or len(self.branches) != len(self.shares):
+            raise ValueError(f"one_of: give one share for each of {len(self.branches)} branches, got {self.shares!r}")
+        for share in self.shares:
+            check_share("one_of: shares", share)
+        if abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"one_of: shares must sum to one, got {self.shares}")
+
+    @property
+    def inside(self) -> Steps:
+        """All steps of all branches."""
+        return tuple(itertools.chain(*self.branches))
+
+    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
+        place = jax.random.uniform(keys("branch"), (len(batch.image),))
+        results = _alike([run_steps(branch, batch, keys, task) for branch in self.branches])
+        drawn, begin = results[-1], 0.0
+        for result, share in zip(results[:-1], self.shares):
+            inside = (place >= begin) & (place < begin + share)
+            drawn = jax.tree.map(functools.partial(where, inside), result, drawn)
+            begin += share
+        return drawn
+
+
+def _alike(results: list[Batch]) -> list[Batch]:
+    """The results of branches with arrays of the same shapes; without a blur, the kernel is Dirac's."""
+    if len({result.image.shape for result in results}) > 1 or len({result.size is None for result in results}) > 1:
+        height, width = (max(result.image.shape[axis] for result in results) for axis in (1, 2))
+        results = [on_canvas(result, height, width) for result in results]
+    sizes = {result.kernel.shape[-1] for result in results if result.kernel is not None}
+    if len(sizes) > 1:
+        raise ValueError(f"one_of: the kernels of its branches have {sorted(sizes)} pixels a side; give them one size")
+    if sizes:
+        none = dirac(sizes.pop())[None]
+        results = [result if result.kernel is not None else result._replace(kernel=none) for result in results]
+    return results
+
+
+@register_step("shuffled")
+@dataclasses.dataclass(frozen=True)
+class Shuffled:
+    """Steps in an order that is drawn once for each batch, all allowed orders being equally likely.
+
+    The program holds each step once. So all steps get images in arrays of one shape, that of the images which the
+    first one gets, and none may enlarge them beyond it. If several blur, the kernel of a batch is that of the first
+    one in the list.
+
+    Attributes:
+      steps: two to seven.
+      before: pairs of positions in ``steps``, from 0: the first one of a pair always precedes the second one.
+    """
+
+    steps: Steps
+    before: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_steps("shuffled: steps", self.steps)
+        if not 2 <= len(self.steps) <= _MOST_SHUFFLED:
+            raise ValueError(f"shuffled: give 2 to {_MOST_SHUFFLED} steps, not {len(self.steps)}")
+        numbers = range(len(self.steps))
+        pairs = self.before if isinstance(self.before, tuple) else (None,)
+        if not all(isinstance(pair, tuple) and len(pair) == 2 and {*pair} <= {*numbers} for pair in pairs):
+            raise ValueError(
+                f"shuffled: before must be pairs of positions from 0 to {numbers[-1]}, got {self.before!r}"
+            )
+        if not len(_allowed_orders(len(self.steps), self.before)):
+            raise ValueError(f"shuffled: no order of the steps has all of {self.before} as they should be")
+
+    @property
+    def inside(self) -> Steps:
+        """The steps."""
+        return self.steps
+
+    def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
+        height, width = batch.image.shape[1:3]
+        key = keys("shuffled")
+        table = _allowed_orders(len(self.steps), self.before)
+        order = jnp.asarray(table)[jax.random.randint(keys("order"), (), 0, len(table))]
+
+        def after(step: Step, number: int, batch: Batch) -> Batch:
+            result = step(batch, Keys(jax.random.fold_in(key, number)), task)
+            if result.image.shape[1] > height or result.image.shape[2] > width:
+                raise ValueError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
+            return on_canvas(result, height, width)
+
+        runs = [functools.partial(after, step, number) for number, step in enumerate(self.steps)]
+        batch = batch._replace(size=full_size(batch))
+        if batch.kernel is None:
+            for number, run in enumerate(runs):
+                kernel = jax.eval_shape(run, batch).kernel
+                if kernel is not None:  # this blur is the one that the batch takes its kernel from, whenever it comes
+                    runs[number] = lambda batch, run=run: run(batch._replace(kernel=None))
+                    batch = batch._replace(kernel=jnp.zeros(kernel.shape, kernel.dtype))
+                    break
+        return jax.lax.fori_loop(0, len(runs), lambda place, batch: jax.lax.switch(order[place], runs, batch), batch)
+
+
+@functools.cache
+def _allowed_orders(count: int, before: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """All orders [N, count] of so many steps in which these pairs come in their order."""
+    orders = (
+        order
+        for order in itertools.permutations(range(count))
+        if all(order.index(first) < order.index(second) for first, second in before)
+    )
+    return np.array(list(orders), np.int32)
+
+
+def _check_steps(name: str, steps: typing.Any) -> None:
+    if not isinstance(steps, tuple) or not all(dataclasses.is_dataclass(step) and callable(step) for step in steps):
+        raise ValueError(f"{name} must be steps in parentheses, such as (noise((0, 15)), jpeg()); got {steps!r}")
