@@ -1,4 +1,4 @@
-"""From a config to the objects of a run: network, optimiser, state, stream of patches, validation set."""
+"""Builders of a run's objects from its config: network, optimiser, state, training stages, patches, validation set."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
-    """The fresh state of a run, on its devices.
+    """The initial state of a run on its devices, warm-started if ``config.start_from`` is set.
 
     Raises:
       WeightsError, ConfigError: as ``started_from``.
@@ -84,7 +84,7 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
 
 
 def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
-    """Shapes, types and placement of the state of a run: what a checkpoint is restored into."""
+    """The shapes, types and shardings of the state of a run, as the target for restoring a checkpoint."""
     shapes = jax.eval_shape(
         functools.partial(
             initial_state, network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
@@ -96,12 +96,12 @@ def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
 
 
 def _parameter_key(config: ConfigDict) -> jax.Array:
-    # Hundreds of small draws: threefry, JAX's default generator, would take most of a minute to compile here.
+    # Initialisation draws hundreds of small arrays. With threefry, JAX's default, it takes most of a minute to compile.
     return jax.random.key(config.seed, impl="rbg")
 
 
 def stages_of(config: ConfigDict) -> list[Stage]:
-    """The stages of a config's training: KernelNet's two, one of all other networks.
+    """The training stages of a config: two for KernelNet, one for all other networks.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
@@ -130,7 +130,7 @@ def stages_of(config: ConfigDict) -> list[Stage]:
 
 
 def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainStep]:
-    """From the number of a step, counted from 1, to its update: that of its stage and its scale, compiled when needed.
+    """Map the number of a step, from 1, to the update of its stage and scale. Each update is compiled at first use.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
@@ -151,17 +151,17 @@ def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainSt
 
 
 def loss_of(config: ConfigDict) -> Loss:
-    """The loss of a config's network, with its weights; of the last stage, where there are several."""
+    """The loss of a config's network, with the configured weights. If there are several stages, that of the last."""
     loss = LOSSES[network_of(config).supervision]
     weights = {name: config.model[name] for name in ("detail_weight", "coarse_weight") if name in config.model}
     return functools.partial(loss, **weights) if weights else loss
 
 
 def steps_of(config: ConfigDict) -> Steps:
-    """The steps that make LR images; of the last stage, where there are several.
+    """The degradation steps that make LR images. If there are several stages, those of the last.
 
     Raises:
-      ConfigError: ``config.degradation`` names a step or an option that there is not.
+      ConfigError: ``config.degradation`` names an unknown step or option.
     """
     options, scale = config.degradation, config.model.scale
     try:
@@ -182,7 +182,7 @@ def steps_of(config: ConfigDict) -> Steps:
 
 
 def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
-    """The PCA basis of the kernels that a run draws: [K², L]."""
+    """The PCA basis of the kernels that a run draws, [K², L]."""
     kernels = kernels_in(steps_of(config))
     if kernels is None:
         raise ConfigError("config.degradation.steps: a DAN learns to find blurs, but no blur(...) is among the steps")
@@ -197,7 +197,7 @@ def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
 
 
 def training_source(config: ConfigDict) -> Source:
-    """The HR images to train on; those smaller than a patch are left out."""
+    """The HR images to train on. Images smaller than a patch are left out."""
     return open_source(
         config.data.source,
         config.data.root,
@@ -207,7 +207,7 @@ def training_source(config: ConfigDict) -> Source:
 
 
 def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
-    """The stream of this process's HR patches from a batch on: uint8 [B / processes, sP, sP, 3]."""
+    """This process's share of the HR batches, from batch ``start`` on: uint8 [B / processes, sP, sP, 3]."""
     size = config.data.patch * config.model.scale
     sampler = PatchSampler(
         source,
@@ -235,11 +235,11 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     Raises:
       DataError, ConfigError: there are no images, or as ``pools_of``.
     """
-    smallest = 16 * config.model.scale  # SSIM's window inside the shaved border, and the blur's reflection
+    smallest = 16 * config.model.scale  # room for SSIM's window inside the shaved border and the blur's reflection
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
     if config.degradation.kernel == "pool":
         return source, held_out_protocol(config)
-    steps_of(config)  # raises if they cannot be made, before anything is read or written
+    steps_of(config)  # checks the steps before anything is read or written
     if config.degradation.get("steps", ""):
         return source, photo(config.model.scale)
     rotated, noise = config.degradation.kernel == "anisotropic", sum(config.degradation.noise) / 2

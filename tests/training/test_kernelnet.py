@@ -1,4 +1,4 @@
-"""KernelNet by the same command and loop as all others: two stages, kernels alone, no gathered batch."""
+"""Training of KernelNet by the common command and loop: two stages, kernels only, no gathered batch."""
 
 import json
 import re
@@ -29,7 +29,7 @@ pytestmark = [
 
 
 def tiny_config(**overrides):
-    """A run of seconds, three of its six steps in the first stage."""
+    """A run that takes seconds, with three of its six steps in the first stage."""
     config = config_lib.default("kernelnet", 2)
     config.steps = 6
     config.model.update(width=4, refine_features=3, gradient_steps=3)
@@ -49,7 +49,7 @@ def _assert_equal(a, b):
 
 
 def _stop_after(steps):
-    """A StopRequest whose signal arrives in the so many-th step; each asks for it twice."""
+    """A StopRequest whose signal arrives in a given step. The loop reads it twice per step."""
 
     class Stop(loop.StopRequest):
         polls = 0
@@ -128,7 +128,7 @@ def test_one_and_four_devices_take_the_same_step(stage):
 
 @pytest.mark.parametrize(("stage", "transforms"), [(0, False), (1, True)])
 def test_devices_exchange_gradients_and_no_images(stage, transforms):
-    """XLA does not cut FFTs along the batch everywhere: without ``shard_map`` it gathers with jax 0.10."""
+    """XLA cannot always split FFTs along the batch: with jax 0.10 and without ``shard_map`` it gathers the batch."""
     config, mesh = tiny_config(), data_mesh()
     step = make_train_step(network_of(config), optimizer_of(config), mesh, stages_of(config)[stage], seed=0)
     batch = put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8))
@@ -188,7 +188,7 @@ def test_the_best_checkpoint_has_the_smallest_kernel_error(tmp_path, monkeypatch
 
 
 def test_held_out_kernels_stand_for_all():
-    """Their mean distance from the best Gaussian is about that of the whole part; none is trained on."""
+    """Their mean distance from the best Gaussian is close to that of all held-out kernels. None is trained on."""
     train_part, test_part = pools_of(tiny_config())
     protocol = held_out_protocol(tiny_config())
     assert (protocol.name, len(protocol.cases)) == ("s_fold_circular", 8)
