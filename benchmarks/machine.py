@@ -1,9 +1,8 @@
-"""What every benchmark needs: options, fair timing, the machine in words, and a file for the result."""
+"""Timing of JAX programs that take turns, and the machine and its versions for the result."""
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import pathlib
 import platform
 import statistics
@@ -12,38 +11,16 @@ import typing
 
 import jax
 
-from benchmarks.host import cores, processor
-
-
-def options(description: str, repeats: int) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=repeats)
-    parser.add_argument("--output", type=pathlib.Path, help="also keep the result in this file")
-    return parser
-
-
-def report(result: dict[str, typing.Any], output: pathlib.Path | None) -> None:
-    """Prints a result with the machine that it is of, and keeps it if a file is given."""
-    text = json.dumps(describe_machine() | result, indent=1)
-    print(text)
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text + "\n")
-
-
-def median_seconds(functions: dict[str, typing.Callable[[], typing.Any]], repeats: int) -> dict[str, float]:
-    """Median wall time of each function; see ``seconds_in_turn``."""
-    return {name: statistics.median(seconds) for name, seconds in seconds_in_turn(functions, repeats).items()}
+Seconds = dict[str, list[float]]
 
 
 def seconds_in_turn(
     functions: dict[str, typing.Callable[[], typing.Any]],
     repeats: int,
     clock: typing.Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
-    """Wall times of each function, run in turn so that all see the same machine; call each once before."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
+) -> Seconds:
+    """Seconds of each call. Functions run in turn, so that all see the same machine; call each once before."""
+    times: Seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             start = clock()
@@ -52,16 +29,46 @@ def seconds_in_turn(
     return times
 
 
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Median, least, quartiles and number of times."""
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
+    return {"median_s": middle, "min_s": min(seconds), "q1_s": low, "q3_s": high, "calls": len(seconds)}
+
+
 def undisturbed_clock() -> typing.Callable[[], float]:
-    """Processor time where one core does all the work, which other processes on it do not lengthen; else the wall."""
+    """Processor time, which other work does not lengthen, if one core of a CPU does it all; else the wall clock."""
     return time.process_time if jax.default_backend() == "cpu" and cores() == 1 else time.perf_counter
 
 
-def describe_machine() -> dict[str, str]:
-    """Device, processor and versions."""
+def describe_host() -> dict[str, typing.Any]:
+    """Processor, usable cores, memory, and load. Starts no JAX backend."""
     return {
-        "device": f"{jax.devices()[0].device_kind}, {jax.device_count()} device(s)",
-        "processor": f"{processor()}, {cores()} cores",
-        "python": platform.python_version(),
-        "jax": jax.__version__,
+        "processor": processor(),
+        "cores": cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_average": load_average(),
     }
+
+
+def describe_jax() -> dict[str, typing.Any]:
+    """Versions, JAX's device, and usable cores."""
+    versions = {"python": platform.python_version(), "jax": jax.__version__}
+    return versions | {"device": jax.devices()[0].device_kind, "threads": cores()}
+
+
+def load_average() -> list[float]:
+    """Mean number of processes that wanted to run, over the last 1, 5 and 15 minutes; near 0 on a quiet machine."""
+    return [round(value, 2) for value in os.getloadavg()]
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

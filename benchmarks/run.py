@@ -1,4 +1,4 @@
-"""Speed and memory of this package beside the PyTorch originals, in one session on this machine.
+"""Speed and memory of this package, and of the PyTorch originals beside it, in one session on this machine.
 
   python -m benchmarks.run --suite inference --model danv1 --sizes 64 128
   python -m benchmarks.run --suite training --peer-python VENV_WITH_TORCH/bin/python
@@ -10,21 +10,56 @@ PyTorch is missing, ours runs alone.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
+import importlib
 import pathlib
 import sys
 import tempfile
-import typing
 
-from benchmarks.contest import OURS
-from benchmarks.host import describe_host, load_average
+from benchmarks.cases import Row
+from benchmarks.machine import describe_host, load_average
 from benchmarks.report import write
-from benchmarks.sides import PEER, Sides, peer_that_works
-from benchmarks.suites import NAMES, suite
-from benchmarks.worker import WorkerError
+from benchmarks.workers import OURS, PEER, WorkerError, Workers, peer_that_works
 from blindsr_jax.errors import BlindSRError
 
-COMPARED = ("inference", "training", "compile")  # the others measure ours alone
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """Where a suite stands, and its options unless they are given.
+
+    Attributes:
+      module, function: it is a function of a module of ``benchmarks`` that maps the options to a result.
+      about: the name of its description in that module.
+      sizes, batch, repeats, devices: defaults; see the options.
+      peers: whether PyTorch's side takes part.
+    """
+
+    module: str
+    function: str = "run"
+    about: str = "ABOUT"
+    sizes: tuple[int, ...] = ()
+    batch: tuple[int, ...] = (1,)
+    repeats: int = 5
+    devices: tuple[int, ...] = ()
+    peers: bool = False
+
+
+SUITES = {
+    "inference": Suite("beside_peers", "inference", "ABOUT_INFERENCE", (64, 128, 256), peers=True),
+    "training": Suite("beside_peers", "training", "ABOUT_TRAINING", (32, 64), (4, 8), peers=True),
+    "compile": Suite("beside_peers", "compiling", "ABOUT_COMPILE", (64,), repeats=1, peers=True),
+    "gradient": Suite("training_step", sizes=(32,), batch=(4,), repeats=7),
+    "roofline": Suite("roofline", sizes=(128, 32), batch=(1, 4)),
+    "degradation": Suite("degradation", sizes=(256,), batch=(64,)),
+    "input": Suite("input_demand", sizes=(128, 256), batch=(64,), repeats=20),
+    "memory": Suite("memory", "temporaries", "ABOUT_TEMPORARIES", (256,), repeats=1),
+    "huge-image": Suite("memory", "huge_image", "ABOUT_HUGE_IMAGE", repeats=1),
+    "scaling": Suite("scaling", sizes=(64, 64, 64), batch=(1, 8, 64), repeats=1, devices=(8, 64, 256)),
+    "convolution-gradient": Suite("microbench", "convolution_gradient", "ABOUT_GRADIENT", repeats=15),
+    "transposed-convolution": Suite("microbench", "transposed_convolution", "ABOUT_TRANSPOSED"),
+    "kernel-estimation": Suite("microbench", "kernel_estimation", "ABOUT_KERNEL_ESTIMATION", (512,), repeats=7),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,9 +76,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options; those of a suite that are left out have its ``DEFAULTS``."""
+    """All options; those that a suite has defaults of its own for are None until ``measure``."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--suite", choices=NAMES, required=True)
+    command.add_argument("--suite", choices=SUITES, required=True)
     command.add_argument("--model", choices=("danv1", "danv2", "dssr"), help="danv1; memory: of all networks")
     command.add_argument("--scale", type=int, default=4, choices=(2, 3, 4))
     command.add_argument("--network", type=_size, nargs="*", default=[], metavar="NAME=N", help="not the paper's size")
@@ -51,39 +86,43 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--batch", type=_count, nargs="+", help="one for all sizes, or one each")
     command.add_argument("--repeats", type=_count, help="rounds, in each of which everything runs")
     command.add_argument("--devices", type=_count, nargs="+", help="scaling: to compile for, each in its own process")
+    pictures = "huge-image: of LR pictures; default: 1500x1000 6000x4000"
+    default = [(1500, 1000), (6000, 4000)]
+    command.add_argument("--pictures", type=_picture, nargs="+", default=default, metavar="WxH", help=pictures)
     command.add_argument("--forms", nargs="*", help="of the peers, by name; none for ours alone; all unless given")
     command.add_argument("--peer-python", default=sys.executable, help="an interpreter that has PyTorch and NumPy")
     command.add_argument("--output", type=pathlib.Path, help="a .json; runs/benchmarks/SUITE_MODEL.json unless given")
     return command
 
 
-def measure(options: argparse.Namespace) -> dict[str, typing.Any]:
-    """The result of a suite, with what one must know of machine and circumstances.
+def measure(options: argparse.Namespace) -> Row:
+    """The result of a suite, with the date, the machine and its load.
 
     Raises:
       BlindSRError, WorkerError: an option does not fit, results differ, or ours failed.
     """
-    module = suite(options.suite)
-    for name, value in module.DEFAULTS.items():
+    suite, notes = SUITES[options.suite], []
+    module = importlib.import_module(f"benchmarks.{suite.module}")
+    for name in ("sizes", "batch", "repeats", "devices"):
         if getattr(options, name) is None:
-            setattr(options, name, value)
+            setattr(options, name, getattr(suite, name))
     options.model_given, options.model = options.model is not None, options.model or "danv1"
     options.network = dict(options.network)
-    host, notes = describe_host(), []
+    host = describe_host()
     with tempfile.TemporaryDirectory() as folder:
         options.folder = pathlib.Path(folder)
         pythons = {OURS: sys.executable}
-        if options.suite in COMPARED and options.forms != []:
+        if suite.peers and options.forms != []:
             refusal = peer_that_works(options.peer_python, options.folder)
             if refusal:
                 notes.append(f"Ours alone: PyTorch's side cannot run ({refusal}).")
             else:
                 pythons[PEER] = options.peer_python
-        options.sides = Sides(pythons, options.folder)
-        result = module.run(options)
-    circumstances = {"about": module.ABOUT, "date": datetime.date.today().isoformat(), "dtype": "float32"}
+        options.workers = Workers(pythons, options.folder)
+        result = getattr(module, suite.function)(options)
     host["load_average_after"] = load_average()
-    return {"suite": options.suite, **circumstances, "host": host, "notes": notes, "repeats": options.repeats, **result}
+    told = {"suite": options.suite, "about": getattr(module, suite.about), "date": datetime.date.today().isoformat()}
+    return told | {"dtype": "float32", "host": host, "notes": notes, "repeats": options.repeats} | result
 
 
 def _count(text: str) -> int:
@@ -95,6 +134,11 @@ def _count(text: str) -> int:
 def _size(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     return name, _count(value)
+
+
+def _picture(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return _count(width), _count(height)
 
 
 if __name__ == "__main__":

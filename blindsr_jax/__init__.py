@@ -16,7 +16,7 @@ _EXPORTS = {
     "load": "blindsr_jax.inference.loading",
     "Model": "blindsr_jax.inference.model",
     "Solver": "blindsr_jax.inference.solver",
-    "pipeline": "blindsr_jax.inference.solver",
+    "pipeline": "blindsr_jax.inference.pipeline",
     "models": "blindsr_jax.weights.zoo",
     "BlindSRError": "blindsr_jax.errors",
     "SROutput": "blindsr_jax.types",

@@ -61,7 +61,7 @@ def gradient_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Ar
     Returns:
       The loss, and ``{"loss_gradients"}``, which is the same.
     """
-    total = sum(_l1(step.gradients, truth.gradients) for step in steps)
+    total = sum((_l1(step.gradients, truth.gradients) for step in steps), start=jnp.zeros(()))
     return total, {"loss_gradients": total}
 
 
@@ -81,7 +81,7 @@ def refined_kernel_supervision(
       The loss, and ``{"loss_kernel", "loss_coarse"}``, both without weight.
     """
     refined, coarse = (
-        jnp.abs(estimate - truth.kernel).sum(axis=(1, 2)).mean() for estimate in (steps[-1].kernel, steps[-1].coarse)
+        _difference(estimate, truth.kernel).sum(axis=(1, 2)).mean() for estimate in (steps[-1].kernel, steps[-1].coarse)
     )
     return refined + coarse_weight * coarse, {"loss_kernel": refined, "loss_coarse": coarse}
 
@@ -107,5 +107,10 @@ def _sum_of_steps(
     return total, parts
 
 
-def _l1(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.abs(a - b).mean()
+def _l1(a: jax.Array | None, b: jax.Array | None) -> jax.Array:
+    return _difference(a, b).mean()
+
+
+def _difference(a: jax.Array | None, b: jax.Array | None) -> jax.Array:
+    assert a is not None and b is not None, "the network does not estimate the quantity that this loss compares"
+    return jnp.abs(a - b)

@@ -15,8 +15,11 @@ import pathlib
 import re
 import sys
 
-from absl import flags
-from ml_collections import config_flags
+try:
+    from absl import flags
+    from ml_collections import config_flags
+except ModuleNotFoundError as missing:
+    sys.exit(f"blindsr_jax: training needs {missing.name}: pip install 'blindsr_jax[train]'")
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, Interrupted

@@ -50,7 +50,10 @@ def panel(
     Returns:
       An RGB picture in rows of at most four: LR, images, kernels. Large images are shrunk.
     """
-    height, width = (images[0][1] if images else lr).shape[:2]
+    first = images[0][1] if images else lr
+    if first is None:
+        raise ValueError("a panel needs an image")
+    height, width = first.shape[:2]
     factor = min(1.0, _WIDEST / width) if images else max(_KERNEL_SIDE / min(height, width), 1.0)
     size = (round(factor * width), round(factor * height))
 
@@ -94,7 +97,7 @@ def gradient_levels(gradient: np.ndarray) -> np.ndarray:
     gradient = np.asarray(gradient, np.float64)
     largest = max(np.quantile(np.abs(gradient), 0.99), 1e-12)
     levels = np.sign(gradient) * np.sqrt(np.minimum(np.abs(gradient) / largest, 1))
-    return np.uint8(np.round(127.5 + 127.5 * levels))
+    return np.round(127.5 + 127.5 * levels).astype(np.uint8)
 
 
 def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.Image:

@@ -29,12 +29,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from blindsr_jax.cli import main as blindsr  # noqa: E402
-from blindsr_jax.data.images import read_rgb  # noqa: E402
 from blindsr_jax.evaluation.cards import cards, score_table  # noqa: E402
 from blindsr_jax.evaluation.panel import unfolding_panel  # noqa: E402
 from blindsr_jax.evaluation.protocols import gaussian8  # noqa: E402
-from blindsr_jax.evaluation.trials import synthetic_trial  # noqa: E402
+from blindsr_jax.evaluation.samples import synthetic_sample  # noqa: E402
 from blindsr_jax.files import atomic_path, write_text  # noqa: E402
+from blindsr_jax.images.reading import read_rgb  # noqa: E402
 from blindsr_jax.inference.loading import bundle_named, load  # noqa: E402
 from blindsr_jax.inference.restore import enlarge_bicubic  # noqa: E402
 from blindsr_jax.metrics import psnr  # noqa: E402
@@ -150,14 +150,14 @@ def pictures(arguments: argparse.Namespace) -> None:
     model, protocol = load("dan-lite-x4"), gaussian8(4)
     rows = []
     for path in sorted(photos.glob("*.jpg")):
-        trial = synthetic_trial(path.stem, read_rgb(path), protocol, protocol.cases[4], 320)
-        bicubic, restored = enlarge_bicubic(trial.lr, 4), model.restore(trial.lr)
+        sample = synthetic_sample(path.stem, read_rgb(path), protocol, protocol.cases[4], 320)
+        bicubic, restored = enlarge_bicubic(sample.lr, 4), model.restore(sample.lr)
         scored = [("bicubic", bicubic), ("dan-lite-x4", restored)]
-        rows += [(f"{name}: {psnr(image, trial.hr, 4):.2f} dB", Image.fromarray(image)) for name, image in scored]
-        rows.append(("the sharp original", Image.fromarray(trial.hr)))
+        rows += [(f"{name}: {psnr(image, sample.hr, 4):.2f} dB", Image.fromarray(image)) for name, image in scored]
+        rows.append(("the sharp original", Image.fromarray(sample.hr)))
     _save(grid(rows, (320, 320)), "restored.jpg")
     hr = read_rgb(photos / "city24.jpg")
-    _save(unfolding_panel(model, synthetic_trial("city24", hr, protocol, protocol.cases[4], 320)), "unfolding.jpg")
+    _save(unfolding_panel(model, synthetic_sample("city24", hr, protocol, protocol.cases[4], 320)), "unfolding.jpg")
     if arguments.work:
         steps = arguments.work / "sweep"
         options = ["--data", str(arguments.sets / "Set5"), "--sweep", "7", "-o", str(steps)]

@@ -5,9 +5,12 @@ import re
 
 import jax
 import numpy as np
+from PIL import Image
 
 from blindsr_jax import config as config_lib
+from blindsr_jax.cli import main
 from blindsr_jax.config import defaults
+from blindsr_jax.images.reading import read_rgb
 from blindsr_jax.inference.loading import load
 from blindsr_jax.networks import registry
 from blindsr_jax.training.results import bundle_of
@@ -44,3 +47,13 @@ def test_three_edits_are_enough(tmp_path, monkeypatch, photo):
     model = load(tmp_path / "sharpener.safetensors")
     assert model.restore(photo[:24, :32]).shape == (48, 64, 3)
     assert model(np.float32(photo[None, :24, :32]) / 255, trace=True).trace.sr.shape == (3, 1, 48, 64, 3)
+
+    (tmp_path / "in").mkdir()
+    sizes = (9, 40), (31, 17)
+    for height, width in sizes:
+        Image.fromarray(photo[:height, :width]).save(tmp_path / "in" / f"{height}.png")
+    paths = [str(tmp_path / part) for part in ("in", "out", "sharpener.safetensors")]
+    assert main(["restore", paths[0], "-o", paths[1], "--model", paths[2]]) == 0
+    for height, width in sizes:
+        among_others, alone = read_rgb(tmp_path / "out" / f"{height}.png"), model.restore(photo[:height, :width])
+        assert np.abs(np.int32(among_others) - alone).max() <= 1

@@ -40,7 +40,7 @@ def test_a_size_that_fails_is_named_and_the_others_go_on(bundle, capsys, monkeyp
         if image.shape[0] == 8:
             raise OutOfMemory("not enough memory")
 
-    monkeypatch.setattr("blindsr_jax.inference.timing.restore_image", restore_image)
+    monkeypatch.setattr("blindsr_jax.cli.timing.restore_image", restore_image)
     assert main(["bench", "--model", bundle, "--repeats", "1", "--sizes", "8", "12"]) == 1
     printed = capsys.readouterr()
     assert "blindsr: 8x8: not enough memory" in printed.err

@@ -1,37 +1,22 @@
 """The harness: what it compares is the same, its sides run in turn, and each suite still fits the package."""
 
 import importlib.util
-import json
 import sys
 
 import jax
 import numpy as np
 import pytest
 
-from benchmarks import contest, run
-from benchmarks.contest import OURS
-from benchmarks.sides import PEER, Sides
-from benchmarks.suites.pairs import compare
+from benchmarks import beside_peers, run
+from benchmarks.comparison import Disagreement
 from benchmarks.torch_state import to_torch
-from benchmarks.worker import Worker, WorkerError
+from benchmarks.workers import OURS, PEER, Worker, WorkerError, Workers
+from blindsr_jax.errors import ConfigError
 from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
+from tests.benchmark_runs import SMALL, measured
 
 pytestmark = pytest.mark.usefixtures("compile_fast")
-
-SMALL = {
-    "danv1": ["blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
-    "danv2": ["groups=1", "blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
-    "dssr": ["blocks=1", "features=4", "refine_blocks=1", "iterations=2"],
-}
-
-
-def _measured(tmp_path, *words):
-    """The JSON that a command writes, and its tables."""
-    output = tmp_path / "result.json"
-    assert run.main([*words, "--output", str(output)]) == 0
-    assert output.with_suffix(".md").read_text().startswith(f"# {words[1]}")
-    return json.loads(output.read_text())
 
 
 @pytest.mark.parametrize("name", ["danv1_x2", "danv1_x4", "danv2_x3", "dssr_x3", "dssr_x4"])
@@ -51,12 +36,12 @@ def _fake(tmp_path, monkeypatch, forms, rounds=2):
     options = run.parser().parse_args(["--suite", "inference", "--model", "danv1", "--repeats", str(rounds)])
     options.sizes, options.batch, options.folder, options.network = [4], [1], tmp_path, {}
     pythons = {OURS: sys.executable, PEER: sys.executable}
-    options.sides = Sides(pythons, tmp_path, dict.fromkeys(pythons, "tests.fake_side"))
+    options.workers = Workers(pythons, tmp_path, dict.fromkeys(pythons, "tests.fake_worker"))
     return options
 
 
 def test_sides_run_in_turn_and_never_together(tmp_path, monkeypatch):
-    result = compare(_fake(tmp_path, monkeypatch, "right", rounds=3), "inference")
+    result = beside_peers.inference(_fake(tmp_path, monkeypatch, "right", rounds=3))
     lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     begins, ends = lines[::2], lines[1::2]
     assert [(begin[0], end[0]) for begin, end in zip(begins, ends)] == [("begin", "end")] * 8
@@ -73,13 +58,13 @@ def test_sides_run_in_turn_and_never_together(tmp_path, monkeypatch):
 
 
 def test_different_results_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(contest.Disagreement, match=r"wrong: its sr differs from that of blindsr_jax by 1\.0e-01"):
-        compare(_fake(tmp_path, monkeypatch, "right wrong"), "inference")
+    with pytest.raises(Disagreement, match=r"wrong: its sr differs from that of blindsr_jax by 1\.0e-01"):
+        beside_peers.inference(_fake(tmp_path, monkeypatch, "right wrong"))
     assert not (tmp_path / "log").exists()
 
 
 def test_a_form_that_fails_is_recorded_without_folders(tmp_path, monkeypatch):
-    result = compare(_fake(tmp_path, monkeypatch, "broken right", rounds=1), "inference")
+    result = beside_peers.inference(_fake(tmp_path, monkeypatch, "broken right", rounds=1))
     ours, broken, right = result["tables"]["Times"]
     assert broken == {
         "input": "1 of 4x4",
@@ -94,7 +79,7 @@ def test_a_form_that_fails_is_recorded_without_folders(tmp_path, monkeypatch):
 def test_a_worker_tells_why_it_ended(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCHMARK_FORMS", "dead")
     np.savez(tmp_path / "arrays.npz", lr=np.ones(3))
-    with Worker(sys.executable, "tests.fake_side") as worker:
+    with Worker(sys.executable, "tests.fake_worker") as worker:
         worker.call("prepare", key="a", kind="inference", form="dead", model={}, arrays=str(tmp_path / "arrays.npz"))
         with pytest.raises(WorkerError, match="KeyError: 'b'"):
             worker.call("run", key="b", times=1)
@@ -107,18 +92,18 @@ def test_a_worker_tells_why_it_ended(tmp_path, monkeypatch):
 def test_form_names_are_checked(tmp_path, monkeypatch):
     options = _fake(tmp_path, monkeypatch, "right")
     options.forms = ["fast"]
-    with pytest.raises(contest.ConfigError, match="there is no form 'fast'; known are right"):
-        compare(options, "inference")
+    with pytest.raises(ConfigError, match="there is no form 'fast'; known are right"):
+        beside_peers.inference(options)
     options.batch = [1, 2]
-    with pytest.raises(contest.ConfigError, match="--batch: 2 for 1 sizes"):
-        compare(options, "inference")
+    with pytest.raises(ConfigError, match="--batch: 2 for 1 sizes"):
+        beside_peers.inference(options)
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize("suite", ["inference", "training", "compile"])
 def test_suites_with_peers_run_without_them(tmp_path, suite):
     sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL["danv1"]]
-    result = _measured(tmp_path, "--suite", suite, "--forms", *sizes)
+    result = measured(tmp_path, suite, "--forms", *sizes)
     rows = next(iter(result["tables"].values()))
     lean = ["jit, blocks recomputed", "jit, blocks recomputed, image by image"] if suite == "training" else []
     assert [row["form"] for row in rows] == ["jit", *lean] and {row["by"] for row in rows} == {OURS}
@@ -127,40 +112,42 @@ def test_suites_with_peers_run_without_them(tmp_path, suite):
     assert result["sides"][OURS]["jax"] == jax.__version__
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_an_interpreter_without_pytorch_is_said(tmp_path):
     if importlib.util.find_spec("torch"):
         pytest.skip("this interpreter has PyTorch")
     sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL["dssr"]]
-    (note,) = _measured(tmp_path, "--suite", "inference", "--model", "dssr", *sizes)["notes"]
+    (note,) = measured(tmp_path, "inference", "--model", "dssr", *sizes)["notes"]
     assert note.startswith("Ours alone: ") and "No module named 'torch'" in note
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize("kind", ["inference", "training"])
 @pytest.mark.parametrize("name", ["danv1", "danv2", "dssr"])
 def test_pytorch_computes_the_same(tmp_path, name, kind):
     """Without agreement to 1e-4, of images or of losses over three updates, nothing would be measured."""
     pytest.importorskip("torch", reason="the other side is PyTorch, which is absent")
     sizes = ["--scale", "3", "--sizes", "8", "--batch", "2", "--repeats", "1", "--network", *SMALL[name]]
-    result = _measured(tmp_path, "--suite", kind, "--model", name, "--forms", "eager, channels last", *sizes)
+    result = measured(tmp_path, kind, "--model", name, "--forms", "eager, channels last", *sizes)
     rows = result["tables"]["Times"]
-    assert [row["by"] for row in rows] == [OURS, PEER]
-    assert rows[1]["difference"] < 1e-4
+    *ours, peer = rows
+    assert {row["by"] for row in ours} == {OURS}
+    assert (peer["by"], peer["form"]) == (PEER, "eager, channels last")
+    assert peer["difference"] < 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_degradation_suite(tmp_path):
     sizes = ["--sizes", "48", "--batch", "2", "--repeats", "1", "--network", *SMALL["danv1"]]
-    rows = _measured(tmp_path, "--suite", "degradation", *sizes)["tables"]["Times"]
+    rows = measured(tmp_path, "degradation", *sizes)["tables"]["Times"]
     assert len(rows) == 4
     assert all(row["blur_s"] > 0 and row["share_of_step"] > 0 for row in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_input_suite(tmp_path):
-    words = ["--suite", "input", "--sizes", "32", "--batch", "4", "--repeats", "3", "--network", *SMALL["danv1"]]
-    tables = _measured(tmp_path, *words)["tables"]
+    words = ["input", "--sizes", "32", "--batch", "4", "--repeats", "3", "--network", *SMALL["danv1"]]
+    tables = measured(tmp_path, *words)["tables"]
     assert {row["form"] for row in tables["Patches"]} == {"PNG files", "PNG shards", "raw shards", "cached"}
     assert all(row["patches_per_second"] > 0 and row["per_core_second"] > 0 for row in tables["Patches"])
     (row,) = tables["Demand"]
@@ -170,9 +157,9 @@ def test_input_suite(tmp_path):
     assert row["cores: raw shards"] * rate == pytest.approx(eaten, rel=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_memory_suite_counts_bytes_for_each_pixel(tmp_path):
-    words = ["--suite", "memory", "--model", "dssr", "--sizes", "8", "--network", *SMALL["dssr"]]
-    (row,) = _measured(tmp_path, *words)["tables"]["Temporaries"]
+    words = ["memory", "--model", "dssr", "--sizes", "8", "--network", *SMALL["dssr"]]
+    (row,) = measured(tmp_path, *words)["tables"]["Temporaries"]
     assert row["bytes_per_restored_pixel"] * 32 * 32 == pytest.approx(row["temporaries_mib"] * 2**20, rel=1e-3)
     assert row["bytes_per_restored_pixel"] > 12  # at least an image of three float32 numbers

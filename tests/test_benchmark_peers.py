@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the networks to compare with are written in PyTorch, which is absent")
 
-from benchmarks.peers.networks import all_steps, build, last_step, loss_of  # noqa: E402
+from benchmarks.peers.torch_worker import all_steps, build, last_step, loss_of  # noqa: E402
 from blindsr_jax.weights.official import load_official  # noqa: E402
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32

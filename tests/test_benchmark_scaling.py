@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from benchmarks.accelerators import ACCELERATORS, H200, SHARE_OF_PEAK, predict, ring
-from benchmarks.collectives import Collective, collectives_of
-from tests.test_benchmark_harness import SMALL, _measured
+from benchmarks.partitioned import Collective, collectives_of
+from tests.benchmark_runs import SMALL, measured
 
 HLO = """HloModule jit_step, entry_computation_layout={(f32[4]{0})->f32[16]{0}}
 
@@ -39,11 +39,11 @@ def test_exchanges_are_read_from_the_text():
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_the_update_exchanges_its_gradients_once_on_any_number_of_devices(tmp_path, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS")  # four devices, for the tests
     words = ["--devices", "2", "8", "--sizes", "8", "--batch", "2", "--network", *SMALL["danv1"]]
-    result = _measured(tmp_path, "--suite", "scaling", *words)
+    result = measured(tmp_path, "scaling", *words)
     two, eight = result["tables"]["Compiled"]
     assert (two["devices"], eight["devices"]) == (2, 8)
     for row in (two, eight):

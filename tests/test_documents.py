@@ -10,8 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
+from ml_collections import config_flags
 from PIL import Image
 
+from blindsr_jax import config as config_lib
 from blindsr_jax.cli import main, parser
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.degradations import isotropic_gaussian
@@ -67,7 +70,14 @@ def _commands():
                 if re.match(r"(blindsr|python3?|launch/\S+|tensorboard) ", line):
                     for command in line.split(" && "):
                         found.setdefault(re.sub(r"\s+", " ", command).strip(), page.name)
-    return [pytest.param(command, id=f"{page}: {command[:60]}") for command, page in found.items()]
+    return [
+        pytest.param(command, id=f"{page}: {command[:60]}", marks=pytest.mark.drill if _trains(command) else ())
+        for command, page in found.items()
+    ]
+
+
+def _trains(command):
+    return "-m blindsr_jax.main" in command or command.startswith("launch/")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +142,21 @@ def test_every_command_works(command, place, official, monkeypatch):
     else:
         assert words[1:3] == ["-m", "blindsr_jax.main"], f"no way to carry out: {command}"
         _run([sys.executable, *words[1:], *_small(words)], place)
+
+
+def test_every_training_command_has_a_valid_config():
+    """The commands themselves are carried out in the drill; CI carries out the quickstart, in tests/test_readme.py."""
+    commands = [shlex.split(param.values[0]) for param in _commands() if _trains(param.values[0])]
+    assert len(commands) >= 10
+    for words in commands:
+        given = flags.FlagValues()
+        settings = words[next(i for i, word in enumerate(words) if word.startswith("--")) :]
+        arguments = config_lib.with_found_config(["main", *(word for word in settings if word != "--")])
+        config = config_flags.DEFINE_config_file("config", lock_config=True, flag_values=given, sys_argv=arguments)
+        for name in ("workdir", "mode", "coordinator", "processes", "process_id"):
+            flags.DEFINE_string(name, None, "", flag_values=given)
+        given(arguments)
+        config_lib.validate(config.value)
 
 
 def _again(words):

@@ -13,8 +13,9 @@ ROOT = pathlib.Path(blindsr_jax.__file__).parent
 
 # From the ground floor up; a module may import from its own floor's earlier rooms, its own room, and floors below.
 FLOORS = [
-    ["errors"],
+    ["errors", "papers"],
     ["files", "pictures"],
+    ["images"],
     ["hosts", "types", "ops", "config", "data"],
     ["degradations", "metrics"],
     ["networks", "losses"],
@@ -30,7 +31,7 @@ HEAVY = {
     "tensorflow": ("data", "training"),
     "clu": ("training",),
     "torch": (),
-    "pyvips": ("data",),
+    "pyvips": ("images",),
     "gradio": ("demo",),
 }
 
@@ -72,8 +73,40 @@ def test_heavy_libraries_stay_where_they_belong(path):
     for name in _imports(path):
         library = name.split(".")[0]
         assert _room(path) in HEAVY.get(library, (_room(path),)), f"{library} imported in {path}"
-    if _room(path) == "data":
-        assert not any(name.split(".")[0] in ("jax", "flax") for name in _imports(path)), "data knows no JAX"
+    if _room(path) in ("images", "data"):
+        assert not any(name.split(".")[0] in ("jax", "flax") for name in _imports(path)), f"{path} knows no JAX"
+
+
+def _modules_imported(path: pathlib.Path) -> set[pathlib.Path]:
+    """The package's files that a file imports, also below a function or for type checkers alone."""
+    places = {ROOT.parent.joinpath(*name.split(".")).with_suffix(".py") for name in _imports(path)}
+    return {place for place in places if place.is_file()} - {path}
+
+
+def _circle(start: pathlib.Path, graph: dict[pathlib.Path, set[pathlib.Path]]) -> list[pathlib.Path]:
+    """A way from a file along imports back to it; empty if there is none."""
+    ways, seen = [[start]], set()
+    for way in ways:
+        for place in graph.get(way[-1], set()) - seen:
+            if place == start:
+                return way
+            seen.add(place)
+            ways.append([*way, place])
+    return []
+
+
+@pytest.mark.parametrize("room", sorted({_room(path) for path in _modules() if path.parent != ROOT}))
+def test_no_circle_of_files_in_a_room(room):
+    graph = {path: _modules_imported(path) for path in _modules() if _room(path) == room}
+    for path in graph:
+        names = [other.name for other in _circle(path, graph)]
+        assert not names, f"{room} has a circle: {' imports '.join([*names, path.name])}"
+
+
+def test_a_circle_is_found():
+    a, b, c = (pathlib.Path(name) for name in "abc")
+    graph = {a: {b}, b: {c}, c: {b}}
+    assert _circle(b, graph) == [b, c] and _circle(a, graph) == []
 
 
 def _python(code: str) -> str:

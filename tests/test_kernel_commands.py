@@ -4,9 +4,9 @@ import scipy.io
 from PIL import Image
 
 from blindsr_jax.cli import main
-from blindsr_jax.data.kernel_arrays import read_pool
 from blindsr_jax.degradations import pools
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.kernel_arrays import read_pool
 
 
 def _kernels(*arguments):

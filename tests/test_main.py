@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blindsr_jax.errors import DataError
+from blindsr_jax.training.loop import train
 from tests.drawn_pictures import draw_pictures
+from tests.training.conftest import tiny_config
 
 pytestmark = pytest.mark.usefixtures("compile_fast")
 ROOT = pathlib.Path(__file__).parents[1]
@@ -121,7 +124,23 @@ def test_evaluating_nothing_says_what_to_do(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
-    arguments = [*tiny, "--workdir", tmp_path, "--config.log_every=1"]
+    step = _interrupted(*tiny, "--workdir", tmp_path)
+    assert (tmp_path / "checkpoints" / str(step)).is_dir()
+
+
+@pytest.mark.drill
+def test_the_same_command_goes_on_after_ctrl_c(tmp_path, tiny):
+    arguments = [*tiny, "--workdir", tmp_path]
+    step = _interrupted(*arguments)
+    result = _run(*arguments, f"--config.steps={step + 2}")
+    assert result.returncode == 0
+    assert f"going on from step {step}" in result.stderr
+    assert (tmp_path / "report.json").exists()
+
+
+def _interrupted(*arguments):
+    """Starts a training, ends it by Ctrl-C, and returns the step that it saved."""
+    arguments = [*arguments, "--config.log_every=1"]
     process = subprocess.Popen(_command(*arguments), stderr=subprocess.PIPE, text=True, env=_environment())
     seen = ""
     while "train/loss" not in seen:
@@ -136,17 +155,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
     assert "once more to stop at once" in rest
     assert "SIGINT: saved step" in rest
     assert "run the same command" in rest
-    step = int(rest.split("saved step ")[1].split(";")[0])
-    assert (tmp_path / "checkpoints" / str(step)).is_dir()
-    result = _run(*arguments, f"--config.steps={step + 2}")
-    assert result.returncode == 0
-    assert f"going on from step {step}" in result.stderr
-    assert (tmp_path / "report.json").exists()
+    return int(rest.split("saved step ")[1].split(";")[0])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
-def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, tiny):
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True)
@@ -154,19 +168,15 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, tiny):
         pytest.skip("this machine does not let tests mount a small disk")
     try:
         workdir = disk / "run"
-        arguments = [*tiny, "--workdir", workdir, "--config.checkpoint.every=2"]
-        first = _run(*arguments, "--config.steps=2")
-        assert first.returncode == 0, first.stderr
-        saved = sorted(path.name for path in (workdir / "checkpoints").iterdir())
+        short, longer = (tiny_config(**{"steps": steps, "checkpoint.every": 2}) for steps in (2, 6))
+        train(short, workdir)
+        (saved,) = (path.name for path in (workdir / "checkpoints").iterdir())
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"\0" * max(free - 20_000, 0))
-        second = _run(*arguments, "--config.steps=6")
-        assert second.returncode == 1
-        assert "could not be written" in second.stderr or "cannot be written" in second.stderr
+        with pytest.raises(DataError, match=r"(could not|cannot) be written"):
+            train(longer, workdir)
         (disk / "filler").unlink()
-        assert saved[0] in {path.name for path in (workdir / "checkpoints").iterdir()}
-        third = _run(*arguments, "--config.steps=6")
-        assert third.returncode == 0, third.stderr
-        assert "going on from step" in third.stderr
+        assert saved in {path.name for path in (workdir / "checkpoints").iterdir()}
+        assert int(train(longer, workdir).step) == 6
     finally:
         subprocess.run(["umount", disk], check=True)

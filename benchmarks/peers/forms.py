@@ -9,7 +9,10 @@ import typing
 import torch
 import torch._dynamo
 
-from benchmarks.peers.networks import Network
+from benchmarks.peers.dan import DAN
+from benchmarks.peers.dssr import DSSR
+
+Network = DAN | DSSR
 
 
 @dataclasses.dataclass(frozen=True)

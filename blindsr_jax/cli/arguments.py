@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import contextlib
 import pathlib
 import typing
 
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.model import Model
-    from blindsr_jax.inference.solver import Pipeline, Solver
+    from blindsr_jax.inference.restorer import Restorer
 
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
@@ -51,71 +50,67 @@ def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> Non
     command.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help=_PRECISION)
 
 
-def open_model(arguments: argparse.Namespace) -> Model | Pipeline:
+def open_model(arguments: argparse.Namespace) -> Restorer:
     """The model of a command line, ready to restore at one scale.
 
     Raises:
-      DataError: the scale is another than the model's, or missing; or it cannot be told a noise level, or not compute
-        in the precision.
+      DataError: the scale is another than the model's, or missing; or the model takes no noise level, no window for the
+        kernel, or does not compute in the precision.
     """
     from blindsr_jax.inference.loading import load
-    from blindsr_jax.inference.solver import Pipeline, Solver
     from blindsr_jax.weights.zoo import default_model
 
-    arguments.model = arguments.model or default_model(arguments.scale)
-    model, sigma = load(arguments.model), arguments.sigma / 255
-    if arguments.precision != "float32":
-        if isinstance(model, Solver | Pipeline):
-            raise DataError(f"--precision: {arguments.model} inverts a blur, for which it needs float32")
-        model = model.in_precision(arguments.precision)
+    name = arguments.model = arguments.model or default_model(arguments.scale)
+    loaded = load(name)
+    with _named(f"--precision: {name}"):
+        loaded = loaded.in_precision(arguments.precision)
     if arguments.kernel_window:
-        model = _within(model, arguments.kernel_window, arguments.model)
-    if isinstance(model, Solver):
-        if arguments.scale is None:
-            raise DataError(f"{arguments.model} restores at several scales: say which with --scale")
-        return Pipeline(None, model, arguments.scale, sigma)
-    if arguments.scale not in (None, model.scale):
-        raise DataError(f"--scale {arguments.scale}: {arguments.model} works at scale {model.scale}")
-    if isinstance(model, Pipeline):
-        return dataclasses.replace(model, sigma=sigma)
-    if sigma:
-        raise DataError(f"--sigma: {arguments.model} is not told the noise level; USRNet and DPIR are")
+        with _named(f"--kernel-window: {name}"):
+            loaded = loaded.with_kernel_window(arguments.kernel_window)
+    if arguments.scale is None and len(loaded.scales) > 1:
+        raise DataError(f"{name} restores at several scales: say which with --scale")
+    scale = arguments.scale or loaded.scales[0]
+    if scale not in loaded.scales:
+        known = ", ".join(map(str, loaded.scales))
+        raise DataError(f"--scale {scale}: {name} works at scale {known}")
+    model = loaded.at_scale(scale)
+    if model.takes_sigma:
+        return model.with_sigma(arguments.sigma / 255)
+    if arguments.sigma:
+        raise DataError(f"--sigma: {name} is not told the noise level; USRNet and DPIR are")
     return model
 
 
-def _within(model: Model | Solver | Pipeline, window: int, name: str) -> Model | Pipeline:
-    from blindsr_jax.inference.solver import Pipeline, Solver
-
-    if isinstance(model, Solver):
-        raise DataError(f"--kernel-window: {name} estimates no kernel")
-    if isinstance(model, Pipeline):
-        return dataclasses.replace(model, estimator=model.estimator.within(window))
-    return model.within(window)
-
-
-def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Model | Pipeline]:
+def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Restorer]:
     """Models to stand beside another one, by their names in a report.
 
     Args:
       names: as ``load`` takes them.
       scale: of those that know several.
-      sigma: noise level on the 0–255 scale, which those are told that want it.
+      sigma: noise level on the 0–255 scale, for those that take one.
 
     Raises:
       DataError: two would have one name in the report; or as ``load``.
     """
     from blindsr_jax.inference.loading import load, name_in_reports
-    from blindsr_jax.inference.solver import Pipeline, Solver
 
-    models: dict[str, Model | Pipeline] = {}
+    models: dict[str, Restorer] = {}
     for name in names:
-        model, label = load(name), name_in_reports(name)
+        loaded, label = load(name), name_in_reports(name)
         if label in models:
             raise DataError(f"--beside: two models are called {label}: rename a file, or leave one out")
-        if isinstance(model, Solver):
-            model = Pipeline(None, model, scale)
-        models[label] = dataclasses.replace(model, sigma=sigma / 255) if isinstance(model, Pipeline) else model
+        model = loaded.at_scale(scale if len(loaded.scales) > 1 else loaded.scales[0])
+        models[label] = model.with_sigma(sigma / 255) if model.takes_sigma else model
     return models
+
+
+@contextlib.contextmanager
+def _named(option: str) -> typing.Iterator[None]:
+    """A DataError of this block with the option in front."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{option}: {error}") from None
 
 
 def positive(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_mod
 from blindsr_jax.errors import BlindSRError
 
 if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.timing import Timing
+    from blindsr_jax.cli.timing import Timing
 
 _TEXT = "Time a model on this machine, with random pictures: the first call, which compiles, and later ones."
 _HEAD = ("LR size", "first call s", "later s", "megapixels a second", "temporaries, bytes a pixel")
@@ -33,16 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
     """``blindsr bench``: a table of times, and a file if asked; a size that fails is named, the others go on."""
     from tqdm import tqdm
 
+    from blindsr_jax.cli.timing import time_model
     from blindsr_jax.files import write_text
-    from blindsr_jax.inference.timing import time_model
 
     model, timings = open_model(arguments), []
-    options = {"iterations": arguments.iterations, "self_ensemble": arguments.self_ensemble}
+    timed = functools.partial(time_model, iterations=arguments.iterations, self_ensemble=arguments.self_ensemble)
     sizes = list(dict.fromkeys(arguments.sizes))
     with tqdm(desc="timing", total=len(sizes) * (arguments.repeats + 1), unit="call") as bar:
         for side in sizes:
             try:
-                timings.append(time_model(model, side, arguments.repeats, advance=bar.update, **options))
+                timings.append(timed(model, side, arguments.repeats, advance=bar.update))
             except BlindSRError as error:
                 tqdm.write(f"blindsr: {side}x{side}: {error}", file=sys.stderr)
     result = {"model": _described(arguments, model), "machine": _machine(), "sizes": [_figures(t) for t in timings]}

@@ -42,7 +42,10 @@ def _bundle_from(source: pathlib.Path) -> Bundle:
         return load_official(source)
     if not source.is_dir():
         raise DataError(f"{source}: expected the workdir of a training run, or an official .pth file")
-    from blindsr_jax import config as config_lib
+    try:
+        from blindsr_jax import config as config_lib
+    except ModuleNotFoundError as error:
+        raise DataError(f"a training run is read with {error.name}: pip install 'blindsr_jax[train]'") from None
     from blindsr_jax.training.results import best_state, bundle_of
     from blindsr_jax.training.run_log import setup_logging
     from blindsr_jax.training.workdir import recorded_config

@@ -40,12 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
     import jax.numpy as jnp
     import numpy as np
 
-    from blindsr_jax.data.images import read_rgb
+    from blindsr_jax.cli.jobs import plan_outputs, run_jobs
+    from blindsr_jax.cli.kernel_files import kernel_from_text, write_kernel
     from blindsr_jax.degradations.notation import text_of_steps
     from blindsr_jax.degradations.pipeline import degrade_by
-    from blindsr_jax.inference.image_io import ImageFile, write_image
-    from blindsr_jax.inference.jobs import plan_outputs, run_jobs
-    from blindsr_jax.inference.kernel_files import kernel_from_text, write_kernel
+    from blindsr_jax.images.reading import ImageFile, read_rgb
+    from blindsr_jax.images.writing import write_image
     from blindsr_jax.pictures import from_unit
 
     kernel = None if arguments.steps else jnp.asarray(kernel_from_text(arguments.kernel or "iso:2.4"))[None]

@@ -14,10 +14,9 @@ from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_bes
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
+    from blindsr_jax.evaluation.methods import Methods
     from blindsr_jax.evaluation.protocols import Protocol
-    from blindsr_jax.evaluation.restorations import Methods
-    from blindsr_jax.inference.model import Model
-    from blindsr_jax.inference.solver import Pipeline
+    from blindsr_jax.inference.restorer import Restorer
 
 
 def add(commands: Commands) -> None:
@@ -61,15 +60,15 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr evaluate``: a protocol on test sets; a report for each, beside bicubic and the papers."""
-    from blindsr_jax.evaluation.entrants import entrants_of
-    from blindsr_jax.evaluation.restorations import Methods
+    from blindsr_jax.evaluation.candidates import candidates_of
+    from blindsr_jax.evaluation.methods import Methods
 
     logging.basicConfig(format="blindsr: %(message)s")
     model = open_model(arguments)
     methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
     beside = open_beside(arguments.beside, model.scale, arguments.sigma)
     protocol = _protocol_of(arguments, model.scale)
-    entrants_of(model, methods, _name(arguments), beside, protocol)  # whether they can be compared
+    candidates_of(model, methods, _name(arguments), beside, protocol)  # whether they can be compared
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
         raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
@@ -95,8 +94,8 @@ def _name(arguments: argparse.Namespace) -> str:
 
 
 def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
-    from blindsr_jax.data.kernel_arrays import read_kernels
     from blindsr_jax.evaluation.protocols import PROTOCOLS, s_fold_circular
+    from blindsr_jax.images.kernel_arrays import read_kernels
 
     if arguments.protocol != "s_fold_circular":
         if arguments.kernels or arguments.flip_kernels or arguments.one_kernel_per_image:
@@ -115,8 +114,8 @@ def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
 
 def _evaluate_folder(
     arguments: argparse.Namespace,
-    model: Model | Pipeline,
-    beside: dict[str, Model | Pipeline],
+    model: Restorer,
+    beside: dict[str, Restorer],
     protocol: Protocol,
     methods: Methods,
     folder: pathlib.Path,
@@ -124,10 +123,10 @@ def _evaluate_folder(
 ) -> bool:
     """One report; whether all files could be used."""
     from blindsr_jax.evaluation.journal import Journal
+    from blindsr_jax.evaluation.methods import BLIND
     from blindsr_jax.evaluation.report import headline, summarise, tables, write_report
-    from blindsr_jax.evaluation.restorations import BLIND
     from blindsr_jax.evaluation.run import evaluate as run_protocol
-    from blindsr_jax.evaluation.trials import open_tests
+    from blindsr_jax.evaluation.samples import open_tests
 
     name = folder.resolve().name
     tests = open_tests(protocol, folder)

@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
 
 def build(arguments: argparse.Namespace) -> int:
     """``blindsr kernels build``: a pool to train KernelNet on, and one to test it on."""
-    from blindsr_jax.inference.pool_files import write_pool
+    from blindsr_jax.cli.pool_files import write_pool
 
     sizes = {name: getattr(arguments, name) for name in ("scale", "count", "size", "seed")}
     sizes["irregular"] = not arguments.gaussians
@@ -53,7 +53,7 @@ def build(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """``blindsr kernels show``: a contact sheet of a pool."""
-    from blindsr_jax.inference.pool_files import draw_pool
+    from blindsr_jax.cli.pool_files import draw_pool
 
     print(draw_pool(arguments.pool, arguments.output, count=arguments.count, size=arguments.size))
     return 0
@@ -61,7 +61,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def summarise(arguments: argparse.Namespace) -> int:
     """``blindsr kernels summarise``: what a pool holds, and how well one fixed Gaussian does on it."""
-    from blindsr_jax.inference.pool_files import summarise_pool
+    from blindsr_jax.cli.pool_files import summarise_pool
 
     print("\n".join(summarise_pool(arguments.pool, arguments.train, size=arguments.size)))
     return 0

@@ -30,7 +30,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
 
 def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) -> None:
     """Raises DataError if an option means nothing for the formats of these files, or one of them cannot hold it."""
-    from blindsr_jax.inference.formats import format_of
+    from blindsr_jax.images.formats import format_of
 
     forms = {path: format_of(path) for path in targets}
     if arguments.quality and not any(form.quality for form in forms.values()):
@@ -39,6 +39,13 @@ def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) ->
     narrow = [path for path, form in forms.items() if form.bits == 8]
     if arguments.depth == 16 and narrow:
         raise DataError(f"--depth 16: {narrow[0]} would hold 8 bits; png, tiff and avif (12) hold more: --format")
+
+
+def max_pixels(arguments: argparse.Namespace) -> int:
+    """The limit of ``--max-pixels``, or the default one."""
+    from blindsr_jax.images.opening import MAX_PIXELS
+
+    return MAX_PIXELS if arguments.max_pixels is None else arguments.max_pixels
 
 
 def _quality(text: str) -> int:

@@ -7,12 +7,10 @@ import typing
 from ml_collections import ConfigDict
 
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
 SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
-# Kernel size of setting 2 (anisotropic kernels) by scale; lowest and highest width along either axis, HR pixels.
-SETTING2_SIZE = {2: 11, 3: 21, 4: 31}
-SETTING2_WIDTHS = (0.6, 5.0)
 # Size of the kernels of our pools by scale (``degradations.pools``), and KernelNet's patches: about 512 HR pixels.
 POOL_SIZE = {2: 17, 3: 23, 4: 31}
 _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}

@@ -9,9 +9,10 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.data.images import list_images, read_rgb
-from blindsr_jax.data.kernel_arrays import read_kernel
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.kernel_arrays import read_kernel
+from blindsr_jax.images.reading import read_rgb
 
 
 class Stored(typing.NamedTuple):

@@ -8,31 +8,19 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
 import typing
 
 import numpy as np
 
 from blindsr_jax.data.sources import Source
+from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.errors import DataError
 
 _PATCHES_A_CALL = 8  # at most, in one call of Python from tf.data
 _TRIES = 3  # more crops of an image whose first one was flat
 
 log = logging.getLogger(__name__)
-
-
-def import_tensorflow() -> typing.Any:
-    """TensorFlow without its start-up chatter, and kept off the accelerators, which are JAX's."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only cuts patches here; on, it prints at every start
-    try:
-        import tensorflow as tf
-    except ImportError:
-        raise DataError("training needs TensorFlow for its data pipeline: pip install 'blindsr_jax[train]'") from None
-    tf.config.set_visible_devices([], "GPU")
-    return tf
 
 
 class ImageCache:
@@ -131,7 +119,7 @@ class PatchSampler:
             patch, tries = _crop(image, patch.shape[0], rng), tries + 1
         patch = _halved(patch) if shrunk else patch
         if self._augment:
-            patch = np.rot90(patch, rng.integers(4))
+            patch = np.rot90(patch, int(rng.integers(4)))
             patch = patch[:, ::-1] if rng.integers(2) else patch
         return _packed(patch)
 

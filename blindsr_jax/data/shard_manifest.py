@@ -73,6 +73,11 @@ class Manifest:
     settings: dict[str, typing.Any]
     shards: list[Shard | None]
 
+    @property
+    def written(self) -> list[Shard]:
+        """The shards that are complete: all of them when the folder is."""
+        return [shard for shard in self.shards if shard is not None]
+
     def write(self, root: pathlib.Path) -> None:
         """Writes the file, atomically. Raises DataError as ``write_text``."""
         write_text(root / MANIFEST, json.dumps({"format": _FORMAT} | dataclasses.asdict(self), indent=1) + "\n")
@@ -106,7 +111,7 @@ def complete_manifest(root: str | os.PathLike) -> Manifest:
     """
     root = pathlib.Path(root)
     manifest = _finished(root)
-    problems = list(filter(None, (shard.problem(root) for shard in manifest.shards)))
+    problems = list(filter(None, (shard.problem(root) for shard in manifest.written)))
     if problems:
         raise DataError("\n".join(problems))
     return manifest

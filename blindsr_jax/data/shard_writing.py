@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from blindsr_jax.data.shard_manifest import TFDS_INFO, Manifest, Shard
 from blindsr_jax.data.shard_plan import Plan, check_room, kept_shards, plan_shards
-from blindsr_jax.data.sources import FolderSource, import_tfds
+from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
+from blindsr_jax.data.tensorflow import import_tfds
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
 
@@ -76,8 +77,8 @@ def prepare_shards(
         check_room(out, plan, shards)
         manifest = Manifest(plan.settings, shards)
         _write_missing(out, builder, photographs, plan, manifest)
-        damaged = [*photographs.left_out, *(line for shard in manifest.shards for line in shard.damaged)]
-        if not any(shard.records for shard in manifest.shards):
+        damaged = [*photographs.left_out, *(line for shard in manifest.written for line in shard.damaged)]
+        if not any(shard.records for shard in manifest.written):
             raise DataError(f"none of {len(damaged)} photographs can be read; the first: {damaged[0]}")
         _write_metadata(out, builder, manifest)
     return Prepared(manifest, plan.small, damaged)
@@ -174,7 +175,7 @@ def _record_writer(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes
 
 def _write_metadata(out: pathlib.Path, builder: HrSubImages, manifest: Manifest) -> None:
     """What tensorflow-datasets reads, each file at once and the mark of completeness last."""
-    builder.set_shards(out, [shard.records for shard in manifest.shards], sum(s.bytes for s in manifest.shards))
+    builder.set_shards(out, [shard.records for shard in manifest.written], sum(s.bytes for s in manifest.written))
     with tempfile.TemporaryDirectory(dir=out, prefix=".metadata.partial") as folder:
         builder.info.write_to_directory(folder)
         for path in sorted(pathlib.Path(folder).iterdir(), key=lambda path: path.name == TFDS_INFO):

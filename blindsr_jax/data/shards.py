@@ -10,10 +10,10 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.data.images import decode_rgb
-from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.shard_manifest import complete_manifest
+from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.reading import decode_rgb
 
 
 class ShardSource:
@@ -30,7 +30,7 @@ class ShardSource:
       DataError: the folder is not complete, a shard is missing or of another size, or the images are too small.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         manifest = complete_manifest(root)
@@ -40,11 +40,12 @@ class ShardSource:
                 f"{root}: sub-images of {size}x{size} pixels are smaller than the {smallest} that are needed: "
                 "prepare larger ones, or take a smaller config.data.patch"
             )
-        self._paths = [pathlib.Path(root) / shard.name for shard in manifest.shards]
-        self._ends = list(itertools.accumulate(shard.records for shard in manifest.shards))
-        self._readers = [_reader(path, shard.records) for path, shard in zip(self._paths, manifest.shards)]
+        shards = manifest.written
+        self._paths = [pathlib.Path(root) / shard.name for shard in shards]
+        self._ends = list(itertools.accumulate(shard.records for shard in shards))
+        self._readers = [_reader(path, shard.records) for path, shard in zip(self._paths, shards)]
         self._example = import_tensorflow().train.Example
-        self.names = [f"{shard.name} record {i}" for shard in manifest.shards for i in range(shard.records)]
+        self.names = [f"{shard.name} record {i}" for shard in shards for i in range(shard.records)]
 
     def __len__(self) -> int:
         return len(self.names)

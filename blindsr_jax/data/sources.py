@@ -11,8 +11,10 @@ import typing
 import numpy as np
 from tqdm import tqdm
 
-from blindsr_jax.data.images import decode_rgb, image_size, list_images, read_rgb
+from blindsr_jax.data.tensorflow import import_tfds
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb
 
 SAMPLE_ROOT = pathlib.Path(__file__).parent / "sample"
 # The HR files are the same in every TFDS variant; x8 brings the smallest LR files along.
@@ -58,7 +60,7 @@ class FolderSource:
       DataError: no usable image is there.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         root = pathlib.Path(root)
@@ -119,7 +121,7 @@ class JoinedSource:
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
         self.names = [f"{number}/{name}" for number, source in enumerate(sources) for name in source.names]
-        self.repeats = np.repeat(repeats, [len(source) for source in sources]).tolist()
+        self.repeats: typing.Sequence[int] | None = np.repeat(repeats, [len(source) for source in sources]).tolist()
         self.left_out = [line for source in sources for line in getattr(source, "left_out", [])]
 
     def __len__(self) -> int:
@@ -143,7 +145,7 @@ class Div2kSource:
       DataError: the data set is not prepared there; the message has the command that does it.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, data_dir: str = "", split: str = "train"):
         tfds = import_tfds()
@@ -163,15 +165,6 @@ class Div2kSource:
 
     def read(self, index: int) -> np.ndarray:
         return decode_rgb(self._encoded[index], self.names[index])
-
-
-def import_tfds() -> typing.Any:
-    """tensorflow-datasets, when it is needed. Raises DataError where it is not installed."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise DataError("this needs tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
-    return tfds
 
 
 def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
@@ -215,7 +208,7 @@ def open_source(
         repeats = repeats or [1] * len(roots)
         if len(repeats) != len(roots):
             raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
-        sources = [FolderSource(part, smallest) for part in roots]
+        sources: list[Source] = [FolderSource(part, smallest) for part in roots]
         return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
     if kind == "div2k":
         return Div2kSource(root, split)

@@ -13,16 +13,14 @@ import numpy as np
 
 from blindsr_jax.demo import handmade_kernels, restoring, views
 from blindsr_jax.demo.known_blur import Blurred, blur_and_shrink
-from blindsr_jax.demo.offers import Offer, kernel_side, told_noise
+from blindsr_jax.demo.offers import Offer, kernel_side
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
-from blindsr_jax.inference.image_io import ImageFile, write_image
-from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.images.reading import ImageFile
+from blindsr_jax.images.writing import write_image
+from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import psnr
-
-if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.model import Model
 
 SMALL, SHARP = "Small or soft: enlarge it", "Sharp: blur it first, as a test"
 FOUND, TRUE, GAUSSIAN, DRAWN, FILE = "Find it", "The true one", "A Gaussian", "Draw it", "From a file"
@@ -82,7 +80,7 @@ class Result(typing.NamedTuple):
     kernel_file: pathlib.Path | None
 
 
-def blur_choices(model: Model | Pipeline, use: str) -> list[str]:
+def blur_choices(model: Restorer, use: str) -> list[str]:
     """How the blur of a picture can be told to a model."""
     choices = [FOUND] if model.estimates_kernel or not model.takes_kernel else []
     if model.takes_kernel:
@@ -91,7 +89,7 @@ def blur_choices(model: Model | Pipeline, use: str) -> list[str]:
     return choices
 
 
-def chosen_model(offers: typing.Sequence[Offer], family: str, scale: int) -> Model | Pipeline:
+def chosen_model(offers: typing.Sequence[Offer], family: str, scale: int) -> Restorer:
     """The model of a name and scale. Raises DataError if the page does not offer it."""
     for offer in offers:
         if offer.name == family and scale in offer.models:
@@ -129,8 +127,8 @@ def _restored(
     model, picture, test = chosen_model(offers, wishes.family, wishes.scale), wishes.picture, None
     if picture is None:
         raise DataError("Choose a picture first: drop one of yours, or take one of ours.")
-    if told_noise(model):
-        model = dataclasses.replace(model, sigma=wishes.noise / 255)
+    if model.takes_sigma:
+        model = model.with_sigma(wishes.noise / 255)
     if wishes.use == SHARP:
         yield restoring.Progress(0, "blurring and shrinking the picture")
         test = _tested(wishes, model, picture)
@@ -144,12 +142,12 @@ def _restored(
     yield _result(stage, test, "found" if kernel is None else "given", model.scale, took, files)
 
 
-def _tested(wishes: Wishes, model: Model | Pipeline, picture: Picture) -> Blurred:
+def _tested(wishes: Wishes, model: Restorer, picture: Picture) -> Blurred:
     kernel = handmade_kernels.gaussian(wishes.test_x, wishes.test_y, wishes.test_angle, kernel_side(model))
     return blur_and_shrink(picture, kernel, scale=model.scale, noise=wishes.test_noise, downsample=model.downsample)
 
 
-def _known_kernel(wishes: Wishes, model: Model | Pipeline, test: Blurred | None) -> np.ndarray | None:
+def _known_kernel(wishes: Wishes, model: Restorer, test: Blurred | None) -> np.ndarray | None:
     """The kernel that the model is told; None if it finds one, or works without."""
     if wishes.blur not in blur_choices(model, wishes.use):
         raise DataError(f"This model cannot work with the choice “{wishes.blur}” for the blur: choose another.")

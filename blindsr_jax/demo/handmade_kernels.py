@@ -8,9 +8,9 @@ import pathlib
 import numpy as np
 import scipy  # brings in its parts when they are first used
 
-from blindsr_jax.data.kernel_arrays import read_kernel
 from blindsr_jax.degradations.kernels import anisotropic_gaussian
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.kernel_arrays import read_kernel
 
 DRAWING_SIDE = 21
 WIDTHS = (0.2, 4.0)  # of Gaussians, in pixels of the restored picture; what DANs are trained for

@@ -9,7 +9,9 @@ import typing
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.loading import load, name_in_reports
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.solver import Pipeline, Solver, pipeline
+from blindsr_jax.inference.pipeline import Pipeline, pipeline
+from blindsr_jax.inference.restorer import Restorer
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.weights import zoo
 
 # What packaged models are for, in the words of somebody with a photograph: a title, and a line below it. In the order
@@ -44,7 +46,7 @@ class Offer:
     name: str
     title: str
     line: str
-    models: dict[int, Model | Pipeline]
+    models: dict[int, Restorer]
 
     @property
     def scales(self) -> list[int]:
@@ -52,15 +54,9 @@ class Offer:
         return sorted(self.models)
 
 
-def kernel_side(model: Model | Pipeline) -> int:
+def kernel_side(model: Restorer) -> int:
     """K of the kernels that a model works with, or a usual one for solvers that take any."""
-    network = model.estimator.module if isinstance(model, Pipeline) and model.estimator else model.module
-    return getattr(network, "kernel_size", None) or _KERNEL_SIDE
-
-
-def told_noise(model: Model | Pipeline) -> bool:
-    """Whether a model is told how noisy the picture is."""
-    return isinstance(model, Pipeline)
+    return model.kernel_size or _KERNEL_SIDE
 
 
 def find_offers(further: typing.Sequence[str] = ()) -> list[Offer]:
@@ -81,28 +77,31 @@ def find_offers(further: typing.Sequence[str] = ()) -> list[Offer]:
 
 
 def _as_offer(name: str) -> Offer:
-    model = load(name)
-    if isinstance(model, Model) and not model.restores:
+    models = _by_scale(load(name))
+    if not all(model.restores for model in models.values()):
         raise DataError(f"--model {name}: it only estimates kernels; join it with a solver: --model {name}+usrnet-tiny")
-    models = _by_scale(model)
     kind = repr(next(iter(models.values())))
     return Offer(name, name_in_reports(name), f"Given on the command line: {kind}.", models)
 
 
 def _packaged() -> list[Offer]:
     """Families of packaged models, and each packaged estimator joined with each packaged solver."""
-    lines, loaded = zoo.models(), {name: load(name) for name in zoo.models()}
-    solvers = {name: model for name, model in loaded.items() if isinstance(model, Solver)}
-    families: dict[str, dict[int, Model | Pipeline]] = {}
+    lines = zoo.models()
+    loaded = {name: load(name) for name in lines}
+    ready = {name: _by_scale(model) for name, model in loaded.items()}
+    solvers = [name for name, models in ready.items() if all(model.needs_kernel for model in models.values())]
+    families: dict[str, dict[int, Restorer]] = {}
     about: dict[str, str] = {}
-    for name, model in loaded.items():
-        if isinstance(model, Solver) or model.restores:
-            members = {_family(name): _by_scale(model)}
+    for name, models in ready.items():
+        if all(model.restores for model in models.values()):
+            members = {_family(name): models}
         else:
-            joined = {other: pipeline(model, solver) for other, solver in solvers.items()}
-            members = {f"{_family(name)}+{other}": {model.scale: pair} for other, pair in joined.items()}
-        for family, models in members.items():
-            families.setdefault(family, {}).update(models)
+            members = {
+                f"{_family(name)}+{other}": {scale: pipeline(model, loaded[other]) for scale, model in models.items()}
+                for other in solvers
+            }
+        for family, own in members.items():
+            families.setdefault(family, {}).update(own)
             about.setdefault(family, lines[name])
     known = [family for family in _PURPOSES if family in families]
     order = known + [family for family in families if family not in _PURPOSES]
@@ -118,8 +117,5 @@ def _family(name: str) -> str:
     return re.sub(r"-x\d$", "", name)
 
 
-def _by_scale(model: Model | Solver | Pipeline) -> dict[int, Model | Pipeline]:
-    if isinstance(model, Solver):
-        scales = getattr(model.module, "scales", (1, 2, 3, 4))
-        return {scale: Pipeline(None, model, scale) for scale in scales}
-    return {model.scale: model}
+def _by_scale(loaded: Model | Solver | Pipeline) -> dict[int, Restorer]:
+    return {scale: loaded.at_scale(scale) for scale in loaded.scales}

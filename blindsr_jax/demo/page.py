@@ -11,7 +11,7 @@ from blindsr_jax.demo import actions, answers, stopping, views
 from blindsr_jax.demo.actions import DRAWN, FILE, GAUSSIAN, SHARP, SMALL
 from blindsr_jax.demo.drawing import drawing_options
 from blindsr_jax.demo.handmade_kernels import WIDTHS, gaussian
-from blindsr_jax.demo.offers import Offer, told_noise
+from blindsr_jax.demo.offers import Offer
 from blindsr_jax.demo.uploads import MEGAPIXELS, samples
 from blindsr_jax.errors import DataError
 
@@ -119,14 +119,14 @@ def _model_part(offers: typing.Sequence[Offer]) -> tuple[gr.Dropdown, gr.Radio, 
     scale = gr.Radio(_scale_choices(first), value=value, label="Times larger", elem_id="scale")
     noise = gr.Slider(
         **{"minimum": 0, "maximum": 50, "value": 0, "step": 0.5, "label": "its noise, on the scale of 255"},
-        **{"visible": told_noise(first.models[value]), "elem_id": "noise"},
+        **{"visible": first.models[value].takes_sigma, "elem_id": "noise"},
     )
 
     def changed(name: str, now: int) -> list[typing.Any]:
         offer = next(offer for offer in offers if offer.name == name)
         value = now if now in offer.scales else offer.scales[-1]
         choices = gr.update(choices=_scale_choices(offer), value=value)
-        return [gr.update(info=offer.line), choices, gr.update(visible=told_noise(offer.models[value]))]
+        return [gr.update(info=offer.line), choices, gr.update(visible=offer.models[value].takes_sigma)]
 
     family.change(changed, [family, scale], [family, scale, noise], **_QUICK)
     return family, scale, noise

@@ -7,11 +7,11 @@ import pathlib
 
 import numpy as np
 
-from blindsr_jax.data.images import EXTENSIONS, image_size, list_images
 from blindsr_jax.data.sources import SAMPLE_ROOT
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.image_io import read_image
-from blindsr_jax.inference.metadata import Metadata
+from blindsr_jax.images.folders import EXTENSIONS, list_images
+from blindsr_jax.images.metadata import Metadata
+from blindsr_jax.images.reading import image_size, read_image
 
 MEGAPIXELS = 2.0
 _FIRST_PAGE = {"page": 1, "max_pixels": 0}  # the limit is the page's own

@@ -10,7 +10,7 @@ import typing
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.rows import Row
-from blindsr_jax.evaluation.trials import EvaluationImage
+from blindsr_jax.evaluation.samples import EvaluationImage
 from blindsr_jax.files import write_text
 
 NAME = "rows.json"

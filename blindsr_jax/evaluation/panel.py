@@ -1,4 +1,4 @@
-"""The panel of a trial: what each step of a model made of it, beside the truth."""
+"""The panel of a sample: what each step of a model made of it, beside the truth."""
 
 from __future__ import annotations
 
@@ -7,67 +7,67 @@ import numpy as np
 from PIL import Image
 
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.trials import Trial, synthetic_trial
+from blindsr_jax.evaluation.samples import Sample, synthetic_sample
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import enlarge_bicubic
-from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import kernel_l1, psnr
 from blindsr_jax.pictures import estimation_panel, from_unit, panel
 
 _CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; a kernel is told from more of them
 
 
-def draw_panel(model: Model | Pipeline, hr: np.ndarray, protocol: Protocol) -> Image.Image:
+def draw_panel(model: Restorer, hr: np.ndarray, protocol: Protocol) -> Image.Image:
     """The panel of a model on the centre of an HR image, uint8 [H, W, 3], with the middle blur of a protocol."""
     case = protocol.cases[len(protocol.cases) // 2]
     if not model.restores:
-        return kernel_panel(model, synthetic_trial("panel", hr, protocol, case, _ESTIMATION_CROP))
-    return unfolding_panel(model, synthetic_trial("panel", hr, protocol, case, _CROP))
+        return kernel_panel(model, synthetic_sample("panel", hr, protocol, case, _ESTIMATION_CROP))
+    return unfolding_panel(model, synthetic_sample("panel", hr, protocol, case, _CROP))
 
 
-def unfolding_panel(model: Model | Pipeline, trial: Trial) -> Image.Image:
+def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
     """LR enlarged, bicubic, every unfolded step, truth; the true kernel and the estimated ones, with their scores.
 
     Args:
       model: an unfolded model; one that needs a kernel is given the true one.
-      trial: a small one: its images are shown in full.
+      sample: a small one: its images are shown in full.
     """
-    trace = model(_as_batch(trial), kernel=trial.kernel if model.needs_kernel else None, trace=True).trace
-    has_kernels = trace.kernel is not None and trial.kernel is not None
+    trace = model(_as_batch(sample), kernel=sample.kernel if model.needs_kernel else None, trace=True).trace
+    has_kernels = trace.kernel is not None and sample.kernel is not None
     steps, kernels = [], []
     if has_kernels or model.needs_kernel:
-        kernels.append((_true_caption(trial), trial.kernel))
+        kernels.append((_true_caption(sample), sample.kernel))
     for t in range(trace.sr.shape[0]):
         image = from_unit(np.asarray(trace.sr[t, 0]), np.dtype(np.uint8))
-        steps.append((f"step {t + 1}: {psnr(image, trial.hr, model.scale):.2f} dB", image))
+        steps.append((f"step {t + 1}: {psnr(image, sample.hr, model.scale):.2f} dB", image))
         if has_kernels:
             kernel = np.asarray(trace.kernel[t, 0])
-            kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, trial.kernel):.2f}", kernel))
-    bicubic = enlarge_bicubic(trial.lr, model.scale)
-    caption = f"bicubic: {psnr(bicubic, trial.hr, model.scale):.2f} dB"
-    return panel(trial.lr, [(caption, bicubic), *steps, ("truth", trial.hr)], kernels)
+            kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, sample.kernel):.2f}", kernel))
+    bicubic = enlarge_bicubic(sample.lr, model.scale)
+    caption = f"bicubic: {psnr(bicubic, sample.hr, model.scale):.2f} dB"
+    return panel(sample.lr, [(caption, bicubic), *steps, ("truth", sample.hr)], kernels)
 
 
-def kernel_panel(model: Model, trial: Trial) -> Image.Image:
+def kernel_panel(model: Model, sample: Sample) -> Image.Image:
     """LR image, its sharp gradients, the kernel of the LR image, coarse, refined and true one (KernelNet, figure 6).
 
     Args:
       model: a KernelNet.
-      trial: a small one: its LR image is shown in full; its true kernel is known.
+      sample: a small one: its LR image is shown in full; its true kernel is known.
     """
-    found = model.module.apply(model.variables, _as_batch(trial), method="estimates")
+    found = model.module.apply(model.variables, _as_batch(sample), method="estimates")
     sharp, kernel_lr, coarse, refined = (np.asarray(x[0]) for x in found)
     gradients = [(f"sharp gradient, {way}", sharp[..., i]) for i, way in enumerate(("to the right", "downwards"))]
     kernels = [("kernel of the LR image", kernel_lr)]
     for name, kernel in (("coarse", coarse), ("refined", refined)):
-        kernels.append((f"{name} kernel: L1 {kernel_l1(kernel, trial.kernel):.2f}", kernel))
-    return estimation_panel(trial.lr, gradients, [*kernels, (_true_caption(trial), trial.kernel)])
+        kernels.append((f"{name} kernel: L1 {kernel_l1(kernel, sample.kernel):.2f}", kernel))
+    return estimation_panel(sample.lr, gradients, [*kernels, (_true_caption(sample), sample.kernel)])
 
 
-def _as_batch(trial: Trial) -> jnp.ndarray:
-    return jnp.asarray(trial.lr, jnp.float32)[None] / 255
+def _as_batch(sample: Sample) -> jnp.ndarray:
+    return jnp.asarray(sample.lr, jnp.float32)[None] / 255
 
 
-def _true_caption(trial: Trial) -> str:
+def _true_caption(sample: Sample) -> str:
     """Without Greek letters, which Pillow's own font lacks."""
-    return f"true kernel, {trial.case.replace('σ=', 'width ')}"
+    return f"true kernel, {sample.case.replace('σ=', 'width ')}"

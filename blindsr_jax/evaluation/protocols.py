@@ -9,7 +9,6 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.config.defaults import SETTING2_SIZE, SETTING2_WIDTHS
 from blindsr_jax.degradations.blur_steps import Blur
 from blindsr_jax.degradations.file_steps import Jpeg, Round8
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
@@ -18,6 +17,7 @@ from blindsr_jax.degradations.size_steps import Downsample, Downsampling
 from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.ops.blur import BorderMode
+from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Lowest and highest of the eight widths, HR pixels (IKC, CVPR 2019; DAN section 4.1).
 _GAUSSIAN8_WIDTHS = {2: (0.80, 1.60), 3: (1.35, 2.40), 4: (1.80, 3.20)}
@@ -196,7 +196,8 @@ def anisotropic8(scale: int) -> Protocol:
     lowest, highest = SETTING2_WIDTHS
     along, across = (lowest + (highest - lowest) * (order + 0.5) / 8 for order in (eighths, (5 * eighths + 2) % 8))
     angles = np.pi * (3 * eighths % 8) / 8
-    kernels = np.asarray(anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale]), np.float64)
+    drawn = anisotropic_gaussian(along, across, angles, SETTING2_SIZE[scale])  # type: ignore[arg-type]
+    kernels = np.asarray(drawn, np.float64)
     labels = [f"σ={x:.2f}, {y:.2f}, {np.degrees(angle):.0f}°" for x, y, angle in zip(along, across, angles)]
     return Protocol("anisotropic8", scale, tuple(map(_given, labels, kernels)))
 
@@ -265,7 +266,7 @@ def _gaussian(sigma: float) -> GaussianCase:
 
 
 def _given(label: str, kernel: np.ndarray) -> GivenCase:
-    return GivenCase(label, tuple(map(tuple, np.float64(kernel).tolist())))
+    return GivenCase(label, tuple(tuple(row) for row in np.asarray(kernel, np.float64).tolist()))
 
 
 def validation_protocol(scale: int, *, anisotropic: bool = False, noise: float = 0.0) -> Protocol:

@@ -70,8 +70,11 @@ def published_kernels(scale: int) -> list[PublishedKernels]:
         PublishedKernels(
             row["method"],
             float(row["kernel_l1"]),
-            *(float(row[f"{score}_with_{solver}"]) for solver in ("usrnet", "dpir") for score in ("psnr", "ssim")),
-            float(row["kernel_seconds"]) if row["kernel_seconds"] else None,
+            psnr_usrnet=float(row["psnr_with_usrnet"]),
+            ssim_usrnet=float(row["ssim_with_usrnet"]),
+            psnr_dpir=float(row["psnr_with_dpir"]),
+            ssim_dpir=float(row["ssim_with_dpir"]),
+            kernel_seconds=float(row["kernel_seconds"]) if row["kernel_seconds"] else None,
         )
         for row in _read("kernelnet")
         if int(row["scale"]) == scale

@@ -18,7 +18,7 @@ class Row:
       case: label of the blur.
       sigma: width of the blur in HR pixels, where it is a round Gaussian.
       method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``; or what it stands beside;
-        where there are several models, their names: see ``entrants.name_of``.
+        where there are several models, their names: see ``candidates.name_of``.
       psnr_y, ssim_y, psnr_rgb, ssim_rgb: of the model's result, on luma and (where the protocol says so) on RGB. These
         and the next are None for models that only estimate kernels.
       bicubic_psnr_y, bicubic_ssim_y, bicubic_psnr_rgb, bicubic_ssim_rgb: of bicubic interpolation of the same LR image.

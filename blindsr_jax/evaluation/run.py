@@ -1,4 +1,4 @@
-"""Trials through a model: rows of scores."""
+"""Samples through a model: rows of scores."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.entrants import Entrant, entrants_of, name_of
+from blindsr_jax.evaluation.candidates import Candidate, candidates_of, name_of
 from blindsr_jax.evaluation.journal import Journal
+from blindsr_jax.evaluation.methods import BLIND, OWN_ESTIMATE, Estimates, Methods, results_of
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.restorations import BLIND, OWN_ESTIMATE, Estimates, Methods, restorations
 from blindsr_jax.evaluation.rows import Row, group
-from blindsr_jax.evaluation.trials import EvaluationSet, Trial, make_lr
+from blindsr_jax.evaluation.samples import EvaluationSet, Sample, make_lr
 from blindsr_jax.hosts import gathered, is_first
-from blindsr_jax.inference.checks import fit_kernel
-from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
-from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: Model | Pipeline,
+    model: Restorer,
     tests: EvaluationSet,
     methods: Methods = OWN_ESTIMATE,
     *,
-    beside: typing.Mapping[str, Model | Pipeline] | None = None,
+    beside: typing.Mapping[str, Restorer] | None = None,
     name: str = BLIND,
     failures: list[str] | None = None,
     journal: Journal | None = None,
@@ -47,7 +46,7 @@ def evaluate(
       model: to score.
       tests: the test set.
       methods: how it restores.
-      beside: other models by name, which restore the very same trials, each with its own estimate of the kernel.
+      beside: other models by name, which restore the very same samples, each with its own estimate of the kernel.
       name: of the method in which the model itself uses its own estimate.
       failures: collects a line for each image that cannot be used; without it the first one raises.
       journal: remembers the images that are done; those are not restored again.
@@ -60,17 +59,17 @@ def evaluate(
       DataError: no image can be used, or one cannot and ``failures`` was not given; or a model cannot do what is
         asked, or is of another scale than the tests.
     """
-    entrants = entrants_of(model, methods, name, beside or {}, tests.protocol)
+    candidates = candidates_of(model, methods, name, beside or {}, tests.protocol)
     mine = range(jax.process_index(), len(tests.names), jax.process_count())
     done: dict[int, tuple[list[Row], str]] = {}
-    total = len(mine) * tests.trials_per_image
+    total = len(mine) * tests.samples_per_image
     with (
         logging_redirect_tqdm(),
         tqdm(total=total, desc=bar, unit="image", disable=not bar or not is_first()) as progress,
     ):
         for index in mine:
             try:
-                done[index] = _evaluate_image(entrants, tests, index, journal, progress), ""
+                done[index] = _evaluate_image(candidates, tests, index, journal, progress), ""
             except DataError as error:
                 if failures is None:
                     raise
@@ -96,18 +95,18 @@ def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row]
 
 
 def _evaluate_image(
-    entrants: list[Entrant], tests: EvaluationSet, index: int, journal: Journal | None, progress: tqdm
+    candidates: list[Candidate], tests: EvaluationSet, index: int, journal: Journal | None, progress: tqdm
 ) -> list[Row]:
     image = tests.open(index)
     rows = journal.rows_of(image) if journal is not None else None
     if rows is not None:
-        progress.update(tests.trials_per_image)
+        progress.update(tests.samples_per_image)
         return rows
     rows = []
-    for trial in image.trials:
-        estimates = Estimates(trial)
-        for name, model, methods in entrants:
-            scored = score(model, trial, tests.protocol, methods, estimates)
+    for sample in image.samples:
+        estimates = Estimates(sample)
+        for name, model, methods in candidates:
+            scored = score(model, sample, tests.protocol, methods, estimates)
             rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
         progress.update()
     if journal is not None:
@@ -116,41 +115,41 @@ def _evaluate_image(
 
 
 def score(
-    model: Model | Pipeline,
-    trial: Trial,
+    model: Restorer,
+    sample: Sample,
     protocol: Protocol,
     methods: Methods = OWN_ESTIMATE,
     estimates: Estimates | None = None,
 ) -> list[Row]:
-    """A row for each method, of one trial; scores are measured on 8-bit images.
+    """A row for each method, of one sample; scores are measured on 8-bit images.
 
     Args:
       model: to score.
-      trial: one image under one blur.
-      protocol: of the trial.
+      sample: one image under one blur.
+      protocol: of the sample.
       methods: how the model restores.
-      estimates: kernels of the trial that models have found before.
+      estimates: kernels of the sample that models have found before.
 
     Raises:
       DataError: the true kernel is asked for and not known, or too wide for the model.
     """
     bicubic: dict[str, float] = {}
     if model.restores:
-        scores = _image_scores(enlarge_bicubic(trial.lr, protocol.scale), trial.hr, protocol)
+        scores = _image_scores(enlarge_bicubic(sample.lr, protocol.scale), sample.hr, protocol)
         bicubic = {f"bicubic_{name}": value for name, value in scores.items()}
     return [
         Row(
-            image=trial.image,
-            case=trial.case,
-            sigma=trial.sigma,
+            image=sample.image,
+            case=sample.case,
+            sigma=sample.sigma,
             method=one.name,
-            **_image_scores(one.restored.image, trial.hr, protocol),
+            **_image_scores(one.restored.image, sample.hr, protocol),
             **bicubic,
-            **_kernel_scores(one.restored, trial, protocol, model.pca_basis),
+            **_kernel_scores(one.restored, sample, protocol, model.pca_basis),
             seconds=one.seconds,
             kernel_seconds=one.kernel_seconds,
         )
-        for one in restorations(model, trial, methods, estimates or Estimates(trial))
+        for one in results_of(model, sample, methods, estimates or Estimates(sample))
     ]
 
 
@@ -178,7 +177,7 @@ def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, n
 def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
     if image is None:
         return {}
-    channels = ("y", "rgb") if protocol.rgb else ("y",)
+    channels: tuple[typing.Literal["y", "rgb"], ...] = ("y", "rgb") if protocol.rgb else ("y",)
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
         return scores | {f"ssim_{channel}": ssim(image, hr, protocol.border, channel) for channel in channels}
@@ -187,18 +186,18 @@ def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) 
 
 
 def _kernel_scores(
-    restored: Restored, trial: Trial, protocol: Protocol, basis: np.ndarray | None
+    restored: Restored, sample: Sample, protocol: Protocol, basis: np.ndarray | None
 ) -> dict[str, float | None]:
     """Distance of the kernel from the truth, as far as both are known."""
-    if restored.kernel is None or trial.kernel is None:
+    if restored.kernel is None or sample.kernel is None:
         return {}
-    scores = {
-        "kernel_l1": kernel_l1(restored.kernel, trial.kernel),
-        "kernel_psnr": kernel_psnr(restored.kernel, trial.kernel),
-        "lr_psnr": psnr(make_lr(trial.hr, protocol, restored.kernel), trial.lr, border=0),
+    scores: dict[str, float | None] = {
+        "kernel_l1": kernel_l1(restored.kernel, sample.kernel),
+        "kernel_psnr": kernel_psnr(restored.kernel, sample.kernel),
+        "lr_psnr": psnr(make_lr(sample.hr, protocol, restored.kernel), sample.lr, border=0),
     }
     size = 0 if basis is None else round(basis.shape[0] ** 0.5)
-    if restored.code is not None and size >= trial.kernel.shape[0]:
-        truth = encode(jnp.asarray(fit_kernel(trial.kernel, size)[0]), jnp.asarray(basis))
-        scores["code_l1"] = code_l1(restored.code, truth)
+    if restored.kernel_code is not None and size >= sample.kernel.shape[0]:
+        truth = encode(jnp.asarray(fit_kernel(sample.kernel, size)[0]), jnp.asarray(basis))
+        scores["code_l1"] = code_l1(restored.kernel_code[: len(truth)], truth)
     return scores

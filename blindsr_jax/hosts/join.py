@@ -39,7 +39,7 @@ def join(coordinator: str | None, processes: int | None, process_id: int | None,
     if len(missing) == 3:
         _join_detected(timeout, lost)
         return
-    if missing:
+    if coordinator is None or processes is None or process_id is None:
         raise ConfigError(f"--coordinator, --processes and --process_id belong together; --{missing[0]} is missing")
     _check(coordinator, processes, process_id)
     try:

@@ -11,7 +11,8 @@ import jax
 
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.solver import Pipeline, Solver, pipeline
+from blindsr_jax.inference.pipeline import Pipeline, pipeline
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.registry import build
@@ -91,4 +92,4 @@ def model_of(
 ) -> Model | Solver:
     """A network with its weights as what it is: a solver or a blind model."""
     kind = Solver if isinstance(module, USRNet | DPIR) else Model
-    return kind(module, variables, metadata)
+    return kind(module, variables, metadata or {})

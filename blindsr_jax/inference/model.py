@@ -2,94 +2,90 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 import typing
 
-import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError, OutOfMemory
-from blindsr_jax.inference import restore
-from blindsr_jax.inference.apply import apply
-from blindsr_jax.inference.canvases import Size, cut, laid, smallest
-from blindsr_jax.inference.checks import checked_batch, fit_kernel, memory_errors, one_for_each
+from blindsr_jax.inference.blind_network import BlindNetwork
+from blindsr_jax.inference.inputs import checked_batch, checked_kernels, fit_kernel, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
-from blindsr_jax.inference.texture import most_textured
-from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.precision import Precision
+from blindsr_jax.inference.padded_shapes import Size, cropped, padded, smallest, valid_size_of
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.programs import Means, apply
+from blindsr_jax.inference.restore import RestoresImages
+from blindsr_jax.inference.restorer import Border
+from blindsr_jax.inference.texture import most_textured, window_of
+from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
+from blindsr_jax.inference.tile_policy import WHOLE
+from blindsr_jax.networks.compute import Compute, Precision, with_compute
+from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
+_KERNEL_WINDOW = 512  # LR pixels, of an image that is too large for a kernel estimator to see whole
 
-class Model(Weighted):
-    """A blind model of one scale: call it on a batch, or ``restore`` one image.
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Model(BlindNetwork, RestoresImages):
+    """A blind model of one scale: call it on a batch, or ``restore`` one image. A ``Restorer``.
 
     Attributes:
-      scale: s.
-      window: see ``within``.
-      canvases: see ``on_canvases``.
-      precision: see ``in_precision``.
-      rows: see ``spread``.
-      needs_kernel: whether it has to be told the blur.
+      module, variables, metadata: see ``Weighted``; what kind of network it is: see ``BlindNetwork``.
+      kernel_window: see ``with_kernel_window``.
+      shapes: see ``padded_to``.
+      rows: see ``shard_rows``.
     """
 
+    kernel_window: int | None = None
+    shapes: tuple[Size, ...] = ()
+    rows: NamedSharding | None = None
+
     needs_kernel: typing.ClassVar[bool] = False
+    takes_sigma: typing.ClassVar[bool] = False
+    estimator: typing.ClassVar[None] = None
 
-    def __init__(
-        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
-    ):
-        super().__init__(module, variables, metadata)
-        self.scale: int = module.scale
-        self.window: int | None = None
-        self.canvases: tuple[Size, ...] = ()
-        self.precision: Precision = "float32"
-        self.rows: NamedSharding | None = None
-
-    def _but(self, **choices: typing.Any) -> Model:
-        """The same model with other attributes."""
-        model = Model(self.module, self.variables, self.metadata)
-        for name in ("window", "canvases", "precision", "rows"):
-            setattr(model, name, choices.get(name, getattr(self, name)))
-        return model
-
-    def within(self, window: int) -> Model:
+    def with_kernel_window(self, side: int) -> Model:
         """The same model, looking only at the most textured part of an image, which is faster and nearly as good.
 
         Args:
-          window: side of that part in LR pixels; smaller images are seen whole.
+          side: of that part in LR pixels; smaller images are seen whole.
 
         Raises:
           DataError: the model restores images, for which it needs them whole; or the window has fewer than 16 pixels.
         """
         if self.restores:
-            raise DataError(f"{type(self.module).__name__} restores the image it looks at: it needs it whole")
-        if window < 16:
-            raise DataError(f"a kernel cannot be estimated from {window}x{window} pixels: take 16 or more")
-        return self._but(window=window)
+            raise DataError(f"{self.network} restores the image it looks at: it needs it whole")
+        if side < 16:
+            raise DataError(f"a kernel cannot be estimated from {side}x{side} pixels: take 16 or more")
+        return dataclasses.replace(self, kernel_window=side)
 
-    def on_canvases(self, canvases: typing.Sequence[Size]) -> Model:
-        """The same model, which computes images on the smallest canvas that holds them.
+    def padded_to(self, shapes: typing.Sequence[Size]) -> Model:
+        """The same model, padding images to the smallest of these shapes that holds them.
 
         The results are the same within float32's rounding, as NumPy arrays, and images of many sizes share a compiled
-        program. Images that fit on no canvas are computed as they are; ``inference.canvases`` knows which are wanted.
+        program. Images that fit into no shape, or whose shape does not fit into memory, are computed at their own
+        size. ``restore.share_programs`` chooses shapes for a set of pictures.
 
         Args:
-          canvases: heights and widths in LR pixels.
+          shapes: heights and widths in LR pixels.
 
         Raises:
           DataError: the network needs images of their own size.
         """
-        if not self.takes_canvas:
-            raise DataError(f"{type(self.module).__name__} needs images of their own size: it takes no canvas")
-        return self._but(canvases=tuple(canvases))
+        if not self.takes_padding:
+            raise DataError(f"{self.network} needs images of their own size: it takes no padding")
+        return dataclasses.replace(self, shapes=tuple(shapes))
 
     def in_precision(self, precision: Precision) -> Model:
         """The same model, computing in another type: its weights and results are float32 in any case.
 
         Args:
-          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.precision``.
+          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.compute``.
 
         Raises:
           DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
@@ -99,13 +95,18 @@ class Model(Weighted):
         if precision not in known:
             raise DataError(f"there is no precision {precision!r}: take {' or '.join(known)}")
         if precision != "float32" and not self.module.takes_bfloat16:
-            raise DataError(f"{type(self.module).__name__} computes in float32 only: DANs and DSSR take {precision}")
-        return self._but(precision=precision)
+            raise DataError(f"{self.network} computes in float32 only: DANs and DSSR take {precision}")
+        return dataclasses.replace(self, module=with_compute(self.module, precision=precision))
 
-    def spread(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
+    @property
+    def precision(self) -> Precision:
+        """See ``in_precision``."""
+        return getattr(self.module, "compute", Compute()).precision
+
+    def shard_rows(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
         """The same model, each device computing some of the rows of every image; for large ones, restored whole.
 
-        The results are the same within float32's rounding. It uses no canvas.
+        The results are the same within float32's rounding. Images are not padded.
 
         Args:
           devices: by default all.
@@ -113,53 +114,58 @@ class Model(Weighted):
         Raises:
           DataError: the network sees the whole image through an FFT.
         """
-        if not self.takes_canvas:
-            raise DataError(f"{type(self.module).__name__} sees whole images through an FFT: they cannot be spread")
+        if not self.restores:
+            raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
         devices = np.array(jax.devices() if devices is None else devices)
-        return self._but(canvases=(), rows=NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows")))
+        rows = NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows"))
+        return dataclasses.replace(self, shapes=(), rows=rows)
+
+    def within(self, window: int) -> Model:
+        """The earlier name of ``with_kernel_window``."""
+        return self.with_kernel_window(window)
+
+    def on_canvases(self, canvases: typing.Sequence[Size]) -> Model:
+        """The earlier name of ``padded_to``."""
+        return self.padded_to(canvases)
+
+    def spread(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
+        """The earlier name of ``shard_rows``."""
+        return self.shard_rows(devices)
+
+    def with_sigma(self, sigma: float) -> Model:
+        """The same model for σ = 0. Raises DataError for another noise level: the model finds out by itself."""
+        if sigma:
+            raise DataError(f"{self.network} is not told the noise level; USRNet and DPIR are")
+        return self
+
+    def with_border(self, border: Border) -> Model:
+        """The same model: it knows of one border only, where an image ends."""
+        return self
+
+    def at_scale(self, scale: int) -> Model:
+        """The model itself. Raises DataError for another scale than its own."""
+        if scale != self.scale:
+            raise DataError(f"{self.network} works at scale {self.scale}, not {scale}")
+        return self
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """As of ``Weighted``; another one for each window and each precision."""
-        window = f", window {self.window}" if self.window else ""
+        window = f", window {self.kernel_window}" if self.kernel_window else ""
         return super().fingerprint + window + (f", {self.precision}" if self.precision != "float32" else "")
 
     def __repr__(self) -> str:
-        return f"Model({', '.join([f'{type(self.module).__name__} ×{self.scale}', *self.description])})"
+        return f"Model({', '.join([f'{self.network} ×{self.scale}', *self.description])})"
 
     @property
-    def takes_kernel(self) -> bool:
-        """Whether a known kernel can be given."""
-        return self.pca_basis is not None
+    def takes_padding(self) -> bool:
+        """Whether images may be padded: see ``padded_to``."""
+        return self.module.takes_padding and self.rows is None
 
     @property
-    def estimates_kernel(self) -> bool:
-        """Whether it finds one by itself."""
-        return self.module.estimates_kernel
-
-    @property
-    def downsample(self) -> Downsample:
-        """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
-        if not self.module.restores:
-            return self.module.downsample
-        recipe = self.metadata.get("source", {}).get("config", {})
-        return recipe.get("degradation", {}).get("downsample", "bicubic")
-
-    @property
-    def restores(self) -> bool:
-        """Whether images come out; some models estimate kernels only."""
-        return self.module.restores
-
-    @property
-    def takes_canvas(self) -> bool:
-        """Whether images may lie on a larger canvas."""
-        return self.module.takes_canvas
-
-    @property
-    def pca_basis(self) -> np.ndarray | None:
-        """[K², L], what kernel codes are relative to; None for networks without such codes."""
-        basis = self.variables["constants"].get("pca_basis")
-        return None if basis is None else np.asarray(basis)
+    def whole_only(self) -> str:
+        """See ``Restorer``."""
+        return "rows that devices share are those of whole images: leave tiles out" if self.rows is not None else ""
 
     def __call__(
         self,
@@ -171,7 +177,7 @@ class Model(Weighted):
         trace: bool = False,
         image_only: bool = False,
     ) -> SROutput:
-        """Restores a batch. Compiles once for each shape, or canvas.
+        """Restores a batch. Compiles once for each shape.
 
         Args:
           lr: [B, H, W, 3] float32 in [0, 1].
@@ -179,7 +185,7 @@ class Model(Weighted):
           kernel_code: instead of a kernel its code, [B, L], or [1, L] for all, as an earlier call returned it.
           iterations: unfolded steps T; by default as many as in training.
           trace: also return every step.
-          image_only: leave the kernel out, and what only it needs.
+          image_only: leave the kernel out, and what only it needs, where the network can.
 
         Returns:
           SROutput.
@@ -188,87 +194,113 @@ class Model(Weighted):
           DataError: shapes or values are not as above.
         """
         lr = checked_batch(lr, iterations)
-        given = self._known(lr, kernel, kernel_code)
+        given = self._known(len(lr), kernel, kernel_code)
         if iterations is not None and not self.restores:
-            raise DataError(
-                f"{type(self.module).__name__} estimates a kernel in one pass: leave the number of iterations out"
-            )
-        options = {"iterations": iterations, "trace": trace, "image_only": image_only and self.restores}
-        options |= {"precision": self.precision}
-        seen = most_textured(lr, self.window) if self.window else lr
-        return self._computed(seen, given, options).replace(lr=lr)
-
-    def _computed(
-        self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
-    ) -> SROutput:
-        """The output of the network; on all devices, or on a canvas, if so chosen and if there is memory for it."""
+            raise DataError(f"{self.network} estimates a kernel in one pass: leave the number of iterations out")
+        run = functools.partial(
+            checked,
+            apply,
+            self.module,
+            iterations=iterations,
+            trace=trace,
+            image_only=image_only and self.unfolds and self.estimates_kernel,
+        )
+        seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
-            with memory_errors(lr):
-                return self._on_devices(lr, given, options)
-        while True:
-            images, size = self.placed(lr)
+            return self._on_devices(run, seen, given).replace(lr=lr)
+        shape = smallest(self.shapes, seen.shape[1:3])
+        if shape is not None:
             try:
-                with memory_errors(images):
-                    output = checked(apply, self.module, self.variables, images, given | size, **options)
-                    return self._taken_back(output, lr) if size else output
+                return self._padded(run, shape, seen, given).replace(lr=lr)
             except OutOfMemory:
-                if not size:
-                    raise
-                height, width = images.shape[1:3]  # nor is there memory for the next image on it, or on larger ones
-                self.canvases = tuple(other for other in self.canvases if other[0] * other[1] < height * width)
+                pass  # at its own size it may fit
+        with memory_errors(seen):
+            return run(self.variables, seen, given).replace(lr=lr)
 
-    def _taken_back(self, output: SROutput, lr: np.ndarray | jax.Array) -> SROutput:
-        """What was computed on a canvas, of the images' size."""
-        return cut(jax.device_get(output), *(self.scale * side for side in lr.shape[1:3]))
+    def _padded(
+        self, run: typing.Callable[..., SROutput], shape: Size, lr: np.ndarray, given: dict[str, np.ndarray]
+    ) -> SROutput:
+        images = padded(shape, lr)
+        with memory_errors(images):
+            output = jax.device_get(run(self.variables, images, given | {"region": Region(valid_size_of(lr))}))
+        return cropped(output, *(self.scale * side for side in lr.shape[1:3]))
 
     def _on_devices(
-        self, lr: np.ndarray | jax.Array, given: dict[str, np.ndarray], options: dict[str, typing.Any]
+        self, run: typing.Callable[..., SROutput], lr: np.ndarray, given: dict[str, np.ndarray]
     ) -> SROutput:
         everywhere = NamedSharding(self.rows.mesh, PartitionSpec())
-        arguments = jax.device_put((self.variables, lr, given), everywhere)
-        return jax.device_get(checked(apply, self.module, *arguments, rows=self.rows, **options))
+        with memory_errors(lr):
+            return jax.device_get(run(*jax.device_put((self.variables, lr, given), everywhere), rows=self.rows))
 
-    def placed(self, images: np.ndarray | jax.Array) -> tuple[np.ndarray | jax.Array, dict[str, np.ndarray]]:
-        """Images [B, H, W, 3] on the smallest canvas that holds them, and their size as the network is told it.
-
-        As they are, and nothing, if there is none.
-        """
-        canvas = smallest(self.canvases, images.shape[1:3])
-        if canvas is None:
-            return images, {}
-        return laid(canvas, images), {"size": np.array(images.shape[1:3], np.int32)}
-
-    def _known(self, lr: jax.Array, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
-        """What is given of the blur, checked."""
+    def _known(self, count: int, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
+        """A given kernel or code of so many images, checked."""
         if kernel is None and code is None:
             return {}
         if not self.takes_kernel:
-            raise DataError(f"{type(self.module).__name__} does not use a kernel; leave it out")
+            raise DataError(f"{self.network} does not use a kernel; leave it out")
         if kernel is not None and code is not None:
             raise DataError("give a kernel or its code, not both")
         if kernel is not None:
-            return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), lr.shape[0])}
-        code, shape = np.asarray(code, np.float32), (lr.shape[0], self.module.code_length)
+            return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), count)}
+        code, shape = np.asarray(code, np.float32), (count, self.module.full_code_length)
         if code.shape not in (shape, (1, shape[1])):
             raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
         return {"kernel_code": np.broadcast_to(code, shape)}
 
-    def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
-        """One image, s times larger, of the same kind.
+    def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
+        """The kernel of one image of any size; a DAN's is that of the image's tiles.
+
+        An estimator looks at the whole of an image of up to 2²⁰ pixels if there is memory for it, else at its most
+        textured part.
 
         Args:
-          image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
-          **options: ``kernel`` and ``iterations`` as when called; ``self_ensemble=True`` for the mean over the image's
-            eight flips and turns, which takes eight times as long; ``tile=N`` to restore it in parts of N×N pixels,
-            with bounded memory (``inference.tiling``), ``tiles_at_once`` of them as one batch, for accelerators.
+          pixels: the image.
+          iterations, trace: see ``__call__``.
+        """
+        if self.restores and self.takes_padding:
+            context = self.tile_context(pixels, kernel=None, iterations=iterations)
+            return SROutput(kernel=context.kernel, kernel_code=context.kernel_code)
+        if math.prod(pixels.size) <= WHOLE:
+            try:
+                return self(pixels.rgb()[None], iterations=iterations, trace=trace)
+            except OutOfMemory:
+                pass
+        part = window_of(pixels.size, lambda rows: pixels.rgb(rows), self.kernel_window or _KERNEL_WINDOW)
+        return self(pixels.rgb(*part)[None], iterations=iterations, trace=trace)
 
-        Returns:
-          [s·H, s·W] with the same channels and type.
+    def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
+        """What the tiles of an image share: its kernel, for a DAN also the means of attention.
+
+        Args:
+          pixels: the image.
+          kernel, iterations: see ``__call__``.
 
         Raises:
-          DataError: another shape or type, or values that are not finite or not in [0, 1]; or the model estimates
-            kernels only.
+          DataError: the kernel is none, or too wide.
+          OutOfMemory: not even a few patches of the image fit.
         """
-        if not self.restores:
-            raise DataError(f"{type(self.module).__name__} restores no image: call the model for its kernel")
-        return restore.restore_image(self, image, **options).image
+        if not self.takes_kernel:
+            self._known(1, kernel, None)  # raises if there is one
+            return TileContext(iterations=iterations)
+        if not self.takes_padding:
+            kernel = self.estimate(pixels, iterations=iterations).kernel if kernel is None else kernel
+            return TileContext(kernel=checked_kernels(kernel)[:1])
+        known = None if kernel is None else fit_kernel(kernel, self.module.kernel_size)[:1]
+        return context_of_patches(self.module, self.variables, pixels, kernel=known, iterations=iterations)
+
+    def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
+        """Restores tiles [B, h, w, 3] of one image, padded to ``side`` pixels each way: [B, s·h, s·w, 3]."""
+        if context.last_code is not None:
+            return self._in_context(tiles, whole_windows(tiles), context, side)[0]
+        model = self.padded_to([(side, side)]) if self.takes_padding else self
+        output = model(tiles, kernel=context.kernel, iterations=context.iterations, image_only=True)
+        return np.asarray(output.sr)
+
+    def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
+        """The means that channel attention sees in windows [B, 4] of tiles."""
+        return self._in_context(tiles, windows, context, side)[1]
+
+    def _in_context(
+        self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int
+    ) -> tuple[np.ndarray, Means]:
+        return restore_in_context(self.module, self.variables, tiles, windows, context, side=side)

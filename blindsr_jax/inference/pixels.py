@@ -7,7 +7,7 @@ import typing
 import numpy as np
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.transparency import with_visible_colours
+from blindsr_jax.images.transparency import with_visible_colours
 from blindsr_jax.ops.resize import imresize_rows
 from blindsr_jax.pictures import from_unit
 

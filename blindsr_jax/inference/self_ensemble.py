@@ -9,14 +9,12 @@ import numpy as np
 
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
+from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.types import SROutput
-
-if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.model import Model
 
 
 def average_of_eight(
-    model: Model,
+    model: Restorer,
     lr: np.ndarray,
     *,
     kernel: np.ndarray | None = None,
@@ -31,11 +29,11 @@ def average_of_eight(
     Args, raises: see ``Model.__call__``; and DataError for restoring with s-fold sampling, whose pixels a turn moves.
     """
     refuse_s_fold(model)
-    options = {"iterations": iterations} | ({"image_only": True} if image_only else {})
     images, kernels = [], []
     for orientation in range(8):
+        image = turned(np.asarray(lr), orientation, rows=-3)
         turned_kernel = None if kernel is None else turned(np.asarray(kernel), orientation, rows=-2)
-        output = model(turned(np.asarray(lr), orientation, rows=-3), kernel=turned_kernel, **options)
+        output = model(image, kernel=turned_kernel, iterations=iterations, image_only=image_only)
         if output.sr is not None:
             images.append(turned_back(np.asarray(output.sr), orientation, rows=-3))
         kernels.append(output.kernel)
@@ -43,7 +41,7 @@ def average_of_eight(
 
 
 def mean_kernel(
-    model: Model, kernels: typing.Sequence[np.ndarray | None]
+    model: Restorer, kernels: typing.Sequence[np.ndarray | None]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The mean of the kernels found in the eight orientations, turned back, and its code; None without any."""
     found = [(orientation, np.asarray(kernel)) for orientation, kernel in enumerate(kernels) if kernel is not None]
@@ -55,7 +53,7 @@ def mean_kernel(
     return mean, np.asarray(encode(jnp.asarray(mean), jnp.asarray(model.pca_basis)))
 
 
-def refuse_s_fold(model: Model) -> None:
+def refuse_s_fold(model: Restorer) -> None:
     """Raises DataError for a model that restores images of s-fold sampling, whose pixels a turn moves."""
     if model.downsample == "s_fold" and model.restores and model.scale > 1:
         raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")

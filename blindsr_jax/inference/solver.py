@@ -1,42 +1,27 @@
-"""Non-blind models: USRNet and DPIR restore when they are told the blur, and a kernel estimator can tell them."""
+"""Non-blind models: USRNet and DPIR restore when they are given the blur."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import typing
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.degradations.kernels import sampled_kernel
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference import restore
-from blindsr_jax.inference.checks import checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.inference.inputs import checked_batch, checked_kernels, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
-from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.programs import Means, apply_solver
+from blindsr_jax.inference.restore import RestoresImages
+from blindsr_jax.inference.restorer import Border
+from blindsr_jax.inference.tile_context import TileContext
+from blindsr_jax.inference.tile_policy import Tile
 from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
-
-
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("scale", "iterations", "trace"))
-def _apply(
-    module: nn.Module,
-    variables: dict[str, typing.Any],
-    lr: jax.Array,
-    kernel: jax.Array,
-    sigma: jax.Array,
-    *,
-    scale: int,
-    iterations: int | None,
-    trace: bool,
-) -> SROutput:
-    options = {"scale": scale, "sigma": sigma, "iterations": iterations, "trace": trace}
-    return module.apply(variables, lr, kernel=kernel, **options)
 
 
 class Solver(Weighted):
@@ -46,7 +31,35 @@ class Solver(Weighted):
     """
 
     def __repr__(self) -> str:
-        return f"Solver({', '.join([type(self.module).__name__, *self.description])})"
+        return f"Solver({', '.join([self.network, *self.description])})"
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """The scales that its network knows."""
+        return tuple(getattr(self.module, "scales", (1, 2, 3, 4)))
+
+    def at_scale(self, scale: int, sigma: float = 0.0) -> AtScale:
+        """The solver as a ``Restorer``, for photographs.
+
+        Args:
+          scale: s.
+          sigma: noise level in [0, 1].
+
+        Raises:
+          DataError: the network does not know the scale.
+        """
+        self._check_scale(scale)
+        return AtScale(self, scale, sigma)
+
+    def with_kernel_window(self, side: int) -> typing.NoReturn:
+        """Raises DataError: a solver estimates no kernel."""
+        raise DataError(f"{self.network} estimates no kernel: leave the window for it out")
+
+    def in_precision(self, precision: str) -> Solver:
+        """The same solver in float32. Raises DataError for another precision."""
+        if precision != "float32":
+            raise DataError(f"{self.network} inverts a blur, for which it needs float32, not {precision}")
+        return self
 
     def __call__(
         self,
@@ -77,11 +90,7 @@ class Solver(Weighted):
         """
         lr = checked_batch(lr, iterations)
         kernels = one_for_each(checked_kernels(kernel), lr.shape[0])
-        known = getattr(self.module, "scales", (1, 2, 3, 4))
-        if scale not in known:
-            raise DataError(
-                f"{type(self.module).__name__} restores at scales {', '.join(map(str, known))}, not {scale}"
-            )
+        self._check_scale(scale)
         if not 0 <= sigma <= 1:
             raise DataError(f"sigma is the noise's standard deviation in [0, 1], got {sigma}: divide levels by 255")
         if kernels.shape[1] > scale * min(lr.shape[1:3]):
@@ -91,74 +100,85 @@ class Solver(Weighted):
             )
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         with memory_errors(lr):
-            output = checked(_apply, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
+            output = checked(apply_solver, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
         return output.replace(lr=lr)
 
     def restore(
-        self, image: np.ndarray, *, kernel: np.ndarray, scale: int, sigma: float = 0.0, iterations: int | None = None
+        self,
+        image: np.ndarray,
+        *,
+        kernel: np.ndarray,
+        scale: int,
+        sigma: float = 0.0,
+        iterations: int | None = None,
+        tile: Tile = "auto",
     ) -> np.ndarray:
-        """One image, s times larger, of the same kind; arguments as when called, images as of ``Model.restore``."""
-        return restore.restore_image(
-            Pipeline(None, self, scale, sigma), image, kernel=kernel, iterations=iterations
-        ).image
+        """One image, s times larger, of the same kind; arguments as when called, image and tile as of ``Model``."""
+        return self.at_scale(scale, sigma).restore(image, kernel=kernel, iterations=iterations, tile=tile)
+
+    def _check_scale(self, scale: int) -> None:
+        if scale not in self.scales:
+            raise DataError(f"{self.network} restores at scales {', '.join(map(str, self.scales))}, not {scale}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Pipeline:
-    """A kernel estimator and a solver that uses its kernels: a model like any other.
+class AtScale(RestoresImages):
+    """A solver at one scale, for photographs: a ``Restorer`` that needs a kernel.
 
     Attributes:
-      estimator: finds the kernel; None if one is given with every call.
       solver: restores.
-      scale: s, the estimator's.
-      sigma: noise level that the solver is told, in [0, 1].
+      scale: s.
+      sigma: noise level in [0, 1].
       border: ``reflect`` for photographs, which do not wrap around as the solvers think: they are extended until they
         do, see ``wrap_smoothly``; ``circular`` for images that were made so.
     """
 
-    estimator: Model | None
     solver: Solver
     scale: int
     sigma: float = 0.0
-    border: typing.Literal["reflect", "circular"] = "reflect"
-    takes_kernel: typing.ClassVar[bool] = True
+    border: Border = "reflect"
+
     restores: typing.ClassVar[bool] = True
-    takes_canvas: typing.ClassVar[bool] = False
+    takes_kernel: typing.ClassVar[bool] = True
+    estimates_kernel: typing.ClassVar[bool] = False
+    needs_kernel: typing.ClassVar[bool] = True
+    takes_sigma: typing.ClassVar[bool] = True
+    takes_padding: typing.ClassVar[bool] = False
+    unfolds: typing.ClassVar[bool] = False
+    downsample: typing.ClassVar[Downsample] = "s_fold"
+    kernel_size: typing.ClassVar[None] = None
     pca_basis: typing.ClassVar[None] = None
+    estimator: typing.ClassVar[None] = None
 
     def __repr__(self) -> str:
-        return f"Pipeline({self.estimator}, {self.solver}, ×{self.scale})"
+        return f"{self.solver!r} at ×{self.scale}"
 
     @property
-    def module(self) -> nn.Module:
-        """The solver's network, which has the unfolded steps."""
-        return self.solver.module
-
-    @property
-    def estimates_kernel(self) -> bool:
-        """Whether it finds the kernel by itself."""
-        return self.estimator is not None
-
-    @property
-    def needs_kernel(self) -> bool:
-        """Whether it has to be told."""
-        return self.estimator is None
-
-    @property
-    def downsample(self) -> Downsample:
-        """The sampling that its kernels are about."""
-        return self.estimator.downsample if self.estimator else "s_fold"
+    def network(self) -> str:
+        """Name of the solver's network."""
+        return self.solver.network
 
     @property
     def parameters(self) -> int:
-        """Number of trained numbers, of both."""
-        return self.solver.parameters + (self.estimator.parameters if self.estimator else 0)
+        """Number of trained numbers."""
+        return self.solver.parameters
 
     @property
     def fingerprint(self) -> str:
-        """Of both."""
-        parts = [self.estimator.fingerprint] if self.estimator else []
-        return "+".join([*parts, self.solver.fingerprint, f"sigma={self.sigma}"])
+        """The solver's, with the noise level."""
+        return f"{self.solver.fingerprint}+sigma={self.sigma}"
+
+    @property
+    def iterations(self) -> int:
+        """Steps when a call does not say."""
+        return self.solver.module.iterations
+
+    @property
+    def whole_only(self) -> str:
+        """See ``Restorer``."""
+        if self.border == "reflect":
+            return ""
+        return "tiles do not wrap around as the image does: restore it whole, or with border='reflect'"
 
     def __call__(
         self,
@@ -167,63 +187,70 @@ class Pipeline:
         kernel: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
+        image_only: bool = False,
     ) -> SROutput:
         """Restores a batch.
 
         Args:
           lr: [B, H, W, 3] float32 in [0, 1].
-          kernel: [B, K, K] or [K, K], in the place of the estimate.
-          iterations, trace: of the solver.
+          kernel: [B, K, K] or [K, K], of s-fold sampling.
+          iterations, trace: see ``Solver.__call__``.
+          image_only: leave the kernel out of the result.
 
         Returns:
-          SROutput; its kernel is the estimated one, or the given one.
+          SROutput with the kernel that was given.
 
         Raises:
-          DataError: shapes or values are not as above; or no kernel is given and there is no estimator.
+          DataError: shapes or values are not as above, or there is no kernel.
         """
         if kernel is None:
-            if self.estimator is None:
-                raise DataError(
-                    f"{type(self.module).__name__} has to be told the blur: give a kernel, or join it with an "
-                    "estimator (blindsr_jax.pipeline)"
-                )
-            kernel = self.estimator(lr).kernel
-        kernels = checked_kernels(kernel)
-        told = kernels
-        if self.downsample == "bicubic":
-            told = np.stack([sampled_kernel(one, self.scale) for one in kernels])
-        options = {"scale": self.scale, "sigma": self.sigma, "iterations": iterations, "trace": trace}
-        if self.border == "circular":
-            output = self.solver(lr, kernel=told, **options)
-        else:
-            reach = 2 * -(-told.shape[1] // self.scale)
-            output = self.solver(wrap_smoothly(checked_batch(lr, None), reach), kernel=told, **options)
-            height, width = (self.scale * side for side in lr.shape[1:3])
-            cut = jax.tree.map(lambda x: x[..., :height, :width, :], (output.sr, output.trace))
-            output = output.replace(sr=cut[0], trace=cut[1])
-        return output.replace(kernel=one_for_each(kernels, output.sr.shape[0]), lr=lr)
+            raise DataError(
+                f"{self.network} has to be told the blur: give a kernel, or join it with an estimator "
+                "(blindsr_jax.pipeline)"
+            )
+        lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)
+        seen = lr
+        if self.border == "reflect":
+            seen = wrap_smoothly(lr, 2 * -(-kernels.shape[1] // self.scale))
+        output = self.solver(
+            seen, kernel=kernels, scale=self.scale, sigma=self.sigma, iterations=iterations, trace=trace
+        )
+        height, width = (self.scale * side for side in lr.shape[1:3])
+        sr, steps = jax.tree.map(lambda x: x[..., :height, :width, :], (output.sr, output.trace))
+        return output.replace(sr=sr, trace=steps, kernel=None if image_only else output.kernel, lr=lr)
 
-    def restore(self, image: np.ndarray, **options: typing.Any) -> np.ndarray:
-        """One image, s times larger, of the same kind; see ``Model.restore``."""
-        return restore.restore_image(self, image, **options).image
+    def reported(self, images: jax.Array) -> jax.Array:
+        """The images of a trace, as they are."""
+        return images
 
+    def with_sigma(self, sigma: float) -> AtScale:
+        """The same for another noise level in [0, 1]."""
+        return dataclasses.replace(self, sigma=sigma)
 
-def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipeline:
-    """Joins a kernel estimator with a non-blind solver (as KernelNet's paper does with USRNet and DPIR).
+    def with_border(self, border: Border) -> AtScale:
+        """The same for images that continue beyond their border in another way."""
+        return dataclasses.replace(self, border=border)
 
-    The solvers are about s-fold sampling. The kernels of an estimator that was trained with bicubic downsampling, as
-    DAN is, are converted: see ``degradations.sampled_kernel``.
+    def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> typing.NoReturn:
+        """Raises DataError: an FFT sees the whole image."""
+        raise DataError(f"{self.network} needs images of their own size: it takes no padding")
 
-    Args:
-      estimator: a model that finds kernels: KernelNet or a DAN.
-      solver: USRNet or DPIR.
-      sigma: noise level that the solver is told, in [0, 1].
+    def shard_rows(self) -> typing.NoReturn:
+        """Raises DataError: an FFT sees the whole image."""
+        raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
 
-    Raises:
-      DataError: the first finds no kernels, or the second is no solver.
-    """
-    if not isinstance(solver, Solver):
-        raise DataError(f"{solver} is no non-blind solver: take USRNet or DPIR")
-    if not isinstance(estimator, Model) or not estimator.estimates_kernel:
-        raise DataError(f"{estimator} estimates no kernel: take KernelNet or a DAN")
-    return Pipeline(estimator, solver, estimator.scale, sigma)
+    def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> typing.NoReturn:
+        """Raises DataError: a solver estimates no kernel."""
+        raise DataError(f"{self.network} estimates no kernel")
+
+    def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
+        """The kernel, checked. Without one the first tile raises DataError."""
+        return TileContext(None if kernel is None else checked_kernels(kernel)[:1], iterations=iterations)
+
+    def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
+        """Restores tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
+        return np.asarray(self(tiles, kernel=context.kernel, iterations=context.iterations).sr)
+
+    def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
+        """None: solvers have no channel attention."""
+        return {}

@@ -1,6 +1,6 @@
 """Large images in tiles, one or several at a time: finished rows come out as soon as no tile can change them.
 
-All tiles are told what ``overview`` knows of the whole image, so that a DAN needs one unfolded step for them, not T.
+Tiles share what is known of the whole image (``tile_context``), so that a DAN needs one unfolded step for them, not T.
 They overlap and are blended, from left to right into rows of tiles, these from top to bottom. No more is held than one
 row of tiles: memory grows with the image's width, not with its height.
 """
@@ -16,20 +16,16 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.errors import OutOfMemory
 from blindsr_jax.inference import memory
-from blindsr_jax.inference.parts import Parts
-
-if typing.TYPE_CHECKING:
-    from blindsr_jax.inference.model import Model
-    from blindsr_jax.inference.pixels import Pixels
-    from blindsr_jax.inference.solver import Pipeline
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.restorer import Restorer
+from blindsr_jax.inference.tile_orientations import OrientedTiles
+from blindsr_jax.inference.tile_policy import SMALLEST
 
 # LR pixels that neighbouring tiles share at least, and of these what is thrown away on either side: pixels that saw the
 # tile's border. Between them the tiles pass into each other.
 OVERLAP, MARGIN = 32, 8
-SMALLEST = 64
-_BATCH = 2**20  # LR pixels of tiles that an accelerator is given at once; on CPU more than one tile gains nothing
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +65,6 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
     return np.broadcast_to(np.minimum(rising, falling), position.shape).astype(np.float32)
 
 
-def usual_batch(tile: int) -> int:
-    """How many tiles of a side this machine is given at once, unless its user says otherwise."""
-    return 1 if jax.default_backend() == "cpu" else max(1, _BATCH // tile**2)
-
-
 class Tiles:
     """An image that is restored in tiles: its finished rows, from top to bottom.
 
@@ -82,25 +73,25 @@ class Tiles:
     Args:
       model: a model that restores.
       pixels: the image.
-      tile: side of a tile in LR pixels, at least 64.
+      side: of a tile in LR pixels, at least ``SMALLEST``.
       kernel, iterations: see ``Model.__call__``.
       self_ensemble: see ``Model.restore``.
-      at_once: tiles that are one batch.
+      at_once: tiles in one batch.
       bounded: whether tiles are halved also where they would need more memory than there is, see ``memory``.
 
     Attributes:
-      kernel, code: what all tiles are told of the blur, [1, K, K] and [1, L], or None.
+      kernel, kernel_code: of the image, [1, K, K] and [1, L], or None.
 
     Raises:
-      DataError: the tile is too small, or as the model.
+      DataError: as the model.
       OutOfMemory: not even the smallest tile fits.
     """
 
     def __init__(
         self,
-        model: Model | Pipeline,
+        model: Restorer,
         pixels: Pixels,
-        tile: int,
+        side: int,
         *,
         kernel: np.ndarray | None,
         iterations: int | None,
@@ -108,27 +99,24 @@ class Tiles:
         at_once: int = 1,
         bounded: bool = False,
     ):
-        if tile < SMALLEST:
-            raise DataError(
-                f"a tile of {tile}x{tile} pixels is smaller than its overlap allows: take {SMALLEST} or more"
-            )
-        if getattr(model, "border", "reflect") == "circular":
-            raise DataError("tiles do not wrap around as the image does: restore it whole, or with border='reflect'")
-        self._scale, self._pixels, self._tile, self._at_once = model.scale, pixels, tile, at_once
+        self._scale, self._pixels, self._side, self._at_once = model.scale, pixels, side, at_once
         self._bounded = bounded
         with memory.bounded(bounded):
-            self._parts = Parts(model, pixels, kernel=kernel, iterations=iterations, self_ensemble=self_ensemble)
-        self.kernel, self.code = self._parts.kernel, self._parts.code
+            self._tiles = OrientedTiles(
+                model, pixels, kernel=kernel, iterations=iterations, self_ensemble=self_ensemble
+            )
+        self.kernel, self.kernel_code = self._tiles.kernel, self._tiles.kernel_code
 
     def bands(self) -> typing.Iterator[np.ndarray]:
-        """Finished rows [n, s·W, 3], one band after the other; each may be changed by who gets it."""
-        self._insisting(self._look_at_all)
+        """Finished rows [n, s·W, 3], one band after the other. The caller owns each band."""
+        if self._tiles.has_means:
+            self._tiles.use_means(self._within_memory(self._means_of_all))
         (height, width), scale = self._pixels.size, self._scale
         top, waiting, weight = 0, np.zeros((0, scale * width, 3), np.float32), np.zeros(0, np.float32)
         bar = tqdm(total=height, desc="tiles", unit="row", leave=False, delay=2, disable=None)
         with bar:
             while top < height:
-                row, following = self._insisting(lambda top=top: self._row(top))
+                row, following = self._within_memory(lambda top=top: self._row(top))
                 until = height if following is None else following + OVERLAP
                 rows = row[: scale * (until - top)]
                 down = blending_weights(until - top, first=top == 0, last=following is None, scale=scale)
@@ -144,43 +132,43 @@ class Tiles:
                 bar.update(end - top)
                 top = end
 
-    def _insisting(self, work: typing.Callable[[], typing.Any]) -> typing.Any:
-        """What the work returns, with smaller tiles if it runs out of memory."""
+    def _within_memory(self, work: typing.Callable[[], typing.Any]) -> typing.Any:
+        """The result of the work, which is done again with smaller tiles if it runs out of memory."""
         while True:
             try:
                 with memory.bounded(self._bounded):
                     return work()
             except OutOfMemory:
-                if self._at_once == 1 and self._tile // 2 < SMALLEST:
+                if self._at_once == 1 and self._side // 2 < SMALLEST:
                     raise
-                self._at_once, self._tile = 1, self._tile if self._at_once > 1 else self._tile // 2
-                log.info("out of memory: going on with tiles of %dx%d pixels", self._tile, self._tile)
+                self._at_once, self._side = 1, self._side if self._at_once > 1 else self._side // 2
+                log.info("out of memory: going on with tiles of %dx%d pixels", self._side, self._side)
 
-    def _look_at_all(self) -> None:
-        """The means over the image for all tiles, from tiles that know those of the patches."""
-        if not self._parts.wants_means:
-            return
-        size, tile = self._pixels.size, self._tile
-        tops, lefts = (list(zip(plan(length, tile), _cores(length, tile))) for length in size)
+    def _means_of_all(self) -> list[typing.Any]:
+        """The means over the image for each orientation, from tiles that have those of the patches."""
+        size, side = self._pixels.size, self._side
+        tops, lefts = (list(zip(plan(length, side), _cores(length, side))) for length in size)
         total, batches = None, _batches([(row, column) for row in tops for column in lefts], self._at_once)
         for batch in tqdm(batches, "looking", unit="batch", leave=False, delay=2, disable=None):
             windows = [(a - top, b - top, c - left, d - left) for (top, (a, b)), (left, (c, d)) in batch]
             full = np.array(windows + [(0, 0, 0, 0)] * (self._at_once - len(batch)), np.int32)
-            means = self._parts.means(self._cut([(top, left) for (top, _), (left, _) in batch]), full)
+            tiles = self._cut([(top, left) for (top, _), (left, _) in batch])
             area = sum((b - a) * (d - c) for a, b, c, d in windows) / (size[0] * size[1])
+            means = self._tiles.means(tiles, full, side)
             part = jax.tree.map(lambda x, area=area: area * np.asarray(x, np.float64), means)
             total = part if total is None else jax.tree.map(np.add, total, part)
-        self._parts.tell(jax.tree.map(np.float32, total))
+        return jax.tree.map(np.float32, total)
 
     def _row(self, top: int) -> tuple[np.ndarray, int | None]:
         """A row of tiles [s·h, s·W, 3] that begins with an LR row, and the LR row with which the next one begins."""
         (height, width), scale = self._pixels.size, self._scale
-        below, lefts = plan(height - top, self._tile), plan(width, self._tile)
-        rows, columns = min(self._tile, height - top), min(self._tile, width)
+        below, lefts = plan(height - top, self._side), plan(width, self._side)
+        rows, columns = min(self._side, height - top), min(self._side, width)
         total = np.zeros((scale * rows, scale * width, 3), np.float32)
         weight = np.zeros(scale * width, np.float32)
         for batch in _batches(lefts, self._at_once):
-            for left, sr in zip(batch, self._parts.restore(self._cut([(top, left) for left in batch]))):
+            tiles = self._cut([(top, left) for left in batch])
+            for left, sr in zip(batch, self._tiles.restore(tiles, self._side)):
                 across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
                 here = slice(scale * left, scale * (left + columns))
                 total[:, here] += across[:, None] * sr
@@ -190,8 +178,8 @@ class Tiles:
 
     def _cut(self, places: list[tuple[int, int]]) -> np.ndarray:
         """Tiles that begin at these rows and columns; the last one again until they are a full batch."""
-        full, tile = places + places[-1:] * (self._at_once - len(places)), self._tile
-        return np.stack([self._pixels.rgb(slice(y, y + tile), slice(x, x + tile)) for y, x in full])
+        full, side = places + places[-1:] * (self._at_once - len(places)), self._side
+        return np.stack([self._pixels.rgb(slice(y, y + side), slice(x, x + side)) for y, x in full])
 
 
 def _batches(items: list[typing.Any], size: int) -> list[list[typing.Any]]:
@@ -199,7 +187,7 @@ def _batches(items: list[typing.Any], size: int) -> list[list[typing.Any]]:
 
 
 def _cores(length: int, tile: int) -> list[tuple[int, int]]:
-    """First and last but one pixel of what each tile of a ``plan`` stands for, if every pixel counts once."""
+    """The pixels, half-open [first, last), for which each tile of a ``plan`` counts, if every pixel counts once."""
     starts = plan(length, tile)
     edges = [0, *((start + tile + after) // 2 for start, after in itertools.pairwise(starts)), length]
     return list(itertools.pairwise(edges))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import typing
@@ -13,22 +14,24 @@ import numpy as np
 from blindsr_jax.weights.zoo import describe
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Weighted:
     """A network with its weights.
 
-    Args:
+    Attributes:
       module: the flax network.
       variables: its ``params`` and ``constants``.
       metadata: what is known of the weights (protocol, source, scores).
-
-    Attributes:
-      module, variables, metadata: as given.
     """
 
-    def __init__(
-        self, module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
-    ):
-        self.module, self.variables, self.metadata = module, variables, metadata or {}
+    module: nn.Module
+    variables: dict[str, typing.Any]
+    metadata: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def network(self) -> str:
+        """Name of the network, for messages."""
+        return type(self.module).__name__
 
     @functools.cached_property
     def parameters(self) -> int:
@@ -44,7 +47,7 @@ class Weighted:
     def fingerprint(self) -> str:
         """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
         sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
-        digest = hashlib.sha256(f"{type(self.module).__name__} {sizes}".encode())
+        digest = hashlib.sha256(f"{self.network} {sizes}".encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             array = np.ascontiguousarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())

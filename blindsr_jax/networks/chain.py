@@ -6,6 +6,7 @@ stored in files, parameters have a name for each block; ``stack_chains`` lays th
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
@@ -13,62 +14,64 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.networks import recompute
+from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.region import Region, optional
 
 _STACKED = "stacked"
 Features = tuple[jax.Array, ...]
+Step = typing.Callable[[Features, typing.Any], tuple[Features, typing.Any]]
 
 
 class Chain(nn.Module):
     """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
 
-    In a gradient, it stores what ``recompute.recomputing`` says.
-
     Attributes:
       make_block: called with ``name=`` or ``parent=``.
       length: number of blocks.
+      compute: its ``remat`` says what is stored for a gradient.
     """
 
     make_block: typing.Callable[..., nn.Module]
     length: int
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, *features: jax.Array) -> Features | jax.Array:
+    def __call__(self, *features: jax.Array, region: Region | None = None) -> Features | jax.Array:
+        """Features after the last block. Each block gets the same region, if there is one."""
         if self.is_initializing():
             for i in range(self.length):
-                features = _as_tuple(self.make_block(name=str(i))(*features))
+                features = _as_tuple(self.make_block(name=str(i))(*features, **optional(region)))
         else:
-            features = self._loop(features)
+            features = self._loop(features, functools.partial(self._one, region=region))
         return features if len(features) > 1 else features[0]
 
-    def _loop(self, features: Features) -> Features:
+    def _loop(self, features: Features, one: Step) -> Features:
         parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]
-        blocks = parameters, self.get_variable("means", _STACKED)  # see ``pooling``
-        together = min(recompute.blocks_together(), self.length)
-        if together == 1:
-            features, noted = jax.lax.scan(recompute.stored_as_told(self._one), features, blocks)
+        blocks = parameters, self.get_variable("means", _STACKED)  # see ``layers.ChannelAttention``
+        size = min(self.compute.blocks_per_group, self.length)
+        if size == 1:
+            features, means = jax.lax.scan(self.compute.checkpoint(one), features, blocks)
             if self.is_mutable_collection("means"):
-                self.put_variable("means", _STACKED, noted)
+                self.put_variable("means", _STACKED, means)
             return features
-        group = recompute.stored_as_told(self._several)
-        whole = self.length // together * together
-        groups = jax.tree.map(lambda x: x[:whole].reshape(-1, together, *x.shape[1:]), blocks)
+        group = self.compute.checkpoint(functools.partial(jax.lax.scan, one))
+        whole = self.length // size * size
+        groups = jax.tree.map(lambda x: x[:whole].reshape(-1, size, *x.shape[1:]), blocks)
         features, _ = jax.lax.scan(group, features, groups)
         if whole < self.length:
             features, _ = group(features, jax.tree.map(lambda x: x[whole:], blocks))
         return features
 
-    def _several(self, features: Features, blocks: typing.Any) -> tuple[Features, typing.Any]:
-        """Features after some blocks, given with their stacked variables."""
-        return jax.lax.scan(self._one, features, blocks)
-
-    def _one(self, features: Features, variables: tuple[typing.Any, typing.Any]) -> tuple[Features, typing.Any]:
-        """Features after a block with such parameters and means (or None), and the means that it notes, if wanted."""
-        parameters, told = variables
-        given = {"params": parameters} | ({} if told is None else {"means": told})
-        noting = ["means"] if self.is_mutable_collection("means") else []
-        result, noted = self.make_block(parent=None).apply(given, *features, mutable=noting)
-        return _as_tuple(result), noted.get("means", {})
+    def _one(
+        self, features: Features, variables: tuple[typing.Any, typing.Any], region: Region | None
+    ) -> tuple[Features, typing.Any]:
+        """Features after a block with such parameters and means (or None); and the block's own means, if wanted."""
+        parameters, means = variables
+        given = {"params": parameters} | ({} if means is None else {"means": means})
+        mutable = ["means"] if self.is_mutable_collection("means") else []
+        block = self.make_block(parent=None)
+        result, written = block.apply(given, *features, **optional(region), mutable=mutable)
+        return _as_tuple(result), written.get("means", {})
 
 
 def _as_tuple(features: Features | jax.Array) -> Features:

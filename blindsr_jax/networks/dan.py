@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.pca import decode, encode
+from blindsr_jax.networks.region import Region, accepts_region, optional
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.types import Degraded, Estimate
@@ -26,6 +27,7 @@ class DAN(Unfolded):
     Attributes:
       restorer: (lr [B,H,W,3], code [B,L]) -> sr [B,sH,sW,3].
       estimator: (sr, lr) -> code [B,L], or the flat kernel [B,K²] if ``estimator.predicts == "kernel"``.
+        If both have an argument ``region``, of LR images, they are also used on padded images (``networks.region``).
       scale: s.
       kernel_size: K.
       code_length: L.
@@ -41,7 +43,7 @@ class DAN(Unfolded):
     code_length: int
     iterations: int = 4
     conditions: tuple[str, ...] = ()
-    takes_canvas: typing.ClassVar[bool] = True
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {"estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
@@ -49,11 +51,21 @@ class DAN(Unfolded):
         self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape)
 
     @property
+    def full_code_length(self) -> int:
+        """Length of the codes that Estimator and Restorer exchange: L, and one number for each condition."""
+        return self.code_length + len(self.conditions)
+
+    @property
     def supervision(self) -> typing.Literal["code", "kernel"]:
         """What the loss compares besides the image: see ``losses``."""
         return self.estimator.predicts
 
-    def start(self, lr: jax.Array) -> Estimate:
+    @property
+    def takes_padding(self) -> bool:
+        """See ``Unfolded.takes_padding``; Restorer and Estimator must take a region as well."""
+        return super().takes_padding and accepts_region(self.restorer) and accepts_region(self.estimator)
+
+    def start(self, lr: jax.Array, *, region: Region | None = None) -> Estimate:
         """No image yet, and the Dirac kernel."""
         batch, height, width, _ = lr.shape
         kernel = dirac(self.kernel_size).astype(lr.dtype)
@@ -64,43 +76,46 @@ class DAN(Unfolded):
             code=jnp.broadcast_to(code, (batch, *code.shape)),
         )
 
-    def step(self, state: Estimate, lr: jax.Array, last: jax.Array | None = None) -> Estimate:
+    def step(
+        self, state: Estimate, lr: jax.Array, last: jax.Array | None = None, *, region: Region | None = None
+    ) -> Estimate:
         """DAN's figure 1, once: the image from the last kernel, then the kernel from that image, unless it is the last.
 
         Both modules see their inputs detached, as in the authors' code.
         """
-        sr = self.restorer(lr, jax.lax.stop_gradient(state.code))
+        sr = self.restorer(lr, jax.lax.stop_gradient(state.code), **optional(region))
         if last is None:
-            return self._with_estimate(sr, lr)
+            return self._with_estimate(sr, lr, region)
         return nn.cond(
             last,
             lambda network, sr, lr, state: state._replace(sr=sr),
-            lambda network, sr, lr, state: network._with_estimate(sr, lr),
+            lambda network, sr, lr, state: network._with_estimate(sr, lr, region),
             self,
             sr,
             lr,
             state,
         )
 
-    def _with_estimate(self, sr: jax.Array, lr: jax.Array) -> Estimate:
-        prediction = self.estimator(jax.lax.stop_gradient(sr), lr)
+    def _with_estimate(self, sr: jax.Array, lr: jax.Array, region: Region | None) -> Estimate:
+        prediction = self.estimator(jax.lax.stop_gradient(sr), lr, **optional(region))
         basis = self.pca_basis.value
         if self.estimator.predicts == "kernel":
             kernel = prediction.reshape(-1, self.kernel_size, self.kernel_size)
             return Estimate(sr=sr, kernel=kernel, code=encode(kernel, basis))
         return Estimate(sr=sr, kernel=self._kernel_of(prediction), code=prediction)
 
-    def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
+    def with_kernel(self, lr: jax.Array, kernel: jax.Array, *, region: Region | None = None) -> Estimate:
         """The Restorer with a known kernel; a second time with the conditions that the Estimator finds, if any."""
         code = self._code_of(kernel, jnp.zeros((len(lr), len(self.conditions)), lr.dtype))
         if self.conditions:
-            found = self.estimator(self.restorer(lr, code), lr)
+            first = self.restorer(lr, code, **optional(region))
+            found = self.estimator(first, lr, **optional(region))
             code = self._code_of(kernel, found[:, self.code_length :])
-        return Estimate(sr=self.restorer(lr, code), kernel=kernel, code=code)
+        return Estimate(sr=self.restorer(lr, code, **optional(region)), kernel=kernel, code=code)
 
-    def with_code(self, lr: jax.Array, code: jax.Array) -> Estimate:
+    def with_code(self, lr: jax.Array, code: jax.Array, *, region: Region | None = None) -> Estimate:
         """The Restorer once, with a known code."""
-        return Estimate(sr=self.restorer(lr, code), kernel=self._kernel_of(code), code=code)
+        return Estimate(sr=self.restorer(lr, code, **optional(region)), kernel=self._kernel_of(code), code=code)
 
     def _kernel_of(self, code: jax.Array) -> jax.Array:
         return normalize_kernel(decode(code[..., : self.code_length], self.pca_basis.value))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import canvas, pooling
 from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import (
     ChannelAttention,
     conv,
@@ -17,8 +18,8 @@ from blindsr_jax.networks.layers import (
     lrelu,
     torch_uniform,
 )
+from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
 from blindsr_jax.networks.upsampling import Upsampler
-from blindsr_jax.ops.convolution import convolve
 
 _AROUND = ((1, 1), (1, 1))
 
@@ -31,12 +32,14 @@ class ConditionedConv(nn.Module):
 
     Attributes:
       features: output channels.
+      compute: see ``networks.compute``.
     """
 
     features: int
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, condition: jax.Array, region: Region | None = None) -> jax.Array:
         """[B, H, W, C] and [B, H, W, L] or [B, L] to [B, H, W, features]."""
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
@@ -44,25 +47,25 @@ class ConditionedConv(nn.Module):
         if condition.ndim == 4:
             joined, shared = jnp.concatenate([x, condition], axis=-1), bias
         else:
-            joined, shared = x, _stretched(condition, kernel[:, :, channels:], x) + bias
+            joined, shared = x, self._of_code(condition, kernel[:, :, channels:], x, region) + bias
             kernel = kernel[:, :, :channels]
-        return canvas.keep((convolve(joined, kernel.astype(x.dtype), _AROUND) + shared).astype(x.dtype))
+        y = self.compute.convolve(joined, kernel.astype(x.dtype), _AROUND) + shared
+        return mask_outside(y.astype(x.dtype), region)
+
+    def _of_code(self, code: jax.Array, kernel: jax.Array, x: jax.Array, region: Region | None) -> jax.Array:
+        """The convolution of a map as large as x that has the code [B, L] at all pixels of the image."""
+        (height, width), size = x.shape[1:3], valid_size(region)
+        if size is None:
+            small = jnp.broadcast_to(code[:, None, None], (code.shape[0], min(height, 3), min(width, 3), code.shape[1]))
+            return _stretch(_stretch(self.compute.convolve(small, kernel, _AROUND), height, 1), width, 2)
+        small = jnp.broadcast_to(code[:, None, None], (code.shape[0], 3, 3, code.shape[1]))
+        small = mask_outside(small, Region(tuple(jnp.minimum(length, 3) for length in size)))
+        rows = _stretch_until(self.compute.convolve(small, kernel, _AROUND), height, size[0] - 1, 1)
+        rows = jax.lax.optimization_barrier(rows)  # else XLA makes them anew for every pixel, which takes 15x as long
+        return _stretch_until(rows, width, size[1] - 1, 2)
 
 
-def _stretched(code: jax.Array, kernel: jax.Array, x: jax.Array) -> jax.Array:
-    """A code [B, L] that is the same at all pixels of the image in a map, convolved."""
-    (height, width), image = x.shape[1:3], canvas.extent(x)
-    if image is None:
-        small = jnp.broadcast_to(code[:, None, None], (code.shape[0], min(height, 3), min(width, 3), code.shape[1]))
-        return _spread(_spread(convolve(small, kernel, _AROUND), height, 1), width, 2)
-    with canvas.holding((3, 3), tuple(jnp.minimum(length, 3) for length in image)):
-        small = canvas.keep(jnp.broadcast_to(code[:, None, None], (code.shape[0], 3, 3, code.shape[1])))
-    rows = _spread_until(convolve(small, kernel, _AROUND), height, image[0] - 1, 1)
-    rows = jax.lax.optimization_barrier(rows)  # else XLA makes them anew for every pixel, which takes 15 times as long
-    return _spread_until(rows, width, image[1] - 1, 2)
-
-
-def _spread(x: jax.Array, length: int, axis: int) -> jax.Array:
+def _stretch(x: jax.Array, length: int, axis: int) -> jax.Array:
     """Three pixels to so many: the first and the last stay at the ends, the middle one fills the rest."""
     if length <= 3:
         return x
@@ -70,8 +73,8 @@ def _spread(x: jax.Array, length: int, axis: int) -> jax.Array:
     return jnp.concatenate([first, jnp.repeat(middle, length - 2, axis), last], axis)
 
 
-def _spread_until(x: jax.Array, length: int, last: jax.Array, axis: int) -> jax.Array:
-    """As ``_spread``, on a canvas of so many pixels whose image ends with pixel ``last``."""
+def _stretch_until(x: jax.Array, length: int, last: jax.Array, axis: int) -> jax.Array:
+    """As ``_stretch``, for a padded image that ends with pixel ``last``."""
     place = jnp.arange(length).reshape([-1 if i == axis else 1 for i in range(4)])
     first, middle, _ = jnp.split(x, 3, axis)
     end = jax.lax.dynamic_slice_in_dim(x, jnp.minimum(last, 2), 1, axis)
@@ -82,14 +85,19 @@ class CRB(nn.Module):
     """Conditional residual block (DAN eq. 5): basic + attention(conv(lrelu(conv([basic, cond])))).
 
     ``cond``, a map or a code (see ``ConditionedConv``), is passed on unchanged, so that blocks chain.
+
+    Attributes:
+      compute: see ``networks.compute``.
     """
 
+    compute: Compute = Compute()
+
     @nn.compact
-    def __call__(self, basic: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
-        features = basic.shape[-1]
-        y = lrelu(ConditionedConv(features + cond.shape[-1], name="conv1")(basic, cond))
-        y = conv(features, 3, name="conv2")(y)
-        return basic + ChannelAttention(name="attention")(y), cond
+    def __call__(self, basic: jax.Array, cond: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
+        features, compute = basic.shape[-1], self.compute
+        y = lrelu(ConditionedConv(features + cond.shape[-1], compute, name="conv1")(basic, cond, region))
+        y = conv(features, 3, compute=compute, name="conv2")(y, region)
+        return basic + ChannelAttention(compute=compute, name="attention")(y, region), cond
 
 
 class Restorer(nn.Module):
@@ -101,6 +109,7 @@ class Restorer(nn.Module):
       blocks: number of CRBs.
       upsampler: see ``upsampling.Upsampler``.
       skip: interpolation of the LR image added to the output, see ``layers.interpolation_skip``; DANv1 has none.
+      compute: see ``networks.compute``.
     """
 
     scale: int
@@ -108,14 +117,16 @@ class Restorer(nn.Module):
     blocks: int = 40
     upsampler: typing.Literal["stages", "single"] = "stages"
     skip: typing.Literal["none", "nearest", "bicubic"] = "none"
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, lr: jax.Array, code: jax.Array) -> jax.Array:
-        x = conv(self.features, 3, name="head")(lr)
-        x, _ = Chain(CRB, self.blocks, name="body")(x, code)
-        x = conv(self.features, 3, name="fusion")(x)
-        sr = Upsampler(self.scale, self.upsampler, name="upscale")(x)
-        return sr + interpolation_skip(lr, self.scale, self.skip)
+    def __call__(self, lr: jax.Array, code: jax.Array, region: Region | None = None) -> jax.Array:
+        compute, block = self.compute, functools.partial(CRB, self.compute)
+        x = conv(self.features, 3, compute=compute, name="head")(lr, region)
+        x, _ = Chain(block, self.blocks, compute, name="body")(x, code, region=region)
+        x = conv(self.features, 3, compute=compute, name="fusion")(x, region)
+        sr = Upsampler(self.scale, self.upsampler, compute, name="upscale")(x, region)
+        return sr + interpolation_skip(lr, self.scale, self.skip, region)
 
 
 class Estimator(nn.Module):
@@ -126,17 +137,21 @@ class Estimator(nn.Module):
       code_length: L.
       features: channels of each input's path.
       blocks: number of CRBs.
+      compute: see ``networks.compute``.
     """
 
     scale: int
     code_length: int
     features: int = 32
     blocks: int = 5
+    compute: Compute = Compute()
     predicts: typing.ClassVar[str] = "code"
 
     @nn.compact
-    def __call__(self, sr: jax.Array, lr: jax.Array) -> jax.Array:
-        basic = conv(self.features, 1, name="head_lr")(lr)
-        cond = conv(self.features, 9, stride=self.scale, name="head_hr")(sr)
-        basic, _ = Chain(CRB, self.blocks, name="body")(basic, cond)
-        return pooling.mean(conv(self.code_length, 3, last=True, name="out")(basic))[:, 0, 0]
+    def __call__(self, sr: jax.Array, lr: jax.Array, region: Region | None = None) -> jax.Array:
+        compute, block = self.compute, functools.partial(CRB, self.compute)
+        basic = conv(self.features, 1, compute=compute, name="head_lr")(lr, region)
+        cond = conv(self.features, 9, stride=self.scale, compute=compute, name="head_hr")(sr, region)
+        basic, _ = Chain(block, self.blocks, compute, name="body")(basic, cond, region=region)
+        code = conv(self.code_length, 3, last=True, compute=compute, name="out")(basic, region)
+        return mean(code, region)[:, 0, 0]

@@ -9,9 +9,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import pooling
 from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import conv, lrelu
+from blindsr_jax.networks.region import Region, mean
 from blindsr_jax.networks.upsampling import Upsampler
 
 
@@ -20,21 +21,24 @@ class DPCB(nn.Module):
 
     Attributes:
       kernel_f, kernel_g: size of the convolutions on the image and on the condition path.
+      compute: see ``networks.compute``.
     """
 
     kernel_f: int = 3
     kernel_g: int = 3
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, f: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
-        residual_f = self._pair(f, self.kernel_f, "f")
-        residual_g = self._pair(g, self.kernel_g, "g")
-        product = residual_f * residual_g.astype(jnp.float32)  # of which g may be one pixel: see ``precision``
+    def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
+        """The region is that of f, and of g unless g is a single pixel."""
+        residual_f = self._pair(f, self.kernel_f, "f", region)
+        residual_g = self._pair(g, self.kernel_g, "g", region if g.shape[1:3] == f.shape[1:3] else None)
+        product = residual_f * residual_g.astype(jnp.float32)  # g may be one pixel: see ``networks.compute``
         return (f + product).astype(f.dtype), g + residual_g
 
-    def _pair(self, x: jax.Array, kernel: int, path: str) -> jax.Array:
-        x = lrelu(conv(x.shape[-1], kernel, name=f"{path}1")(x))
-        return conv(x.shape[-1], kernel, name=f"{path}2")(x)
+    def _pair(self, x: jax.Array, kernel: int, path: str, region: Region | None) -> jax.Array:
+        x = lrelu(conv(x.shape[-1], kernel, compute=self.compute, name=f"{path}1")(x, region))
+        return conv(x.shape[-1], kernel, compute=self.compute, name=f"{path}2")(x, region)
 
 
 class DPCG(nn.Module):
@@ -45,17 +49,18 @@ class DPCG(nn.Module):
 
     Attributes:
       blocks: number of DPCBs.
-      kernel_f, kernel_g: see ``DPCB``.
+      kernel_f, kernel_g, compute: see ``DPCB``.
     """
 
     blocks: int
     kernel_f: int = 3
     kernel_g: int = 3
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, f: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
-        block = functools.partial(DPCB, self.kernel_f, self.kernel_g)
-        f, g = Chain(block, self.blocks, name="body")(f, g)
+    def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
+        block = functools.partial(DPCB, self.kernel_f, self.kernel_g, self.compute)
+        f, g = Chain(block, self.blocks, self.compute, name="body")(f, g, region=region)
         return 2 * f, 2 * g
 
 
@@ -66,21 +71,24 @@ class Restorer(nn.Module):
       scale: 1 (deblurring), 2, 3 or 4.
       features: channels of both paths.
       groups, blocks: number of DPCGs, and of DPCBs in each.
+      compute: see ``networks.compute``.
     """
 
     scale: int
     features: int = 64
     groups: int = 5
     blocks: int = 10
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, lr: jax.Array, code: jax.Array) -> jax.Array:
-        f = conv(self.features, 3, name="head_lr")(lr)
-        g = conv(self.features, 1, name="head_code")(code[:, None, None, :])
-        group = functools.partial(DPCG, self.blocks, kernel_f=3, kernel_g=1)
-        f, _ = Chain(group, self.groups, name="body")(f, g)
-        f = conv(self.features, 3, name="fusion")(f)
-        return Upsampler(self.scale, name="upscale")(f)
+    def __call__(self, lr: jax.Array, code: jax.Array, region: Region | None = None) -> jax.Array:
+        compute = self.compute
+        f = conv(self.features, 3, compute=compute, name="head_lr")(lr, region)
+        g = conv(self.features, 1, compute=compute, name="head_code")(code[:, None, None, :])
+        group = functools.partial(DPCG, self.blocks, kernel_f=3, kernel_g=1, compute=compute)
+        f, _ = Chain(group, self.groups, compute, name="body")(f, g, region=region)
+        f = conv(self.features, 3, compute=compute, name="fusion")(f, region)
+        return Upsampler(self.scale, compute=compute, name="upscale")(f, region)
 
 
 class Estimator(nn.Module):
@@ -91,19 +99,22 @@ class Estimator(nn.Module):
       kernel_size: K.
       features: channels of each path.
       blocks: number of DPCBs.
+      compute: see ``networks.compute``.
     """
 
     scale: int
     kernel_size: int
     features: int = 32
     blocks: int = 5
+    compute: Compute = Compute()
     predicts: typing.ClassVar[str] = "kernel"
 
     @nn.compact
-    def __call__(self, sr: jax.Array, lr: jax.Array) -> jax.Array:
-        f = conv(self.features, 5, name="head_lr")(lr)
-        g = conv(self.features, 4 * self.scale + 1, stride=self.scale, name="head_hr")(sr)
-        f, _ = DPCG(self.blocks, name="body")(f, g)
-        f = pooling.mean(conv(2 * self.features, 3, name="tail")(f))
-        logits = conv(self.kernel_size**2, 1, last=True, name="out")(f)
+    def __call__(self, sr: jax.Array, lr: jax.Array, region: Region | None = None) -> jax.Array:
+        compute = self.compute
+        f = conv(self.features, 5, compute=compute, name="head_lr")(lr, region)
+        g = conv(self.features, 4 * self.scale + 1, stride=self.scale, compute=compute, name="head_hr")(sr, region)
+        f, _ = DPCG(self.blocks, compute=compute, name="body")(f, g, region)
+        f = mean(conv(2 * self.features, 3, compute=compute, name="tail")(f, region), region)
+        logits = conv(self.kernel_size**2, 1, last=True, compute=compute, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.resunet import ResUNet, with_level
 
 
@@ -17,15 +18,17 @@ class DRUNet(nn.Module):
     Attributes:
       features, blocks, bias: see ``ResUNet``.
       channels: of the images; 3 or 1.
+      compute: see ``networks.compute``.
     """
 
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 4
     channels: int = 3
     bias: bool = False
+    compute: Compute = Compute()
 
     def setup(self) -> None:
-        self.unet = ResUNet(self.features, self.blocks, self.channels, self.bias)
+        self.unet = ResUNet(self.features, self.blocks, self.channels, self.bias, self.compute)
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""

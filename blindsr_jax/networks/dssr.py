@@ -6,15 +6,17 @@ structure features; a hidden state goes from step to step.
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import canvas
 from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import ConvTranspose, conv, lrelu
+from blindsr_jax.networks.region import Region, enlarged, valid_size
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.resize import interpolate_bicubic
@@ -25,23 +27,36 @@ _RESAMPLING = {2: (4, 1, 2), 3: (5, 1, 3), 4: (4, 0, 4)}
 
 
 class ResBlock(nn.Module):
-    """x + 0.2·conv(lrelu(conv(x)))."""
+    """x + 0.2·conv(lrelu(conv(x))).
+
+    Attributes:
+      compute: see ``networks.compute``.
+    """
+
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        y = lrelu(conv(x.shape[-1], 3, name="conv1")(x))
-        return x + 0.2 * conv(x.shape[-1], 3, name="conv2")(y)
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
+        y = lrelu(conv(x.shape[-1], 3, compute=self.compute, name="conv1")(x, region))
+        return x + 0.2 * conv(x.shape[-1], 3, compute=self.compute, name="conv2")(y, region)
 
 
 class AffineTransform(nn.Module):
-    """Scale γ in (0, 1) and shift β for features, from features of the detail map (AT in the paper's figure 5)."""
+    """Scale γ in (0, 1) and shift β for features, from features of the detail map (AT in the paper's figure 5).
+
+    Attributes:
+      compute: see ``networks.compute``.
+    """
+
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        features = x.shape[-1]
+    def __call__(self, x: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
+        features, compute = x.shape[-1], self.compute
         for i in range(1, 5):
-            x = lrelu(conv(features, 3, name=f"conv{i}")(x))
-        return nn.sigmoid(conv(features, 1, name="gamma")(x)), conv(features, 1, name="beta")(x)
+            x = lrelu(conv(features, 3, compute=compute, name=f"conv{i}")(x, region))
+        gamma = nn.sigmoid(conv(features, 1, compute=compute, name="gamma")(x, region))
+        return gamma, conv(features, 1, compute=compute, name="beta")(x, region)
 
 
 class State(typing.NamedTuple):
@@ -78,42 +93,43 @@ class DSSR(Unfolded):
     refine_blocks: int = 5
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
-    takes_canvas: typing.ClassVar[bool] = True
     takes_bfloat16: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
 
     def setup(self) -> None:
         size, padding, stride = _RESAMPLING[self.scale]
-        self.head = conv(self.features, 3)
-        self.compress = conv(self.features, 1)
-        self.body = Chain(ResBlock, self.blocks)
-        self.up = ConvTranspose(self.features, size, padding, stride)
-        self.down = conv(self.features, size, stride=stride, padding=padding)
-        self.detail_out = conv(3, 3)
-        self.detail_in = conv(self.features, 3)
-        self.modulate_hr, self.modulate_lr = AffineTransform(), AffineTransform()
-        self.refine = Chain(ResBlock, self.refine_blocks)
-        self.upscale = Upsampler(self.scale)
+        compute, block = self.compute, functools.partial(ResBlock, self.compute)
+        self.head = conv(self.features, 3, compute=compute)
+        self.compress = conv(self.features, 1, compute=compute)
+        self.body = Chain(block, self.blocks, compute)
+        self.up = ConvTranspose(self.features, size, padding, stride, compute=compute)
+        self.down = conv(self.features, size, stride=stride, padding=padding, compute=compute)
+        self.detail_out = conv(3, 3, compute=compute)
+        self.detail_in = conv(self.features, 3, compute=compute)
+        self.modulate_hr, self.modulate_lr = AffineTransform(compute), AffineTransform(compute)
+        self.refine = Chain(block, self.refine_blocks, compute)
+        self.upscale = Upsampler(self.scale, compute=compute)
 
-    def start(self, lr: jax.Array) -> State:
+    def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
         """Shallow features, twice, and the interpolated image."""
-        x, base = self.head(lr), self._base(lr)
+        x, base = self.head(lr, region), self._base(lr, region)
         return State(x, x, base, jnp.zeros_like(base), Estimate(sr=base, detail=jnp.zeros_like(base)))
 
-    def step(self, state: State, lr: jax.Array) -> State:
+    def step(self, state: State, lr: jax.Array, *, region: Region | None = None) -> State:
         """Detail from features, features modulated by detail, image from features."""
-        x = self.compress(jnp.concatenate([state.x, state.hidden], axis=-1))
-        features = self.body(x) + x
-        enlarged = self.up(features)
-        detail = self.detail_out(enlarged) - state.base
-        detail_features = self.detail_in(detail)
-        gamma, beta = self.modulate_hr(detail_features)
-        structure = enlarged * gamma + beta + enlarged
-        reduced = _interpolated(detail_features, lr.shape[1:3], align_corners=True)
-        gamma, beta = self.modulate_lr(reduced)
+        of_hr = enlarged(region, self.scale)
+        x = self.compress(jnp.concatenate([state.x, state.hidden], axis=-1), region)
+        features = self.body(x, region=region) + x
+        wide = self.up(features, of_hr)
+        detail = self.detail_out(wide, of_hr) - state.base
+        detail_features = self.detail_in(detail, of_hr)
+        gamma, beta = self.modulate_hr(detail_features, of_hr)
+        structure = wide * gamma + beta + wide
+        reduced = _interpolated(detail_features, lr.shape[1:3], of_hr, align_corners=True)
+        gamma, beta = self.modulate_lr(reduced, region)
         # The paper adds the features of the LR input here (eq. 13); the authors' code adds these, so this does too.
-        hidden = self.down(structure) * gamma + beta + features
-        sr = self.upscale(self.refine(hidden) + hidden) + state.base
+        hidden = self.down(structure, region) * gamma + beta + features
+        sr = self.upscale(self.refine(hidden, region=region) + hidden, region) + state.base
         return State(x, hidden, state.base, state.total + sr, Estimate(sr=sr, detail=detail))
 
     def estimate_of(self, state: State) -> Estimate:
@@ -131,12 +147,12 @@ class DSSR(Unfolded):
 
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
         """True image, and the detail M = hr − base."""
-        return Estimate(sr=hr, detail=hr - self._base(degraded.lr))
+        return Estimate(sr=hr, detail=hr - self._base(degraded.lr, None))
 
-    def _base(self, lr: jax.Array) -> jax.Array:
+    def _base(self, lr: jax.Array, region: Region | None) -> jax.Array:
         height, width = lr.shape[1:3]
-        return _interpolated(lr, (height * self.scale, width * self.scale), align_corners=False)
+        return _interpolated(lr, (height * self.scale, width * self.scale), region, align_corners=False)
 
 
-def _interpolated(x: jax.Array, size: tuple[int, int], *, align_corners: bool) -> jax.Array:
-    return interpolate_bicubic(x, size, align_corners=align_corners, image=canvas.extent(x))
+def _interpolated(x: jax.Array, size: tuple[int, int], region: Region | None, *, align_corners: bool) -> jax.Array:
+    return interpolate_bicubic(x, size, align_corners=align_corners, valid_size=valid_size(region))

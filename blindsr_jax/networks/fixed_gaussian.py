@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian
-from blindsr_jax.networks.one_pass import OnePass
+from blindsr_jax.networks.kernel_estimator import KernelEstimator
 
 # Width in HR pixels by scale: ``best_gaussian`` of the kernels of our pool that are trained on, those that
 # ``split_pool(kernel_pool(scale))`` returns first. KernelNet's table has 1.6 at ×2 and ×3, and 3 at ×4.
 GAUSSIAN_WIDTHS = {2: 1.58, 3: 2.25, 4: 3.15}
 
 
-class FixedGaussian(OnePass):
+class FixedGaussian(KernelEstimator):
     """Estimates the same round Gaussian whatever the image.
 
     Attributes:

@@ -19,14 +19,16 @@ is off centre cannot be told from a moved image: train and test on centred ones 
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.kernel_estimator import KernelEstimator
 from blindsr_jax.networks.layers import conv
-from blindsr_jax.networks.one_pass import OnePass
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
@@ -73,17 +75,19 @@ class GradientModule(nn.Module):
 
     Attributes:
       width: channels of the five hidden layers, at least four.
+      compute: see ``networks.compute``.
     """
 
     width: int = 128
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, gradients: jax.Array) -> jax.Array:
         """[B, H, W, 2] to [B, H, W, 2] in (−1, 1)."""
-        x = gradients
+        x, layer = gradients, functools.partial(conv, kernel_init=_passing_on, compute=self.compute)
         for i, size in enumerate((9, 1, 3, 5, 1), 1):
-            x = nn.relu(conv(self.width, size, kernel_init=_passing_on, name=f"conv{i}")(x))
-        return nn.tanh(conv(2, 3, kernel_init=_passing_on, name="conv6")(x))
+            x = nn.relu(layer(self.width, size, name=f"conv{i}")(x))
+        return nn.tanh(layer(2, 3, name="conv6")(x))
 
 
 def _passing_on(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
@@ -108,24 +112,26 @@ class Refinement(nn.Module):
 
     Attributes:
       features: channels of the two hidden layers.
+      compute: see ``networks.compute``.
     """
 
     features: int = 64
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, coarse: jax.Array) -> jax.Array:
         """[B, K, K] to [B, K, K], non-negative, summing to one."""
         size = coarse.shape[-1]
         x = coarse[..., None] * size**2  # the mean weight becomes one, which suits the initial parameters
-        initial = nn.initializers.lecun_normal()
-        x = nn.sigmoid(conv(self.features, 3, kernel_init=initial, name="conv1")(x))
-        x = nn.sigmoid(conv(self.features, 3, kernel_init=initial, name="conv2")(x))
+        layer = functools.partial(conv, kernel_init=nn.initializers.lecun_normal(), compute=self.compute)
+        x = nn.sigmoid(layer(self.features, 3, name="conv1")(x))
+        x = nn.sigmoid(layer(self.features, 3, name="conv2")(x))
         # Most of a kernel is nearly zero; from a bias of zero it would take long to get there.
-        x = nn.sigmoid(conv(1, 1, kernel_init=initial, initial_bias=-6.0, name="conv3")(x))
+        x = nn.sigmoid(layer(1, 1, initial_bias=-6.0, name="conv3")(x))
         return normalize_kernel(x[..., 0])
 
 
-class KernelNet(OnePass):
+class KernelNet(KernelEstimator):
     """Estimates the blur kernel of an LR image; restores nothing.
 
     Attributes:
@@ -136,6 +142,7 @@ class KernelNet(OnePass):
       lam: λ of FFT-1 for each pixel of the image, so that it weighs the same at every image size; positive. Far below
         the variance of the gradients, which is about 1e-4 in blurred photographs: a larger one makes k_LR wider where
         there is less contrast.
+      compute: see ``networks.compute``.
     """
 
     scale: int
@@ -143,12 +150,14 @@ class KernelNet(OnePass):
     width: int = 128
     refine_features: int = 64
     lam: float = 1e-6
+    compute: Compute = Compute()
 
     supervision: typing.ClassVar[str] = "refined_kernel"
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {"refinement": "estimator"}
 
     def setup(self) -> None:
-        self.gradient_module = GradientModule(self.width)
-        self.refinement = Refinement(self.refine_features)
+        self.gradient_module = GradientModule(self.width, self.compute)
+        self.refinement = Refinement(self.refine_features, self.compute)
 
     @property
     def lr_kernel_size(self) -> int:

@@ -10,21 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
-from blindsr_jax.networks import canvas, pooling, precision
-from blindsr_jax.ops.convolution import Padding, convolve
+from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
+from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
+_PLAIN = Compute()
 # PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Conv(nn.Conv):
-    """flax's convolution; on a canvas its result is zero outside of the image."""
+    """flax's convolution; the region is that of its result, which is zero outside of padded images."""
 
-    def __call__(self, inputs: jax.Array) -> jax.Array:
+    def __call__(self, inputs: jax.Array, region: Region | None = None) -> jax.Array:
         y = super().__call__(inputs)
-        return canvas.keep(y if self.dtype is None else y.astype(self.dtype))
+        return mask_outside(y if self.dtype is None else y.astype(self.dtype), region)
 
 
 def conv(
@@ -37,12 +39,19 @@ def conv(
     kernel_init: nn.initializers.Initializer = torch_uniform,
     initial_bias: float = 0.0,
     last: bool = False,
+    compute: Compute = _PLAIN,
     name: str | None = None,
 ) -> Conv:
     """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1.
 
-    It computes in what ``precision.computing_in`` says, the ``last`` one before a kernel or a code in float32.
+    It computes as ``compute`` says, the ``last`` one before a kernel or a code in float32.
     """
+
+    def convolve(
+        x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, **_: typing.Any
+    ) -> jax.Array:  # the other arguments of flax's (dilation, groups) are the defaults
+        return compute.convolve(x, kernel, padding, strides[0])
+
     if padding is None:
         padding = kernel // 2
     return Conv(
@@ -53,25 +62,18 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=nn.initializers.constant(initial_bias),
-        dtype=None if last else precision.reduced(),
+        dtype=None if last else compute.dtype,
         name=name,
         promote_dtype=_promoted,
-        conv_general_dilated=_as_flax_calls_it,
+        conv_general_dilated=convolve,
     )
 
 
 def _promoted(
     x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, dtype: typing.Any
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """What ``nn.Conv`` computes with: its bias in float32, see ``precision``."""
+    """Input and weights of ``nn.Conv`` in its type, the bias in float32: see ``networks.compute``."""
     return *promote_dtype(x, kernel, dtype=dtype), bias
-
-
-def _as_flax_calls_it(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, **_: typing.Any
-) -> jax.Array:
-    """``convolve`` for ``nn.Conv``; what else flax tells (dilation, groups) is as by default."""
-    return convolve(x, kernel, padding, strides[0])
 
 
 def lrelu(x: jax.Array) -> jax.Array:
@@ -82,32 +84,42 @@ def lrelu(x: jax.Array) -> jax.Array:
 class ChannelAttention(nn.Module):
     """Squeeze-and-excitation gate (RCAN, ECCV 2018, section 3.3): x · sigmoid(conv(lrelu(conv(mean(x))))).
 
-    The mean is over the image; of its tiles it can be told, see ``pooling``.
+    The mean is over the image. A network that sees only a tile can be given the means of the whole image, as the
+    collection ``means``. Applied with ``mutable=["means"]``, a network returns its own means in that collection.
 
     Attributes:
       reduction: the bottleneck has channels // reduction features, at least one.
+      compute: see ``networks.compute``.
     """
 
     reduction: int = 16
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
         channels = x.shape[-1]
-        gate = pooling.told_mean(self, x)
-        gate = lrelu(conv(max(channels // self.reduction, 1), 1, name="squeeze")(gate))
-        gate = nn.sigmoid(conv(channels, 1, name="excite")(gate).astype(jnp.float32))
+        gate = self._mean(x, region)
+        gate = lrelu(conv(max(channels // self.reduction, 1), 1, compute=self.compute, name="squeeze")(gate))
+        gate = nn.sigmoid(conv(channels, 1, compute=self.compute, name="excite")(gate).astype(jnp.float32))
         return (x * gate).astype(x.dtype)
+
+    def _mean(self, x: jax.Array, region: Region | None) -> jax.Array:
+        """The mean in the collection ``means`` if there is one, else that of x; the latter is written there."""
+        own, given = mean(x, region), self.get_variable("means", "of_image")
+        if self.is_mutable_collection("means") and not self.is_initializing():
+            self.put_variable("means", "of_image", own[:1].astype(jnp.float32))
+        return own if given is None else jnp.broadcast_to(given.astype(x.dtype), own.shape)
 
 
 def interpolation_skip(
-    lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"]
+    lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"], region: Region | None = None
 ) -> jax.Array | float:
-    """What a Restorer adds to its output, so that it learns only what interpolation lacks: [B, s·H, s·W, 3], or 0."""
+    """An interpolated image [B, s·H, s·W, 3] that a Restorer adds to its output; 0 for ``none``."""
     if kind == "none":
         return 0.0
     if kind == "nearest":
         return upsample_nearest(lr, scale)
-    return imresize(lr, scale, image=canvas.extent(lr))
+    return imresize(lr, scale, valid_size=valid_size(region))
 
 
 class ConvTranspose(nn.Module):
@@ -122,6 +134,7 @@ class ConvTranspose(nn.Module):
         large as the input.
       bias: whether there is one.
       kernel_init: of its weights.
+      compute: see ``networks.compute``.
     """
 
     features: int
@@ -130,9 +143,11 @@ class ConvTranspose(nn.Module):
     stride: int
     bias: bool = True
     kernel_init: nn.initializers.Initializer = torch_uniform
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
+        """[B, H, W, C] to [B, stride·H, stride·W, features]; the region is that of the result."""
         if self.size != self.stride + 2 * self.padding:
             raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
         shape = (self.size, self.size, x.shape[-1], self.features)
@@ -140,12 +155,12 @@ class ConvTranspose(nn.Module):
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
-        y = convolve(x, by_phase.astype(x.dtype), ((before, after),) * 2)
+        y = self.compute.convolve(x, by_phase.astype(x.dtype), ((before, after),) * 2)
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
-            return canvas.keep(y)
+            return mask_outside(y, region)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
-        return canvas.keep((y + bias).astype(x.dtype))
+        return mask_outside((y + bias).astype(x.dtype), region)
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:

@@ -27,7 +27,7 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.networks.fixed_gaussian import GAUSSIAN_WIDTHS
-from blindsr_jax.networks.one_pass import OnePass
+from blindsr_jax.networks.kernel_estimator import KernelEstimator
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.ops.color import rgb_to_y
@@ -45,7 +45,7 @@ _FAINT, _ISLAND = 0.04, 0.1  # weights below this part of the largest, and islan
 _WINDOW = 512  # LR pixels a side that are looked at, in the image's centre: more tell hardly more
 
 
-class ModelBased(OnePass):
+class ModelBased(KernelEstimator):
     """Blind deblurring of the interpolated image by sparse gradients. It has no parameters.
 
     Attributes:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import ConvTranspose, conv, torch_uniform
 
 
@@ -18,14 +19,16 @@ class ResBlock(nn.Module):
 
     Attributes:
       bias: whether the convolutions have one.
+      compute: see ``networks.compute``.
     """
 
     bias: bool = False
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = nn.relu(conv(x.shape[-1], 3, bias=self.bias, name="conv1")(x))
-        return x + conv(x.shape[-1], 3, bias=self.bias, name="conv2")(y)
+        convolution = functools.partial(conv, x.shape[-1], 3, bias=self.bias, compute=self.compute)
+        return x + convolution(name="conv2")(nn.relu(convolution(name="conv1")(x)))
 
 
 def _carrying(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
@@ -56,34 +59,37 @@ class ResUNet(nn.Module):
       blocks: residual blocks at each size, on the way down and on the way up (nb).
       out_channels: channels of the result.
       bias: whether the convolutions have one; the published weights have none.
+      compute: see ``networks.compute``.
     """
 
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 2
     out_channels: int = 3
     bias: bool = False
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, H, W, out_channels]."""
         height, width = x.shape[1:3]
-        depth, bias = len(self.features) - 1, self.bias
-        residual = functools.partial(Chain, functools.partial(ResBlock, bias), self.blocks)
+        depth, options = len(self.features) - 1, {"bias": self.bias, "compute": self.compute}
+        residual = functools.partial(Chain, functools.partial(ResBlock, **options), self.blocks, self.compute)
         pad = [(0, -size % 2**depth) for size in (height, width)]
         x = jnp.pad(x, ((0, 0), *pad, (0, 0)), mode="edge")
-        x = conv(self.features[0], 3, bias=bias, kernel_init=_carrying, name="head")(x)
+        x = conv(self.features[0], 3, kernel_init=_carrying, name="head", **options)(x)
         skips = [x]
         for level in range(1, depth + 1):
             x = residual(name=f"encode{level}")(x)
-            x = conv(self.features[level], 2, stride=2, padding=0, bias=bias, name=f"down{level}")(x)
+            x = conv(self.features[level], 2, stride=2, padding=0, name=f"down{level}", **options)(x)
             skips.append(x)
         x = residual(name="body")(x)
         for level in range(depth, 0, -1):
             x = x + skips[level]
             initial = _faint if level == 1 else torch_uniform
-            x = ConvTranspose(self.features[level - 1], 2, 0, 2, bias, initial, name=f"up{level}")(x)
+            up = ConvTranspose(self.features[level - 1], 2, 0, 2, kernel_init=initial, name=f"up{level}", **options)
+            x = up(x)
             x = residual(name=f"decode{level}")(x)
-        x = conv(self.out_channels, 3, bias=bias, kernel_init=_carrying, name="tail")(x + skips[0])
+        x = conv(self.out_channels, 3, kernel_init=_carrying, name="tail", **options)(x + skips[0])
         return x[:, :height, :width]
 
 

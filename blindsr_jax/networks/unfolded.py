@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks import canvas
-from blindsr_jax.networks.recompute import stored_as_told
+from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.region import Region, accepts_region, mask_outside, optional
 from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
 Gradient = typing.Literal["last", "all"]
@@ -24,6 +25,7 @@ def unfold(
     *,
     keep: bool = False,
     schedule: tuple[jax.Array, ...] = (),
+    region: Region | None = None,
 ) -> tuple[State, Estimate | None]:
     """T steps of a network in one scan, parameters shared.
 
@@ -34,13 +36,14 @@ def unfold(
       steps: T.
       keep: whether to return what every step estimates.
       schedule: what differs from step to step, [T, ...] each; a step gets its own part as ``now``.
+      region: given to every step, if there is one.
 
     Returns:
       The last state, and the estimates of all steps, stacked, or None.
     """
 
     def body(network: nn.Module, state: State, lr: jax.Array, now: tuple[jax.Array, ...]) -> tuple[State, typing.Any]:
-        state = network.step(state, lr, *now)
+        state = network.step(state, lr, *now, **optional(region))
         return state, network.estimate_of(state) if keep else None
 
     scan = nn.scan(
@@ -64,25 +67,42 @@ class Unfolded(nn.Module):
       blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
       restores: whether an image comes out, as of all networks but those that only estimate kernels.
       estimates_kernel: whether it finds a kernel, as all but DSSR do.
-      takes_canvas: whether images may lie on a larger canvas, see ``canvas``; not where an FFT sees the whole image.
-      takes_bfloat16: whether it may compute in less than float32, see ``precision``; not where it inverts a blur.
+      optimizer_groups: the group, with a learning rate of its own, of the parameters below a top-level name, where that
+        is not ``restorer``; see ``training.optimizer``.
+      takes_bfloat16: whether it may compute in less than float32; not where it inverts a blur.
+      compute: see ``networks.compute``; a subclass gives it to its layers.
     """
+
+    compute: Compute = dataclasses.field(default=Compute(), kw_only=True)
 
     blind: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
-    takes_canvas: typing.ClassVar[bool] = False
+    optimizer_groups: typing.ClassVar[dict[str, str]] = {}
     takes_bfloat16: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
         return {"lr": jnp.zeros((1, 8, 8, 3))}
 
-    def start(self, lr: jax.Array) -> State:
-        """The state before the first step, from LR images [B, H, W, 3]."""
+    @property
+    def takes_padding(self) -> bool:
+        """Whether padded images get the numbers that they would get alone: see ``networks.region``.
+
+        So it is if all that computes a step takes a region. A network without that argument, such as one that sees the
+        whole image through an FFT, gets images of their own size.
+        """
+        return all(map(accepts_region, (self.start, self.step, self.with_kernel, self.with_code)))
+
+    def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
+        """The state before the first step, from LR images [B, H, W, 3].
+
+        A network that can be used on padded images has the argument ``region`` here, in ``step``, and in
+        ``with_kernel`` and ``with_code`` if it has these.
+        """
         raise NotImplementedError
 
-    def step(self, state: State, lr: jax.Array, *now: jax.Array) -> State:
+    def step(self, state: State, lr: jax.Array, *now: jax.Array, region: Region | None = None) -> State:
         """One unfolded step.
 
         A network that estimates kernels is told by ``now``, if only images are wanted, whether this is the last step:
@@ -106,11 +126,11 @@ class Unfolded(nn.Module):
         """The values that a step's estimates are compared with, from the true image and its degradation."""
         raise NotImplementedError
 
-    def with_kernel(self, lr: jax.Array, kernel: jax.Array) -> Estimate:
+    def with_kernel(self, lr: jax.Array, kernel: jax.Array, *, region: Region | None = None) -> Estimate:
         """The estimate with a known kernel [B, K, K], for networks that can use one."""
         raise TypeError(f"{type(self).__name__} does not use a kernel")
 
-    def with_code(self, lr: jax.Array, code: jax.Array) -> Estimate:
+    def with_code(self, lr: jax.Array, code: jax.Array, *, region: Region | None = None) -> Estimate:
         """The estimate with a known kernel code [B, L], for networks that can use one."""
         raise TypeError(f"{type(self).__name__} does not use a kernel code")
 
@@ -122,7 +142,7 @@ class Unfolded(nn.Module):
         kernel_code: jax.Array | None = None,
         iterations: int | None = None,
         trace: bool = False,
-        size: jax.Array | None = None,
+        region: Region | None = None,
         image_only: bool = False,
     ) -> SROutput:
         """Restores a batch; no gradient is needed, so all T steps run in one compiled loop.
@@ -133,8 +153,8 @@ class Unfolded(nn.Module):
           kernel_code: [B, L], the same by its code.
           iterations: T.
           trace: also return every step.
-          size: int32 [2], height and width of the images if they lie in the upper left corners of a canvas, which H
-            and W are then of; of the images in the result the same is true, and outside they are zero.
+          region: of LR images that are padded to H×W, or that are parts of one image: see ``networks.region``. The
+            restored images are padded alike, with zeros.
           image_only: leave kernel and code out; then the last step's, which no image needs, is not computed (but for a
             trace).
 
@@ -142,27 +162,28 @@ class Unfolded(nn.Module):
           SROutput.
 
         Raises:
-          TypeError: a size for a network that takes no canvas.
+          TypeError: a region for a network that does not take it.
         """
-        if size is not None and not self.takes_canvas:
-            raise TypeError(f"{type(self).__name__} takes images of their own size only")
-        with canvas.holding(lr.shape[1:3], None if size is None else (size[0], size[1])):
-            lr = canvas.keep(lr)
-            if self.is_initializing():
-                return self._output(self.step(self.start(lr), lr), 1)
-            if kernel is None and kernel_code is None:
-                output = self._unfolded(lr, iterations or self.iterations, trace, image_only)
-            else:
-                estimate = self.with_code(lr, kernel_code) if kernel is None else self.with_kernel(lr, kernel)
-                steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
-                output = _as_output(estimate.sr, estimate, steps)
+        if region is not None and not self.takes_padding:
+            raise TypeError(f"{type(self).__name__} takes images of their own size only: a part has no argument region")
+        lr, options = mask_outside(lr, region), optional(region)
+        if self.is_initializing():
+            return self._output(self.step(self.start(lr, **options), lr, **options), 1)
+        if kernel is None and kernel_code is None:
+            output = self._unfolded(lr, iterations or self.iterations, trace, image_only, region)
+        else:
+            with_known, known = (self.with_kernel, kernel) if kernel_code is None else (self.with_code, kernel_code)
+            estimate = with_known(lr, known, **options)
+            steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
+            output = _as_output(estimate.sr, estimate, steps)
         return output.replace(kernel=None, kernel_code=None) if image_only else output
 
-    def _unfolded(self, lr: jax.Array, count: int, trace: bool, image_only: bool) -> SROutput:
+    def _unfolded(self, lr: jax.Array, count: int, trace: bool, image_only: bool, region: Region | None) -> SROutput:
         schedule = ()
         if image_only and self.estimates_kernel and not trace:
             schedule = (jnp.arange(count) == count - 1,)
-        state, steps = unfold(self, self.start(lr), lr, count, keep=trace, schedule=schedule)
+        start = self.start(lr, **optional(region))
+        state, steps = unfold(self, start, lr, count, keep=trace, schedule=schedule, region=region)
         return self._output(state, count, steps)
 
     def training_steps(self, lr: jax.Array, *, gradient: Gradient) -> list[Estimate]:
@@ -173,7 +194,7 @@ class Unfolded(nn.Module):
         see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
         every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
         strided or transposed convolution inside a loop is over twenty times slower (jax-ml/jax#12868; the others have
-        their own, see ``ops.convolution``). What is stored for the gradient is told by ``recompute.recomputing``.
+        their own, see ``ops.convolution``). ``compute.remat`` says what is stored for the gradient.
 
         Args:
           lr: [B, H, W, 3].
@@ -184,7 +205,7 @@ class Unfolded(nn.Module):
         """
         if gradient == "all":
             state, steps = self.start(lr), []
-            step = stored_as_told(type(self).step, nn.remat)
+            step = self.compute.checkpoint(type(self).step, nn.remat)
             for _ in range(self.iterations):
                 state = step(self, state, lr)
                 steps.append(self.estimate_of(state))

@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.networks import canvas
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import torch_uniform
-from blindsr_jax.ops.convolution import Padding, convolve
+from blindsr_jax.networks.region import Region, enlarged, mask_outside, valid_size
+from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 
 _FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
@@ -28,8 +29,8 @@ _SMALLEST = 16  # LR pixels; the strips of smaller images are no less work than 
 Weights = tuple[jax.Array, jax.Array]
 
 
-class _Conv(nn.Module):
-    """Kernel [3, 3, C, C'] and bias [C'] of a convolution, to compute with."""
+class _Weights(nn.Module):
+    """Kernel [3, 3, C, C'] and bias [C'] of a convolution."""
 
     channels: int
     features: int
@@ -47,85 +48,82 @@ class Upsampler(nn.Module):
       scale: 1, 2, 3 or 4.
       kind: ``stages`` is DAN's (features stay wide at full size; ×4 in two steps of 2); ``single`` goes to s²·3
         channels at once, so nothing wide is ever computed at full size.
+      compute: see ``networks.compute``; the precision is float32 in any case, since an image comes of it and it is
+        little of the work.
     """
 
     scale: int
     kind: typing.Literal["stages", "single"] = "stages"
+    compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] to [B, s·H, s·W, 3], in float32: an image is what comes of it, and it is little of the work."""
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
+        """[B, H, W, C] to [B, s·H, s·W, 3] in float32; the region is that of x."""
         x, channels = x.astype(jnp.float32), x.shape[-1]
         if self.kind == "single":
-            out = _Conv(channels, 3 * self.scale**2, name="out")()
-            return canvas.keep(pixel_shuffle(_apply(out, x), self.scale))
+            image = self._apply(_Weights(channels, 3 * self.scale**2, name="out")(), x)
+            return mask_outside(pixel_shuffle(image, self.scale), enlarged(region, self.scale))
         factors = _FACTORS[self.scale]
-        stages = [_Conv(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
-        stages.append(_Conv(channels, 3, name="out")())
+        stages = [_Weights(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
+        stages.append(_Weights(channels, 3, name="out")())
         if not factors or min(x.shape[1:3]) < _SMALLEST:
-            return _chain(stages, factors, x)
-        image = _apply(composed(stages, factors), x)
+            return self._chain(stages, x, region)
+        image = self._apply(composed(stages, factors), x)
         for r in factors:
             image = pixel_shuffle(image, r)
-        if canvas.extent(x) is None:
-            return _with_border(image, x, stages, factors)
-        return canvas.keep(_with_border_on_canvas(image, x, stages, factors))
+        if valid_size(region) is None:
+            return self._with_border(image, x, stages)
+        return mask_outside(self._with_padded_border(image, x, stages, region), enlarged(region, self.scale))
 
+    def _apply(self, weights: Weights, x: jax.Array, padding: Padding | None = None) -> jax.Array:
+        kernel, bias = weights
+        reach = kernel.shape[0] // 2
+        return self.compute.convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
 
-def _apply(weights: Weights, x: jax.Array, padding: Padding | None = None) -> jax.Array:
-    kernel, bias = weights
-    reach = kernel.shape[0] // 2
-    return convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
+    def _chain(self, stages: list[Weights], x: jax.Array, region: Region | None) -> jax.Array:
+        """The convolutions one after the other, as published."""
+        for weights, r in zip(stages, _FACTORS[self.scale]):
+            region = enlarged(region, r)
+            x = mask_outside(pixel_shuffle(self._apply(weights, x), r), region)
+        return mask_outside(self._apply(stages[-1], x), region)
 
+    def _with_border(self, image: jax.Array, x: jax.Array, stages: list[Weights]) -> jax.Array:
+        """The image with its outermost blocks from the chain."""
+        scale = self.scale
+        for axis in (1, 2):
+            length = x.shape[axis]
+            first = self._side(jax.lax.slice_in_dim(x, 0, _STRIP, axis=axis), stages, axis, (1, 0))
+            first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
+            last = self._side(jax.lax.slice_in_dim(x, length - _STRIP, length, axis=axis), stages, axis, (0, 1))
+            last = jax.lax.slice_in_dim(last, last.shape[axis] - scale, None, axis=axis)
+            inner = jax.lax.slice_in_dim(image, scale, (length - 1) * scale, axis=axis)
+            image = jnp.concatenate([first, inner, last], axis=axis)
+        return image
 
-def _chain(stages: list[Weights], factors: tuple[int, ...], x: jax.Array) -> jax.Array:
-    """The convolutions one after the other, as published."""
-    for weights, r in zip(stages, factors):
-        x = canvas.keep(pixel_shuffle(_apply(weights, x), r))
-    return canvas.keep(_apply(stages[-1], x))
+    def _side(self, strip: jax.Array, stages: list[Weights], axis: int, outside: tuple[int, int]) -> jax.Array:
+        """The chain on a strip.
 
+        Each convolution removes a pixel on the inner side, where there are no zeros.
+        """
+        padding = (outside, (1, 1)) if axis == 1 else ((1, 1), outside)
+        for weights, r in zip(stages, _FACTORS[self.scale]):
+            strip = pixel_shuffle(self._apply(weights, strip, padding), r)
+        return self._apply(stages[-1], strip, padding)
 
-def _with_border(image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]) -> jax.Array:
-    """The image with its outermost blocks from the chain."""
-    scale = image.shape[1] // x.shape[1]
-    for axis in (1, 2):
-        length = x.shape[axis]
-        first = _side(jax.lax.slice_in_dim(x, 0, _STRIP, axis=axis), stages, factors, axis, (1, 0))
-        first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
-        last = _side(jax.lax.slice_in_dim(x, length - _STRIP, length, axis=axis), stages, factors, axis, (0, 1))
-        last = jax.lax.slice_in_dim(last, last.shape[axis] - scale, None, axis=axis)
-        inner = jax.lax.slice_in_dim(image, scale, (length - 1) * scale, axis=axis)
-        image = jnp.concatenate([first, inner, last], axis=axis)
-    return image
-
-
-def _side(
-    strip: jax.Array, stages: list[Weights], factors: tuple[int, ...], axis: int, outside: tuple[int, int]
-) -> jax.Array:
-    """The chain on a strip, which loses a pixel on the inner side with every convolution: there are no zeros there."""
-    padding = (outside, (1, 1)) if axis == 1 else ((1, 1), outside)
-    for weights, r in zip(stages, factors):
-        strip = pixel_shuffle(_apply(weights, strip, padding), r)
-    return _apply(stages[-1], strip, padding)
-
-
-def _with_border_on_canvas(
-    image: jax.Array, x: jax.Array, stages: list[Weights], factors: tuple[int, ...]
-) -> jax.Array:
-    """The same where the image ends within a canvas: the strips, too, are canvases, for images less than three deep."""
-    scale = image.shape[1] // x.shape[1]
-    for axis in (1, 2):
-        lengths, end = list(canvas.extent(x)), canvas.extent(x)[axis - 1]
-        lengths[axis - 1] = jnp.minimum(end, _STRIP)
-        starts = (0, jnp.maximum(end - _STRIP, 0))
-        strips = jnp.concatenate([jax.lax.dynamic_slice_in_dim(x, start, _STRIP, axis) for start in starts])
-        with canvas.holding(strips.shape[1:3], tuple(lengths)):
-            first, last = jnp.split(_chain(stages, factors, strips), 2)
-        first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
-        last = jax.lax.dynamic_slice_in_dim(last, (lengths[axis - 1] - 1) * scale, scale, axis)
-        image = jax.lax.dynamic_update_slice_in_dim(image, first, 0, axis)
-        image = jax.lax.dynamic_update_slice_in_dim(image, last, (end - 1) * scale, axis)
-    return image
+    def _with_padded_border(self, image: jax.Array, x: jax.Array, stages: list[Weights], region: Region) -> jax.Array:
+        """The same for a padded image. The strips are padded, too: the image may be less than three pixels deep."""
+        scale = self.scale
+        for axis in (1, 2):
+            lengths, end = list(region.valid_size), region.valid_size[axis - 1]
+            lengths[axis - 1] = jnp.minimum(end, _STRIP)
+            starts = (0, jnp.maximum(end - _STRIP, 0))
+            strips = jnp.concatenate([jax.lax.dynamic_slice_in_dim(x, start, _STRIP, axis) for start in starts])
+            first, last = jnp.split(self._chain(stages, strips, Region(tuple(lengths))), 2)
+            first = jax.lax.slice_in_dim(first, 0, scale, axis=axis)
+            last = jax.lax.dynamic_slice_in_dim(last, (lengths[axis - 1] - 1) * scale, scale, axis)
+            image = jax.lax.dynamic_update_slice_in_dim(image, first, 0, axis)
+            image = jax.lax.dynamic_update_slice_in_dim(image, last, (end - 1) * scale, axis)
+        return image
 
 
 def composed(stages: list[Weights], factors: tuple[int, ...]) -> Weights:

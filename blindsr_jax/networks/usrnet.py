@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import conv, torch_uniform
 from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
@@ -28,18 +30,21 @@ class HyPaNet(nn.Module):
     Attributes:
       iterations: n.
       features: channels of the two hidden layers (the authors' h).
+      compute: see ``networks.compute``.
     """
 
     iterations: int
     features: int
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, sigma: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
         """sigma [B] -> alpha [n, B], what the data steps get, and beta [n, B], what the priors get."""
         x = jnp.stack([sigma, jnp.full_like(sigma, scale)], axis=-1)[:, None, None, :]
-        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc1")(x))
-        x = nn.relu(conv(self.features, 1, kernel_init=_heeding_noise, name="fc2")(x))
-        last = conv(2 * self.iterations, 1, kernel_init=_heeding_noise_all, initial_bias=-5.0, name="fc3")
+        layer = functools.partial(conv, kernel=1, compute=self.compute)
+        x = nn.relu(layer(self.features, kernel_init=_heeding_noise, name="fc1")(x))
+        x = nn.relu(layer(self.features, kernel_init=_heeding_noise, name="fc2")(x))
+        last = layer(2 * self.iterations, kernel_init=_heeding_noise_all, initial_bias=-5.0, name="fc3")
         x = nn.softplus(last(x)) + 1e-6
         alpha, beta = jnp.split(x[:, 0, 0, :].T, 2)
         return alpha, beta
@@ -65,21 +70,22 @@ class USRNet(nn.Module):
       iterations: n.
       hyper_features: h, channels inside ``HyPaNet``.
       features, blocks: of the prior, see ``ResUNet``.
-      blind, restores: see ``Unfolded``.
+      blind, restores, compute: see ``Unfolded``.
     """
 
     iterations: int = 8
     hyper_features: int = 64
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 2
+    compute: Compute = Compute()
     scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
     supervision: typing.ClassVar[str] = "image"
     blind: typing.ClassVar[bool] = False
     restores: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
-        self.hyper = HyPaNet(self.iterations, self.hyper_features)
-        self.prior = ResUNet(self.features, self.blocks)
+        self.hyper = HyPaNet(self.iterations, self.hyper_features, self.compute)
+        self.prior = ResUNet(self.features, self.blocks, compute=self.compute)
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""

@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import math
-import typing
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from blindsr_jax.ops import winograd
+from blindsr_jax.ops import winograd as winograd_form
 
 CONVOLUTION = "convolution"  # name of the results, for policies of jax.checkpoint
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _CHUNK = 1024  # pixels whose patches are gathered at a time, so that they stay in a core's cache
 _FEW_PIXELS = 64  # H · W up to which XLA's own gradient is as fast
 
-_ONE_CORE: contextvars.ContextVar[bool] = contextvars.ContextVar("one_core", default=False)
-
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
-@contextlib.contextmanager
-def on_one_core() -> typing.Iterator[None]:
-    """Convolutions traced inside are for a device that is one core of a CPU: where it is faster, by ``winograd``."""
-    token = _ONE_CORE.set(True)
-    try:
-        yield
-    finally:
-        _ONE_CORE.reset(token)
-
-
-def convolve(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:
+def convolve(
+    x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1, *, winograd: bool = False
+) -> jax.Array:
     """A convolution as networks have it (a correlation), without bias.
 
     On a CPU XLA computes the gradient with respect to the kernel as a convolution whose window is as large as the
     image, at a half to a seventh of the rate of the forward pass (``benchmarks/README.md``). Here it is computed as
     products of gathered patches. Such a gradient visits one image after another: where a batch is split over devices,
     take it inside ``jax.shard_map``, or all images go to all. Inside a loop, XLA's CPU gradients of both kinds are over
-    twenty times slower yet (jax-ml/jax#12868); these are not. See also ``on_one_core``.
+    twenty times slower yet (jax-ml/jax#12868); these are not.
 
     Args:
       x: [B, H, W, C].
       kernel: [k, k, C, C'].
       padding: zeros before and after, rows first.
       stride: pixels from one window to the next, the same on both axes.
+      winograd: whether ``ops.winograd`` computes result and gradients where it suits, for a device that is one core of
+        a CPU.
 
     Returns:
       [B, H', W', C'].
     """
     if stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
-        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), _ONE_CORE.get())
+        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
     else:
         y = _plain(x, kernel, padding, stride)
     return checkpoint_name(y, CONVOLUTION)
@@ -64,26 +53,26 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, one_core: bool) -> jax.Array:
-    if one_core and winograd.suits(x, kernel, padding):
-        return winograd.convolve(x, kernel)
+def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, winograd: bool) -> jax.Array:
+    if winograd and winograd_form.suits(x, kernel, padding):
+        return winograd_form.convolve(x, kernel)
     return _plain(x, kernel, padding)
 
 
 def _forward(
-    x: jax.Array, kernel: jax.Array, padding: Padding, one_core: bool
+    x: jax.Array, kernel: jax.Array, padding: Padding, winograd: bool
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _at_every_pixel(x, kernel, padding, one_core), (x, kernel)
+    return _at_every_pixel(x, kernel, padding, winograd), (x, kernel)
 
 
 def _backward(
-    padding: Padding, one_core: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
+    padding: Padding, winograd: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
     turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else it is turned at every pixel
-    to_x = _at_every_pixel(g, turned, _opposite(padding, kernel.shape[0]), one_core)
-    if one_core and winograd.suits(x, kernel, padding):
-        return to_x, winograd.kernel_gradient(x, g)
+    to_x = _at_every_pixel(g, turned, _opposite(padding, kernel.shape[0]), winograd)
+    if winograd and winograd_form.suits(x, kernel, padding):
+        return to_x, winograd_form.kernel_gradient(x, g)
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]

@@ -12,10 +12,10 @@ import numpy as np
 
 from blindsr_jax.ops.taps import Taps, along, matrix
 
-Extent = tuple[jax.Array, jax.Array]  # height and width of images, whole numbers that are known at run time
+ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width of padded images, known at run time
 
 
-def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.Array:
+def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None) -> jax.Array:
     """MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
 
     Borders are mirrored. This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each
@@ -24,8 +24,8 @@ def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.
     Args:
       x: [B, H, W, C], any range; not clipped, not rounded.
       scale: output size over input size, such as 0.25 or 4; any positive number.
-      image: height and width, known at run time, of the images if they lie in the upper left corners of x with zeros
-        around; only for whole scales. The results lie likewise.
+      valid_size: height and width of the images if they lie in the upper left corners of x, with zeros around them;
+        only for whole scales. The results lie likewise.
 
     Returns:
       [B, ⌈H·scale⌉, ⌈W·scale⌉, C].
@@ -35,7 +35,7 @@ def imresize(x: jax.Array, scale: float, *, image: Extent | None = None) -> jax.
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
-    rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], image or x.shape[1:3]))
+    rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], _lengths(x, valid_size)))
     return along(along(x, rows, 1), columns, 2)
 
 
@@ -163,6 +163,11 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
     return dense
 
 
+def _lengths(x: jax.Array, valid_size: ValidSize | None) -> tuple[int | jax.Array, int | jax.Array]:
+    """Height and width of the images in x; whole numbers, or arrays if the images are padded."""
+    return x.shape[1:3] if valid_size is None else tuple(jnp.asarray(length, jnp.int32) for length in valid_size)
+
+
 def _resize_taps(whole: int, length: int | jax.Array, scale: float) -> Taps:
     """``imresize`` of the first ``length`` of so many pixels; the results beyond are zero."""
     index, weight = _unbounded_taps(whole, scale)
@@ -195,7 +200,7 @@ def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_
 
 
 def interpolate_bicubic(
-    x: jax.Array, size: tuple[int, int], *, align_corners: bool, image: Extent | None = None
+    x: jax.Array, size: tuple[int, int], *, align_corners: bool, valid_size: ValidSize | None = None
 ) -> jax.Array:
     """PyTorch's ``interpolate(mode="bicubic")``: a = −0.75, never antialiased, border pixels repeated.
 
@@ -205,12 +210,12 @@ def interpolate_bicubic(
       x: [B, H, W, C].
       size: output height and width.
       align_corners: whether the centres of the corner pixels coincide, or their outer edges.
-      image: see ``imresize``; the height and width of the results are to ``size`` as those of the images to x.
+      valid_size: see ``imresize``; the height and width of the results are to ``size`` as those of the images to x.
 
     Returns:
       [B, *size, C].
     """
-    lengths = zip(x.shape[1:3], size, image or x.shape[1:3])
+    lengths = zip(x.shape[1:3], size, _lengths(x, valid_size))
     rows, columns = (_interpolation_taps(*three, align_corners) for three in lengths)
     return along(along(x, rows, 1), columns, 2)
 

@@ -2,11 +2,12 @@
 
 On several hosts all processes write, each its share of the arrays, into one folder that all of them see, and process 0
 gives the checkpoint its name when all are done. What is stored are whole arrays: they can be read on any number of
-processes and devices.
+processes and devices. Each checkpoint carries a checksum of its numbers, which is verified when it is read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -16,15 +17,26 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint.experimental import v1 as ocp
 
-from blindsr_jax.errors import DataError, HostLost
+from blindsr_jax.errors import BlindSRError, DataError, HostLost
 from blindsr_jax.hosts import all_or_none, is_first
+from blindsr_jax.training.checkpoint_files import (
+    ITEM,
+    check_descriptions,
+    checksum_of,
+    first_line,
+    recorded_score,
+    score_in,
+    set_aside,
+)
 from blindsr_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
 _METRIC = "score"
+_CHECKSUM = "sha256"
+_ADDED_LATER = ("rollbacks", "skipped")  # fields of the state that checkpoints of earlier versions lack
+_NONE_SOUND = "nor can any other there. If they are damaged, move the folder checkpoints away to begin anew"
 _GO_ON = "Complete checkpoints there are intact: make room, then run the same command to go on from the newest"
 
 
@@ -38,50 +50,54 @@ class Checkpoints:
       workdir: of the run.
       keep: how many of the newest stay, besides the best by validation score.
       read_only: change nothing, for looking into a run that may be going on.
+
+    Raises:
+      DataError: the folder cannot be written, or there are checkpoints and all are damaged.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2, *, read_only: bool = False):
         self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
-        policy = checkpoint_managers.AnyPreservationPolicy(
-            [
-                checkpoint_managers.LatestN(keep),
-                checkpoint_managers.BestN(n=1, get_metric_fn=_score, keep_checkpoints_without_metrics=False),
-            ]
-        )
-        options = ocp.CheckpointManagerOptions(
-            best_fn=_score,
-            preservation_policy=policy,
-            enable_async_checkpointing=True,
-        )
+        self._saving: ocp.AsyncResponse[bool] | None = None
+        self._writer: ocp.training.Checkpointer | None = None
         if read_only:
-            options = ocp.CheckpointManagerOptions(
-                best_fn=_score, read_only=True, create=False, save_interval_steps=0, enable_async_checkpointing=False
-            )
-        with _readable_errors(self._directory):
-            if is_first() and not read_only:
-                _remove_unfinished(self._directory)
-            handler = ocp.StandardCheckpointHandler()  # named here, so that what is saved can be listed
-            self._manager = ocp.CheckpointManager(self._directory, options=options, item_handlers=handler)
+            return
+        policies = ocp.training.preservation_policies
+        best = policies.BestN(n=1, get_metric_fn=score_in, keep_checkpoints_without_metrics=False)
+        keeping = policies.AnyPreservationPolicy([policies.LatestN(keep), best])
+        with self._writing():
+            with all_or_none():
+                if is_first():
+                    self._tidy()
+            self._writer = ocp.training.Checkpointer(self._directory, preservation_policy=keeping)
 
     def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, HostLost):
+        if isinstance(error, HostLost) or self._writer is None:
             return
-        with _readable_errors(self._directory):
-            self._manager.close()
+        with self._writing():
+            try:
+                self._finish_saving()
+            finally:
+                self._writer.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, in ascending order."""
+        return sorted(int(path.name) for path in self._directory.glob("*") if path.name.isdigit())
 
     @property
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint, or None."""
-        return self._manager.latest_step()
+        return max(self.steps, default=None)
 
     @property
     def best_step(self) -> int | None:
         """Step of the best validated checkpoint; the newest if none was validated; None if there is none."""
-        validated = [step for step in self._manager.all_steps() if self._manager.metrics(step)]
-        return max(validated, key=lambda step: _score(self._manager.metrics(step)), default=self.latest_step)
+        scores = {step: recorded_score(self._directory / str(step)) for step in self.steps}
+        validated = [step for step, score in scores.items() if score is not None]
+        return max(validated, key=scores.__getitem__, default=self.latest_step)
 
     def save(self, state: TrainState, score: float | None = None) -> None:
         """Starts writing a state under its step; the caller may go on at once, the arrays have been copied.
@@ -95,9 +111,17 @@ class Checkpoints:
         """
         with all_or_none():
             self._check_room(state)
-        metrics = None if score is None else {_METRIC: score}
-        with _readable_errors(self._directory):
-            self._manager.save(int(state.step), args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+        values = _fields(state)
+        with self._writing():
+            self._finish_saving()
+            self._saving = self._writer.save_async(
+                int(state.step),
+                values,
+                checkpointable_name=ITEM,
+                force=True,
+                metrics=None if score is None else {_METRIC: score},
+                custom_metadata={_CHECKSUM: checksum_of(values, score)},
+            )
 
     def _check_room(self, state: TrainState) -> None:
         """A full disk is better noticed before writing than by the writers' many threads."""
@@ -111,11 +135,17 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when everything is on disk. Raises DataError as ``save``."""
-        with _readable_errors(self._directory):
-            self._manager.wait_until_finished()
+        with self._writing():
+            self._finish_saving()
+            self._writer.wait()
+
+    def _finish_saving(self) -> None:
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()  # raises what went wrong in the background
 
     def restore(self, step: int, like: TrainState) -> TrainState:
-        """Reads a checkpoint.
+        """Reads a checkpoint and verifies its checksum, if it has one; earlier versions wrote none.
 
         Args:
           step: its step.
@@ -124,61 +154,107 @@ class Checkpoints:
         Raises:
           DataError: the checkpoint is damaged or of another model.
         """
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
+        folder = self._directory / str(step)
         try:
-            saved = set(self._manager.item_metadata(step))
-            new = [name for name in ("rollbacks", "skipped") if name not in saved]  # earlier versions had no rollbacks
-            fields = {name: value for name, value in fields.items() if name not in new}
-            values = self._manager.restore(step, args=ocp.args.StandardRestore(fields))
-            return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
+            check_descriptions(folder)
+            about = ocp.checkpointables_metadata(folder)
+            new = [name for name in _ADDED_LATER if name not in about.metadata[ITEM]]
+            target = _fields(jax.tree.map(_abstract, like), leave_out=new)
+            values = ocp.load(folder, target, checkpointable_name=ITEM)
+            checksum = (about.custom_metadata or {}).get(_CHECKSUM)
+            if checksum is not None and checksum != checksum_of(values, recorded_score(folder)):
+                raise ValueError("its numbers are not those that were saved: the checksum differs")
+            if int(values["step"]) != step:
+                raise ValueError(f"it holds step {int(values['step'])}")
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
-            raise DataError(
-                f"{self._directory / str(step)}: this checkpoint cannot be read ({_first_line(error)}); "
-                "if it is damaged, delete that folder to go on from the one before"
-            ) from error
+            raise DataError(f"{folder}: this checkpoint cannot be read ({first_line(error)})") from error
+        return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
+
+    def restore_newest(self, like: TrainState) -> TrainState | None:
+        """The newest state that can be read, or None if there is no checkpoint; a warning names those passed over.
+
+        They are set aside as ``STEP.damaged``, so that the run can save these steps again.
+
+        Raises:
+          DataError: there are checkpoints, and none can be read.
+        """
+        return self._restore_first(self.steps[::-1], like)
+
+    def restore_best(self, like: TrainState) -> TrainState | None:
+        """The best validated state, or the newest; if that cannot be read, as ``restore_newest``."""
+        best = self.best_step
+        return self._restore_first(sorted(self.steps, key=lambda step: (step == best, step), reverse=True), like)
+
+    def _restore_first(self, steps: list[int], like: TrainState) -> TrainState | None:
+        failures: dict[int, BlindSRError] = {}
+        for step in steps:
+            try:
+                with all_or_none():
+                    state = self.restore(step, like)
+            except HostLost:
+                raise
+            except BlindSRError as error:
+                failures[step] = error
+                continue
+            for failed, error in failures.items():
+                log.warning("%s; step %d is taken in place of step %d", error, step, failed)
+            if failures and self._writer is not None:
+                self._set_aside(list(failures))
+            return state
+        if failures:
+            raise DataError(f"{failures[steps[0]]}; {_NONE_SOUND}") from failures[steps[0]]
+        return None
 
     def restore_good(self, like: TrainState) -> TrainState | None:
         """The newest state whose last update was finite, or None; checkpoints after it are deleted."""
         self.wait()
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            state = self.restore(step, like)
-            if not int(state.bad_in_a_row):
-                return state
-            self._delete(step)
-        return None
+        while (state := self.restore_newest(like)) is not None and int(state.bad_in_a_row):
+            with self._writing():
+                self._writer.delete(int(state.step))
+        return state
 
-    def _delete(self, step: int) -> None:
-        with _readable_errors(self._directory):
-            self._manager.delete(step)
+    def _tidy(self) -> None:
+        """Deletes what a killed run left half written, and sets aside what would keep the writer from starting."""
+        for path in self._directory.glob("*orbax-checkpoint-tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
+        damaged: dict[pathlib.Path, str] = {}
+        for folder in [self._directory / str(step) for step in self.steps]:
+            try:
+                check_descriptions(folder)
+            except (OSError, ValueError) as error:
+                damaged[folder] = f"{folder}: this checkpoint cannot be read ({first_line(error)})"
+        sound = [step for step in self.steps if self._directory / str(step) not in damaged]
+        for folder, problem in damaged.items():
+            if not sound:
+                raise DataError(f"{problem}; {_NONE_SOUND}")
+            log.warning("%s; it is set aside, and step %d is the newest", problem, sound[-1])
+            set_aside(folder)
 
+    def _set_aside(self, steps: list[int]) -> None:
+        with self._writing():
+            with all_or_none():
+                if is_first():
+                    for step in steps:
+                        set_aside(self._directory / str(step))
+            self._writer.reload()
 
-def _remove_unfinished(directory: pathlib.Path) -> None:
-    """Deletes what a killed run left half written. (Orbax would do it in a thread that may outlive a short command.)"""
-    for path in directory.glob("*orbax-checkpoint-tmp*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _score(metrics: dict[str, typing.Any]) -> float:
-    (score,) = metrics.values()  # runs of earlier versions have it under another name
-    return score
-
-
-class _readable_errors:
-    """Turns what goes wrong while writing into one line that says what to do."""
-
-    def __init__(self, directory: pathlib.Path):
-        self._directory = directory
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, DataError):
+    @contextlib.contextmanager
+    def _writing(self) -> typing.Iterator[None]:
+        """Turns what goes wrong while writing into one line that says what to do."""
+        try:
+            yield
+        except BlindSRError:
+            raise
+        except Exception as error:  # orbax and tensorstore raise many kinds
             raise DataError(
-                f"{self._directory}: a checkpoint could not be written ({_first_line(error)}). {_GO_ON}"
+                f"{self._directory}: a checkpoint could not be written ({first_line(error)}). {_GO_ON}"
             ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _fields(state: TrainState, leave_out: typing.Collection[str] = ()) -> dict[str, typing.Any]:
+    names = [field.name for field in dataclasses.fields(state) if field.name not in leave_out]
+    return {name: getattr(state, name) for name in names}
+
+
+def _abstract(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)

@@ -8,11 +8,11 @@ import typing
 import numpy as np
 from ml_collections import ConfigDict
 
-from blindsr_jax.data.kernel_arrays import read_pool
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, solver_pool, split_pool
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import Protocol, s_fold_circular
+from blindsr_jax.images.kernel_arrays import read_pool
 
 VALIDATION_KERNELS = 8
 _OFF_CENTRE = 0.5  # HR pixels

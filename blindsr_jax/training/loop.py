@@ -15,14 +15,14 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from blindsr_jax import config as config_lib
-from blindsr_jax.data.pipeline import import_tensorflow
 from blindsr_jax.data.sources import Source
+from blindsr_jax.data.tensorflow import import_tensorflow
+from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import headline, score_of, summarise
-from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.run import evaluate
-from blindsr_jax.evaluation.trials import SyntheticTests
+from blindsr_jax.evaluation.samples import SyntheticTests
 from blindsr_jax.files import atomic_path
 from blindsr_jax.hosts import all_or_none, is_first, noticing_losses
 from blindsr_jax.inference.loading import model_of
@@ -43,7 +43,7 @@ from blindsr_jax.training.setup import (
 from blindsr_jax.training.sharding import check_batch_size, connect, data_mesh, on_one_device, put_batch
 from blindsr_jax.training.state import TrainState
 from blindsr_jax.training.watchdog import Watchdog
-from blindsr_jax.training.workdir import claim_workdir
+from blindsr_jax.training.workdir import alone_in, claim_workdir
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     Raises:
       Interrupted: Ctrl-C, or as Preempted SIGTERM, on any host; everything is saved.
       Diverged: more non-finite updates in a row than the config allows, and as often.
-      DataError: images, or room on the disk, are missing.
+      DataError: images, or room on the disk, are missing; or another training runs in the workdir.
       WeightsError, ConfigError: as ``started_from``.
       HostLost: another host is gone.
     """
@@ -74,13 +74,16 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
         validation = Validation(config, workdir, *validation_of(config))
         source = training_source(config)
     connect(mesh)
-    claim_workdir(config, workdir)  # last, so that a mistake or a missing library above leaves no trace
-    with StopRequest() as stop, Checkpoints(workdir, config.checkpoint.keep) as checkpoints, noticing_losses():
-        with all_or_none():
-            if checkpoints.latest_step is None:
+    with (
+        alone_in(workdir),  # last, so that a mistake or a missing library above leaves no trace
+        StopRequest() as stop,
+        _claimed(config, workdir) as checkpoints,
+        noticing_losses(),
+    ):
+        state = checkpoints.restore_newest(abstract_state(config, mesh))
+        if state is None:
+            with all_or_none():
                 state = state_of(config, mesh)
-            else:
-                state = checkpoints.restore(checkpoints.latest_step, abstract_state(config, mesh))
         if int(state.step) >= config.steps:
             log.info("%s is trained to step %d already; config.steps=N goes on", workdir, int(state.step))
             return state
@@ -91,6 +94,12 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
         ):
             run = _Run(config, mesh, source, validation, checkpoints, run_log, stop, watchdog)
             return run.to_the_end(state)
+
+
+def _claimed(config: ConfigDict, workdir: str | os.PathLike) -> Checkpoints:
+    """The checkpoints of a workdir that holds this run, or none yet."""
+    claim_workdir(config, workdir)
+    return Checkpoints(workdir, config.checkpoint.keep)
 
 
 def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh, workdir: str | os.PathLike) -> None:

@@ -1,4 +1,4 @@
-"""Adam with the papers' schedules, one learning rate for the Restorer and one for the Estimator."""
+"""Adam with the papers' schedules, and a learning rate for each group of parameters that a network names."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def restarting_schedule(peak: float, ends: typing.Sequence[int], **options: typi
 
 
 def make_optimizer(
+    rates: typing.Mapping[str, optax.ScalarOrSchedule],
+    groups: typing.Mapping[str, str],
     *,
-    restorer: optax.ScalarOrSchedule,
-    estimator: optax.ScalarOrSchedule,
     b1: float = 0.9,
     b2: float = 0.99,
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba, 2015) with a learning rate per module.
+    """Adam (Kingma and Ba, 2015) with a learning rate for each group of parameters.
 
     Args:
-      estimator: learning rate of the parameters below that name, or below ``refinement`` in KernelNet.
-      restorer: learning rate of all others.
+      rates: learning rate of each group. The state of a group is kept under its name, whether or not it has parameters.
+      groups: the group of the parameters below each top-level name; those not named are in the first group.
       b1, b2: decay of the first and second moment.
       clip_norm: gradients are first scaled down to this global norm; 0 for never.
     """
-    rates = {"restorer": restorer, "estimator": estimator}
+    first = next(iter(rates))
     adam = optax.partition(
         {name: optax.adam(rate, b1=b1, b2=b2) for name, rate in rates.items()},
-        lambda params: {name: "estimator" if name in ("estimator", "refinement") else "restorer" for name in params},
+        lambda params: {name: groups.get(name, first) for name in params},
     )
     # The chain has two links in either case, so that a run can go on with clipping switched on or off.
     return optax.chain(optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(), adam)

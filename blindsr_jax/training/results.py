@@ -17,20 +17,22 @@ from blindsr_jax.data.sources import Source
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pools import best_gaussian
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import summarise, write_report
-from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows
-from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
+from blindsr_jax.evaluation.samples import SyntheticTests, synthetic_sample
 from blindsr_jax.files import atomic_path
 from blindsr_jax.hosts import all_or_none, is_first
-from blindsr_jax.inference.image_io import ImageFile, write_image
+from blindsr_jax.images.reading import ImageFile
+from blindsr_jax.images.writing import write_image
 from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
-from blindsr_jax.inference.solver import Pipeline, Solver
+from blindsr_jax.inference.restorer import Restorer
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.kernels import pools_of
 from blindsr_jax.training.setup import abstract_state, validation_of
@@ -59,25 +61,24 @@ def bundle_of(config: ConfigDict, state: TrainState, scores: dict[str, float] | 
     return Bundle(jax.tree.map(np.asarray, variables), config_lib.model_sizes(config), metadata)
 
 
-def as_scored(config: ConfigDict, model: Model | Solver) -> Model | Pipeline:
+def as_scored(config: ConfigDict, model: Model | Solver) -> Restorer:
     """The model of a run as it is scored: a solver at the scale of validation, on images that wrap around."""
-    return Pipeline(None, model, config.model.scale, border="circular") if isinstance(model, Solver) else model
+    return model.at_scale(config.model.scale).with_border("circular")
 
 
 def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """The best validated checkpoint of a run, or its newest if none was validated. Changes nothing in the workdir.
 
+    A damaged one is passed over with a warning, for the newest that can be read.
+
     Raises:
-      DataError: there is no checkpoint.
+      DataError: there is no checkpoint, or none can be read.
     """
-    missing = DataError(f"{workdir}: no checkpoint here yet; train first")
-    if not (pathlib.Path(workdir) / "checkpoints").is_dir():
-        raise missing
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        step = checkpoints.best_step
-        if step is None:
-            raise missing
-        return checkpoints.restore(step, abstract_state(config, data_mesh()))
+        state = checkpoints.restore_best(abstract_state(config, data_mesh()))
+    if state is None:
+        raise DataError(f"{workdir}: no checkpoint here yet; train first")
+    return state
 
 
 def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
@@ -145,7 +146,7 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
 def _write(
     config: ConfigDict,
     state: TrainState,
-    model: Model | Pipeline,
+    model: Restorer,
     rows: list[Row],
     summary: dict[str, typing.Any],
     workdir: pathlib.Path,
@@ -176,14 +177,14 @@ def first_readable(source: Source) -> np.ndarray:
     raise last
 
 
-def write_pictures(model: Model | Pipeline, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
+def write_pictures(model: Restorer, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
     """``panel.png`` and, if the model restores, ``restored``, for one HR image at the middle blur of the protocol."""
     with atomic_path(workdir / "panel.png") as temporary:
         draw_panel(model, hr, protocol).save(temporary)
     if not model.restores:
         return
     case = protocol.cases[len(protocol.cases) // 2]
-    trial = synthetic_trial("restored", hr, protocol, case)
-    write_image(workdir / "restored" / "lr.png", ImageFile(trial.lr))
-    kernel = trial.kernel if model.needs_kernel else None
-    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, trial.lr, kernel=kernel).image))
+    sample = synthetic_sample("restored", hr, protocol, case)
+    write_image(workdir / "restored" / "lr.png", ImageFile(sample.lr))
+    kernel = sample.kernel if model.needs_kernel else None
+    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, sample.lr, kernel=kernel).image))

@@ -12,8 +12,11 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from blindsr_jax.data.pipeline import import_tensorflow
+from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.hosts import is_first
+
+if typing.TYPE_CHECKING:
+    from clu import metric_writers
 
 
 def setup_logging() -> None:
@@ -41,6 +44,14 @@ def _repeats(message: str) -> bool:
     return message.startswith("[Hyperparameters]") or "Got images:" in message
 
 
+def _metric_writer(folder: str) -> metric_writers.MetricWriter:
+    """Clu's writer to the log and to TensorBoard's files in a folder; on all processes but the first, to nowhere."""
+    import_tensorflow()
+    from clu import metric_writers
+
+    return metric_writers.create_default_writer(folder) if is_first() else metric_writers.MultiWriter([])
+
+
 class RunLog:
     """Progress bar and metric writers of one run; silent on all processes but the first. Use as a context manager.
 
@@ -51,12 +62,7 @@ class RunLog:
     """
 
     def __init__(self, workdir: str | os.PathLike, start: int, steps: int, config: dict[str, typing.Any]):
-        import_tensorflow()
-        from clu import metric_writers
-
-        self._writer = metric_writers.MultiWriter([])
-        if is_first():
-            self._writer = metric_writers.create_default_writer(os.path.join(workdir, "tensorboard"))
+        self._writer = _metric_writer(os.path.join(workdir, "tensorboard"))
         self._writer.write_hparams(config)
         interactive = sys.stderr.isatty()
         self._bar = tqdm(

@@ -58,7 +58,8 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
         )
         for name, peak in peaks.items()
     }
-    return make_optimizer(**rates, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
+    groups = getattr(network_of(config), "optimizer_groups", {})
+    return make_optimizer(rates, groups, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
 
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:

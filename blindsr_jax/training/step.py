@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import typing
@@ -18,9 +17,7 @@ from jax.sharding import PartitionSpec as P
 from blindsr_jax.degradations.pipeline import degrade_by
 from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.losses import Loss
-from blindsr_jax.networks.precision import Precision, computing_in
-from blindsr_jax.networks.recompute import Recompute, recomputing
-from blindsr_jax.ops.convolution import on_one_core
+from blindsr_jax.networks.compute import Precision, Remat, with_compute
 from blindsr_jax.training.sharding import device_is_core, replicated
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
@@ -41,8 +38,8 @@ class Stage:
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
       pool: [N, K, K], the kernels, if the degradation draws from a pool.
-      recompute: see ``networks.recompute``.
-      precision: what the network computes in, see ``networks.precision``; all else is float32.
+      recompute: the ``remat`` of ``networks.compute``.
+      precision: of the network, see ``networks.compute``; all else is float32.
       accumulate: parts of each device's share of a batch, whose gradients are taken one after another and averaged.
     """
 
@@ -53,7 +50,7 @@ class Stage:
     kernel_size: int = 21
     supervise: typing.Literal["last", "all"] = "last"
     pool: np.ndarray | None = None
-    recompute: Recompute = "activations"
+    recompute: Remat = "activations"
     precision: Precision = "float32"
     accumulate: int = 1
 
@@ -140,15 +137,15 @@ def make_train_step(
 def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
     """(params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by the parameters), mean of stop).
 
-    Each device takes the gradient of its own share: the only thing that travels is the sum, once.
+    Each device takes the gradient of its own share: the only thing that travels is the sum, once. The module computes
+    as the stage says, and by ``ops.winograd`` on devices that are single cores.
     """
+    module = with_compute(module, remat=stage.recompute, precision=stage.precision, winograd=device_is_core(mesh))
 
     def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
         variables = {"params": params, "constants": constants}
-        with recomputing(stage.recompute), computing_in(stage.precision), convolutions():
-            return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
+        return supervised_loss(module, variables, hr, degraded, loss=stage.loss, supervise=stage.supervise)
 
-    convolutions = on_one_core if device_is_core(mesh) else contextlib.nullcontext
     gradient = _in_parts(jax.value_and_grad(loss_of, has_aux=True), stage.accumulate)
 
     def of_one_share(*arguments: typing.Any) -> typing.Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import pathlib
 import time
 import typing
 
+import filelock
 from ml_collections import ConfigDict
 
 from blindsr_jax import config as config_lib
@@ -19,6 +21,43 @@ from blindsr_jax.hosts import all_or_none, gathered, is_first
 log = logging.getLogger(__name__)
 
 _SLOW_FILE_SYSTEM = 60  # seconds
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def alone_in(workdir: str | os.PathLike) -> typing.Iterator[None]:
+    """Makes the workdir and keeps other trainings out of it; together, process 0 holds the lock for all.
+
+    The lock is gone with its process, however that ends.
+
+    Raises:
+      DataError: another training is running in it, or it cannot be written.
+    """
+    workdir = pathlib.Path(workdir)
+    lock = filelock.FileLock(workdir / _LOCK, timeout=0)
+    with all_or_none():
+        if is_first():
+            _acquire(lock, workdir)
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            (workdir / _LOCK).unlink(missing_ok=True)
+            lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, workdir: pathlib.Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise DataError(
+            f"{workdir}: another training is running there; wait for it, end it, or give another --workdir"
+        ) from None
+    except NotImplementedError:
+        log.warning("%s: its file system has no locks; see that no other training runs there", workdir)
+    except OSError as error:
+        raise DataError(f"{workdir}: cannot be written ({error.strerror or error})") from error
 
 
 def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:

@@ -1,12 +1,14 @@
 """A model as one file: a .safetensors file with all arrays by path, and a JSON text that says what they are.
 
 Parameters stand under their path in the module tree (``restorer/body/0/conv1/kernel``), constants under
-``constants/``. Reading executes nothing from the file and checks every name, shape and type.
+``constants/``. Reading executes nothing from the file and checks every name, shape and type, that all numbers are
+finite, and the checksum. Bundles of earlier versions have no checksum, and are read without.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -24,6 +26,7 @@ from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.registry import build, init_variables
 
 FORMAT_VERSION = 1
+_CHECKSUM = "sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +52,7 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     """Writes a bundle, atomically.
 
     Raises:
-      WeightsError: the arrays do not fit the model.
+      WeightsError: the arrays do not fit the model, or are not finite.
       DataError: the file cannot be written.
     """
     arrays = _flatten(bundle.variables)
@@ -57,6 +60,7 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
     # One array at a time is made contiguous: safetensors writes the buffer as it lies.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header[_CHECKSUM] = _checksum(header, arrays)
     data = safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header, sort_keys=True)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -67,7 +71,7 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
 
     Raises:
       WeightsError: the file is missing, damaged, not a bundle, of a newer format, or an array is missing, left over or
-        misshapen; the message names it.
+        misshapen or not finite, or the checksum differs; the message names it.
     """
     path = pathlib.Path(path)
     try:
@@ -79,6 +83,9 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: not a sound .safetensors file ({error})") from None
     header = _parse_header(path, text)
+    checksum = header.pop(_CHECKSUM, None)
+    if checksum is not None and checksum != _checksum(header, arrays):
+        raise WeightsError(f"{path}: damaged, its checksum differs; copy or download it again")
     model = header.pop("model")
     check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
@@ -92,7 +99,7 @@ def _parse_header(path: pathlib.Path, text: str | None) -> dict[str, typing.Any]
         header = json.loads(text)
         version, model = header["format_version"], header["model"]
         sound = isinstance(version, int) and isinstance(model, dict) and isinstance(model["name"], str)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
         raise WeightsError(f"{path}: the description inside the bundle is damaged")
@@ -101,8 +108,18 @@ def _parse_header(path: pathlib.Path, text: str | None) -> dict[str, typing.Any]
     return header
 
 
+def _checksum(header: dict[str, typing.Any], arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of a bundle's description and of its arrays, in the order of their names."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
 def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: dict[str, typing.Any]) -> None:
-    """Checks that every array of a model is there, with its shape, as float32; and none else.
+    """Checks that every array of a model is there, with its shape, as finite float32 numbers; and none else.
 
     Args:
       path: named in messages.
@@ -130,6 +147,8 @@ def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: 
             raise WeightsError(f"{path}: the array {name} has shape {array.shape}, the model's is {shape}")
         if array.dtype != np.float32:
             raise WeightsError(f"{path}: the array {name} is {array.dtype}, float32 was expected")
+        if not np.isfinite(array).all():
+            raise WeightsError(f"{path}: the array {name} has numbers that are not finite; take an earlier checkpoint")
 
 
 def _flatten(variables: dict[str, typing.Any]) -> dict[str, typing.Any]:

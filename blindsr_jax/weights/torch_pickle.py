@@ -1,44 +1,54 @@
-"""The pickle of a PyTorch checkpoint, run by a machine that cannot call anything.
+"""The pickle of a PyTorch checkpoint, read by Python's unpickler without running anything that the file asks for.
 
-Unpickling can call any function. So the pickle is not given to `pickle`: the small machine below knows only the
-opcodes that checkpoints use, and no value on its stack can be called. A global is kept as its name, and the three
-functions that a checkpoint may ask for are carried out here, on plain data. What comes out describes the tensors;
-their numbers lie elsewhere in the file, and `torch_reader` reads them.
+Unpickling can call any function. Here every global that a pickle names becomes an object of this file that describes a
+tensor, or the file is refused. The tensors' numbers lie elsewhere in the file, and `torch_reader` reads them.
+
+This is the unpickler that Python has in Python. The one in C reserves memory for sizes and memo numbers before it looks
+whether the bytes are there, and it has no place to refuse an opcode or a key that takes for ever to hash.
 """
 
 from __future__ import annotations
 
-import struct
-from collections import OrderedDict
+import collections
+import io
+import pickle
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from blindsr_jax.errors import WeightsError
 
 # The pickle of a checkpoint names the tensors (some 150 bytes each) and holds no numbers of theirs.
 MAX_PICKLE_BYTES = 4 << 20
-_MAX_NESTING = 32
 
 # What a message advises, after what it says is wrong.
 DAMAGED = "the file looks damaged, download or save it again"
 SAVE_AGAIN = "save only the state dict of the model, torch.save(model.state_dict(), path)"
 
-# The functions that are carried out here. Beside them, a checkpoint may only name the classes of its storages.
-_FUNCTIONS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"}
+# The opcodes of protocol 2, which torch writes, and of the later ones that can be asked of it.
+_OPCODES = (
+    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
+    "BINBYTES SHORT_BINBYTES EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 "
+    "TUPLE3 BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BINPERSID BUILD"
+)
 
-_NOTHING = object()  # What an opcode returns that pushes no value.
+
+class _Inert:
+    """An object that a pickle may pass around and not change."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise WeightsError(f"the pickle changes an object, and was not loaded; {SAVE_AGAIN}")
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
-    """The name of an allowed global, in place of the global itself."""
+@dataclass(frozen=True, eq=False)
+class StorageKind(_Inert):
+    """The class of a storage, by its name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+@dataclass(frozen=True, eq=False)
+class Storage(_Inert):
     """`count` elements from `first` on, of the storage `key` that has `total` elements in the file."""
 
     kind: str
@@ -48,8 +58,8 @@ class Storage:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+@dataclass(frozen=True, eq=False)
+class Tensor(_Inert):
     """A view of a storage whose bounds were checked; `start` counts from the beginning of the whole storage."""
 
     storage: Storage
@@ -58,138 +68,124 @@ class Tensor:
     stride: tuple[int, ...]
 
 
-class Unpickler:
-    """Runs the pickles in `data` one after the other; `storages` collects the storages that they mention.
+@dataclass(frozen=True, eq=False)
+class _Function(_Inert):
+    """A function of this file, in place of one that a checkpoint may call."""
+
+    run: Callable[[tuple], Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.run(arguments)
+
+
+class _StateDict(collections.OrderedDict):
+    """What `Module.state_dict()` gives. Its state, the versions of the layers, is not needed."""
+
+    def __setstate__(self, state: Any) -> None:
+        known = isinstance(state, dict) and state.keys() == {"_metadata"}
+        check(known, "the pickle changes an object, and was not loaded", SAVE_AGAIN)
+
+
+class PickleReader:
+    """Reads the pickles in `data` one after the other; `storages` collects the storages that they mention.
 
     `kinds` has the storage classes that the caller can read, as "module name"; a pickle that names another is refused.
-    `at` is where the next pickle begins.
     """
 
     def __init__(self, data: bytes, kinds: Collection[str]):
         self.data = data
         self.kinds = kinds
-        self.at = 0
         self.storages: dict[str, Storage] = {}
+        self._file = io.BytesIO(data)
+
+    @property
+    def at(self) -> int:
+        """Where the next pickle begins."""
+        return self._file.tell()
 
     def load(self) -> Any:
-        """Run the next pickle and return its value, which is made of plain data, Global, Storage and Tensor."""
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
-        begin = self.at
-        while (opcode := self.take(1)) != b".":
-            run = _OPCODES.get(opcode)
-            if run is None:
-                raise WeightsError(f"the pickle uses the opcode {opcode!r}, which no state dict needs; {SAVE_AGAIN}")
-            value = run(self)
-            if value is not _NOTHING:
-                self.stack.append(value)
-        [value] = self.pop(1)
-        check(not self.stack and not self.marks, "the pickle leaves values over")
-        _refuse_tangles(value, self.at - begin)
+        """Read the next pickle and return its value, which is made of plain data, StorageKind, Storage and Tensor."""
+        unpickler = _Unpickler(self._file, self)
+        try:
+            value = unpickler.load()
+        except WeightsError:
+            raise
+        except EOFError:
+            check(len(self.data) < MAX_PICKLE_BYTES, "the pickle is far larger than that of a model", SAVE_AGAIN)
+            raise WeightsError(f"the pickle stops in the middle; {DAMAGED}") from None
+        except Exception as error:  # the unpickler raises many kinds
+            problem = f"the pickle is not that of a state dict ({type(error).__name__}, {show(str(error))})"
+            raise WeightsError(f"{problem}; {DAMAGED}") from None
+        check(not unpickler.stack and not unpickler.metastack, "the pickle leaves values over")
         return value
 
-    # Reading operands.
 
-    def take(self, count: int) -> bytes:
-        if count > len(self.data) - self.at:
-            check(len(self.data) < MAX_PICKLE_BYTES, "the pickle is far larger than that of a model", SAVE_AGAIN)
-            check(False, "the pickle stops in the middle")
-        self.at += count
-        return self.data[self.at - count : self.at]
+class _Unpickler(pickle._Unpickler):
+    """Python's, with the opcodes that are needed; what reaches outside of the pickle is replaced."""
 
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+    def __init__(self, file: io.BytesIO, reader: PickleReader):
+        super().__init__(file)
+        self._reader = reader
+        self._functions = {
+            "collections OrderedDict": _Function(_ordered_dict),
+            "torch._utils _rebuild_tensor_v2": _Function(_tensor),
+            "torch._utils _rebuild_parameter": _Function(_parameter),
+        }
 
-    def counted(self, form: str) -> bytes:
-        return self.take(self.number(form))
-
-    def line(self) -> str:
-        end = self.data.find(b"\n", self.at, self.at + 256)
-        check(end >= 0, "the pickle has a name without an end")
-        return self.take(end + 1 - self.at)[:-1].decode()
-
-    # The stack. Values below the last mark are out of reach until it is popped.
-
-    def pop(self, count: int) -> list[Any]:
-        start = len(self.stack) - count
-        check(start >= (self.marks[-1] if self.marks else 0), "the pickle uses a value that is not there")
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
-
-    def pop_marked(self) -> list[Any]:
-        check(self.marks, "the pickle uses a mark that is not there")
-        values = self.pop(len(self.stack) - self.marks[-1])
-        self.marks.pop()
-        return values
-
-    # What the opcodes do: each returns the value to push.
-
-    def mark(self) -> Any:
-        self.marks.append(len(self.stack))
-        return _NOTHING
-
-    def skip(self, count: int) -> Any:
-        self.take(count)
-        return _NOTHING
-
-    def remember(self, index: int) -> Any:
-        [self.memo[index]] = self.pop(1)
-        return self.memo[index]
-
-    def recall(self, index: int) -> Any:
-        check(index in self.memo, "the pickle recalls a value that it never had")
-        return self.memo[index]
-
-    def append(self, values: list) -> list:
-        [target] = self.pop(1)
-        check(type(target) is list, "the pickle appends to what is not a list")
-        target.extend(values)
-        return target
-
-    def set_items(self, values: list) -> dict:
-        [target] = self.pop(1)
-        check(isinstance(target, dict) and len(values) % 2 == 0, "the pickle sets entries of what is not a dict")
-        # Keys of other types could be made to collide, or take forever to hash.
-        check(all(type(key) in (str, int) for key in values[::2]), "the pickle has a dict with odd keys", SAVE_AGAIN)
-        target.update(zip(values[::2], values[1::2], strict=True))
-        return target
-
-    def find(self, module: Any, name: Any) -> Global:
-        full = f"{module} {name}" if type(module) is str and type(name) is str else ""
-        if full not in _FUNCTIONS and full not in self.kinds:
+    def find_class(self, module: str, name: str) -> _Inert:
+        full = f"{module} {name}"
+        if full in self._reader.kinds:
+            return StorageKind(full)
+        if full not in self._functions:
             raise WeightsError(f"asks for {show(full)}, which is not tensors, and was not loaded; {SAVE_AGAIN}")
-        return Global(full)
+        return self._functions[full]
 
-    def call(self) -> Any:
-        match self.pop(2):
-            case [Global(name="collections OrderedDict"), ()]:
-                return OrderedDict()
-            case [Global(name="torch._utils _rebuild_tensor_v2"), tuple(arguments)]:
-                return _tensor(arguments)
-            case [Global(name="torch._utils _rebuild_parameter"), (Tensor() as tensor, _, _)]:
-                return tensor
-        raise WeightsError(f"the pickle calls what no state dict needs, and was not loaded; {SAVE_AGAIN}")
-
-    def persistent(self) -> Storage:
-        storage = _storage(*self.pop(1), self.kinds)
-        known = self.storages.setdefault(storage.key, storage)
+    def persistent_load(self, identity: Any) -> Storage:
+        storage = _storage(identity)
+        known = self._reader.storages.setdefault(storage.key, storage)
         check((known.kind, known.total) == (storage.kind, storage.total), "a storage has two types or sizes")
         return storage
 
-    def build(self) -> OrderedDict:
-        """State for an object. A state dict has some, the versions of its layers, which are not needed."""
-        target, state = self.pop(2)
-        known = type(target) is OrderedDict and isinstance(state, dict) and state.keys() == {"_metadata"}
-        check(known, "the pickle changes an object, and was not loaded", SAVE_AGAIN)
-        return target
+    def _set_item(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        self.load_setitem()
+
+    def _set_items(self) -> None:
+        _check_keys(self.stack[::2])
+        self.load_setitems()
+
+    dispatch: ClassVar = collections.defaultdict(
+        lambda: _refuse_opcode,
+        {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _OPCODES.split()},
+    ) | {pickle.SETITEM[0]: _set_item, pickle.SETITEMS[0]: _set_items}
 
 
-def _storage(identity: Any, kinds: Collection[str]) -> Storage:
+def _refuse_opcode(unpickler: _Unpickler) -> None:
+    raise WeightsError(f"the pickle uses an opcode that no state dict needs; {SAVE_AGAIN}")
+
+
+def _check_keys(keys: list) -> None:
+    """Keys of other types, and huge integers, could be made to collide or take for ever to hash."""
+    plain = all(key.isprintable() if type(key) is str else type(key) is int and abs(key) < 2**63 for key in keys)
+    check(plain, "the pickle has a dict with odd keys", SAVE_AGAIN)
+
+
+def _ordered_dict(arguments: tuple) -> _StateDict:
+    check(not arguments, "the pickle calls what no state dict needs, and was not loaded", SAVE_AGAIN)
+    return _StateDict()
+
+
+def _parameter(arguments: tuple) -> Tensor:
+    match arguments:
+        case (Tensor() as tensor, _, _):
+            return tensor
+    raise WeightsError(f"the pickle calls what no state dict needs, and was not loaded; {SAVE_AGAIN}")
+
+
+def _storage(identity: Any) -> Storage:
     """The storage of a persistent id: ("storage", type, key, device, elements), and a view in the older format."""
     match identity:
-        case ("storage", Global(name=kind), str(key), str(), int(total), *view) if kind in kinds and total >= 0:
+        case ("storage", StorageKind(name=kind), str(key), str(), int(total), *view) if total >= 0:
             match view:
                 case [] | [None]:
                     return Storage(kind, key, total, 0, total)
@@ -211,20 +207,6 @@ def _tensor(arguments: tuple) -> Tensor:
     raise WeightsError(f"the pickle describes a tensor that does not lie inside its storage; {DAMAGED}")
 
 
-def _refuse_tangles(value: Any, most: int) -> None:
-    """Refuse values that contain themselves, are nested deeply, or grow when written out to more than `most` values."""
-    level, seen = [value], 0
-    for _ in range(_MAX_NESTING):
-        level = [entry for entry in level if isinstance(entry, dict | list | tuple)]
-        if not level:
-            return
-        seen += sum(map(len, level))
-        if seen > most:
-            break
-        level = [inner for entry in level for inner in (entry.values() if isinstance(entry, dict) else entry)]
-    raise WeightsError(f"the pickle is nested too deeply or contains itself, and was not loaded; {SAVE_AGAIN}")
-
-
 def check(holds: Any, problem: str, advice: str = DAMAGED) -> None:
     """Raise a WeightsError that says the problem and what to do about it, unless the condition holds."""
     if not holds:
@@ -234,44 +216,3 @@ def check(holds: Any, problem: str, advice: str = DAMAGED) -> None:
 def show(value: Any) -> str:
     """A short name for a value from the file: a string itself, of others the type, as their content can be endless."""
     return ascii(value[:80]) if type(value) is str else type(value).__name__
-
-
-# The opcodes of protocol 2, which torch writes, and of the later ones that can be asked of it.
-_OPCODES: dict[bytes, Callable[[Unpickler], Any]] = {
-    b"\x80": lambda pickle: pickle.skip(1),  # The protocol.
-    b"\x95": lambda pickle: pickle.skip(8),  # The length of a frame, a hint for those who read a stream.
-    b"(": Unpickler.mark,
-    b"N": lambda pickle: None,
-    b"\x88": lambda pickle: True,
-    b"\x89": lambda pickle: False,
-    b"K": lambda pickle: pickle.number("<B"),
-    b"M": lambda pickle: pickle.number("<H"),
-    b"J": lambda pickle: pickle.number("<i"),
-    b"G": lambda pickle: pickle.number(">d"),
-    b"\x8a": lambda pickle: int.from_bytes(pickle.counted("<B"), "little", signed=True),
-    b"X": lambda pickle: pickle.counted("<I").decode(),
-    b"\x8c": lambda pickle: pickle.counted("<B").decode(),
-    b"B": lambda pickle: pickle.counted("<I"),
-    b"C": lambda pickle: pickle.counted("<B"),
-    b"]": lambda pickle: [],
-    b"}": lambda pickle: {},
-    b")": lambda pickle: (),
-    b"t": lambda pickle: tuple(pickle.pop_marked()),
-    b"\x85": lambda pickle: tuple(pickle.pop(1)),
-    b"\x86": lambda pickle: tuple(pickle.pop(2)),
-    b"\x87": lambda pickle: tuple(pickle.pop(3)),
-    b"a": lambda pickle: pickle.append(pickle.pop(1)),
-    b"e": lambda pickle: pickle.append(pickle.pop_marked()),
-    b"s": lambda pickle: pickle.set_items(pickle.pop(2)),
-    b"u": lambda pickle: pickle.set_items(pickle.pop_marked()),
-    b"q": lambda pickle: pickle.remember(pickle.number("<B")),
-    b"r": lambda pickle: pickle.remember(pickle.number("<I")),
-    b"\x94": lambda pickle: pickle.remember(len(pickle.memo)),
-    b"h": lambda pickle: pickle.recall(pickle.number("<B")),
-    b"j": lambda pickle: pickle.recall(pickle.number("<I")),
-    b"c": lambda pickle: pickle.find(pickle.line(), pickle.line()),
-    b"\x93": lambda pickle: pickle.find(*pickle.pop(2)),
-    b"R": Unpickler.call,
-    b"Q": Unpickler.persistent,
-    b"b": Unpickler.build,
-}

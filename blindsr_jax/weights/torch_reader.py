@@ -24,9 +24,9 @@ from blindsr_jax.weights.torch_pickle import (
     DAMAGED,
     MAX_PICKLE_BYTES,
     SAVE_AGAIN,
+    PickleReader,
     Storage,
     Tensor,
-    Unpickler,
     check,
     show,
 )
@@ -130,27 +130,27 @@ def _open_zip(archive: zipfile.ZipFile, file_size: int) -> tuple[Any, _Fetch, st
 
     byteorder = read("byteorder", 16) if root + "byteorder" in entries else b"little"
     check(byteorder in (b"little", b"big"), "the byte order is neither little nor big")
-    top = Unpickler(read("data.pkl", MAX_PICKLE_BYTES), _ELEMENTS).load()
+    top = PickleReader(read("data.pkl", MAX_PICKLE_BYTES), _ELEMENTS).load()
     return top, fetch, "<" if byteorder == b"little" else ">"
 
 
 def _open_legacy(file: BinaryIO, file_size: int) -> tuple[Any, _Fetch]:
     """Run the pickles of an older checkpoint; returns the object in it and what reads a storage."""
-    unpickler = Unpickler(file.read(MAX_PICKLE_BYTES), _ELEMENTS)
-    known = _LEGACY_MAGIC.to_bytes(10, "little") in unpickler.data[:32] and unpickler.load() == _LEGACY_MAGIC
+    reader = PickleReader(file.read(MAX_PICKLE_BYTES), _ELEMENTS)
+    known = _LEGACY_MAGIC.to_bytes(10, "little") in reader.data[:32] and reader.load() == _LEGACY_MAGIC
     check(known, "not a PyTorch checkpoint (neither of its two formats)", "give a .pth file")
-    check(unpickler.load() == _LEGACY_PROTOCOL, "an unknown version of the older PyTorch format", SAVE_AGAIN)
-    unpickler.load()  # The sizes of C types on the machine that wrote the file; they do not matter to what it wrote.
-    top = unpickler.load()
-    keys = unpickler.load()
+    check(reader.load() == _LEGACY_PROTOCOL, "an unknown version of the older PyTorch format", SAVE_AGAIN)
+    reader.load()  # The sizes of C types on the machine that wrote the file; they do not matter to what it wrote.
+    top = reader.load()
+    keys = reader.load()
 
     # After the pickles lie the storages, in the order of the keys: an int64 with the number of elements, the elements.
-    known = type(keys) is list and all(type(key) is str and key in unpickler.storages for key in keys)
+    known = type(keys) is list and all(type(key) is str and key in reader.storages for key in keys)
     check(known, "the list of storages does not fit the tensors")
-    starts, at = {}, unpickler.at
+    starts, at = {}, reader.at
     for key in keys:
         starts[key] = at
-        at += 8 + _file_bytes(unpickler.storages[key])
+        at += 8 + _file_bytes(reader.storages[key])
     check(at <= file_size, f"has {file_size} bytes where its tensors need {at}")
 
     def fetch(storage: Storage) -> bytes:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from blindsr_jax.cli import main
+from blindsr_jax.cli.jobs import plan_outputs
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.jobs import plan_outputs
 from tests.cli.commands import restore, size
 
 ROOT = pathlib.Path(__file__).parents[2]

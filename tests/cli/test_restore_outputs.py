@@ -5,9 +5,8 @@ import pytest
 import pyvips
 from PIL import Image
 
-from blindsr_jax.cli import main
+from blindsr_jax.cli import comparison, main
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference import comparison
 from tests.cli.commands import restore, size
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.data.images import image_size, list_images, read_rgb
 from blindsr_jax.data.pipeline import PatchSampler
 from blindsr_jax.data.sources import SAMPLE_ROOT, FolderSource, open_source
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.folders import list_images
+from blindsr_jax.images.reading import image_size, read_rgb
 
 
 def _save(path, size=(40, 30), mode="RGB", seed=0, **options):

@@ -11,7 +11,7 @@ import pytest
 from blindsr_jax import config, degradations
 from blindsr_jax.degradations.pipeline import degrade_by
 from blindsr_jax.evaluation.protocols import PROTOCOLS, gaussian8
-from blindsr_jax.evaluation.trials import make_lr, synthetic_trial
+from blindsr_jax.evaluation.samples import make_lr, synthetic_sample
 from blindsr_jax.training.setup import steps_of
 
 KEY = jax.random.fold_in(jax.random.key(0), 7)
@@ -73,5 +73,5 @@ def test_protocols_keep_their_lr_images(golden, name, scale):
     if name == "div2krk":
         lr = make_lr(golden["picture"], protocol, gaussian8(scale).cases[2].kernel)
     else:
-        lr = synthetic_trial("x", golden["picture"], protocol, protocol.cases[3]).lr
+        lr = synthetic_sample("x", golden["picture"], protocol, protocol.cases[3]).lr
     np.testing.assert_array_equal(lr, golden[f"{name}_x{scale}"])

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.data.images import image_size
 from blindsr_jax.demo import actions, restoring
 from blindsr_jax.demo.actions import DRAWN, FOUND, GAUSSIAN, SHARP, SMALL, TRUE, Wishes
 from blindsr_jax.demo.offers import Offer
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.reading import image_size
 from blindsr_jax.inference.loading import load
-from blindsr_jax.inference.solver import Pipeline
 
 _ON_PAGE = {
     **{"picture": None, "use": SMALL, "test_x": 1.5, "test_y": 1.0, "test_angle": 30.0, "test_noise": 0.0},
@@ -28,7 +27,7 @@ def offers():
     from blindsr_jax.inference.loading import from_bundle
     from tests.inference.conftest import tiny_bundle
 
-    solver = Pipeline(None, load("usrnet-tiny"), 2)
+    solver = load("usrnet-tiny").at_scale(2)
     return [Offer("dan", "a", "b", {2: from_bundle(tiny_bundle())}), Offer("solver", "c", "d", {2: solver})]
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 from blindsr_jax.demo import handmade_kernels, known_blur, offers, restoring, uploads, views
 from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.inference.loading import from_bundle, load
-from blindsr_jax.inference.solver import Pipeline
 from blindsr_jax.metrics import psnr
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
@@ -179,7 +178,7 @@ class TestOffers:
         save_bundle(path, tiny_bundle(3))
         first = offers.find_offers([str(path)])[0]
         assert (first.title, first.scales) == ("mine.safetensors", [3])
-        assert not offers.told_noise(first.models[3]) and offers.kernel_side(first.models[3]) == 11
+        assert not first.models[3].takes_sigma and offers.kernel_side(first.models[3]) == 11
 
     def test_refused(self):
         with pytest.raises(DataError, match=r"only estimates kernels.*kernelnet-x2\+usrnet-tiny"):
@@ -196,7 +195,7 @@ class TestOffers:
 class TestRuns:
     def test_steps_end_with_the_result_of_restore(self, model, photo):
         outcome = _finished(restoring.run(model, photo))
-        np.testing.assert_allclose(outcome.image, np.float32(model.restore(photo)), atol=1.01)
+        np.testing.assert_array_equal(outcome.image, model.restore(photo))
         assert len(outcome.steps) == model.module.iterations > 1
         np.testing.assert_array_equal(outcome.steps[-1].image, outcome.image)
         assert outcome.kernel.shape == (11, 11) and outcome.interpolated.shape == outcome.image.shape
@@ -204,28 +203,27 @@ class TestRuns:
     def test_known_kernel_needs_no_steps(self, model, photo):
         kernel = handmade_kernels.gaussian(1.5, 1.5, 0, 11)
         outcome = _finished(restoring.run(model, photo, kernel))
-        np.testing.assert_allclose(outcome.image, np.float32(model.restore(photo, kernel=kernel)), atol=1.01)
+        np.testing.assert_array_equal(outcome.image, model.restore(photo, kernel=kernel))
         np.testing.assert_allclose(outcome.kernel, kernel, atol=1e-6)
         assert outcome.steps == []
 
-    def test_large_ones_in_tiles_hear_of_every_band(self, model, photo, monkeypatch):
-        monkeypatch.setattr(restoring, "WHOLE", 0)
-        monkeypatch.setattr(restoring, "TILE", 64)
+    def test_large_ones_hear_of_every_band_and_keep_no_steps(self, model, photo, monkeypatch):
+        monkeypatch.setattr(restoring, "STEPS", 0)
         stages = list(restoring.run(model, photo))
-        assert sum("tile" in stage.text for stage in stages[:-1]) >= 2
-        np.testing.assert_allclose(stages[-1].image, np.float32(model.restore(photo, tile=64)), atol=1.01)
+        shares = [stage.share for stage in stages[:-1]]
+        assert len(shares) >= 4 and shares == sorted(shares) and shares[-1] == 1
+        np.testing.assert_array_equal(stages[-1].image, model.restore(photo))
         assert stages[-1].steps == [] and stages[-1].kernel.shape == (11, 11)
 
-    def test_without_memory_in_tiles(self, model, photo, monkeypatch):
+    def test_without_memory_for_the_steps(self, model, photo, monkeypatch):
         def refuse(*arguments, **options):
             raise restoring.OutOfMemory("too little")
 
-        monkeypatch.setattr(restoring, "_whole", refuse)
+        monkeypatch.setattr(restoring, "_with_steps", refuse)
         assert _finished(restoring.run(model, photo)).image.shape == (192, 256, 3)
 
     def test_stopping_frees_the_next_run(self, model, photo, monkeypatch):
-        monkeypatch.setattr(restoring, "WHOLE", 0)
-        monkeypatch.setattr(restoring, "TILE", 64)
+        monkeypatch.setattr(restoring, "STEPS", 0)
         stopped = restoring.run(model, photo)
         for _ in range(3):
             next(stopped)
@@ -241,12 +239,6 @@ class TestRuns:
         assert len(outcome.steps) == 6
         np.testing.assert_allclose(outcome.steps[0].kernel, kernel, atol=1e-6)
         assert psnr(outcome.image, made.hr, 4) > psnr(outcome.interpolated, made.hr, 4) + 1
-
-    def test_same_sizes_share_a_program(self, model):
-        noise = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
-        assert restoring._on_canvas(model, noise.shape[:2]).canvases == ((128, 128),)
-        solver = Pipeline(None, load("usrnet-tiny"), 2)
-        assert restoring._on_canvas(solver, noise.shape[:2]) is solver
 
 
 class TestViews:

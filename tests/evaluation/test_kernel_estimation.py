@@ -6,13 +6,13 @@ import pytest
 
 from blindsr_jax import metrics
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import beside_published, headline, score_of, summarise, write_report
-from blindsr_jax.evaluation.restorations import Methods
 from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows, score
-from blindsr_jax.evaluation.trials import SyntheticTests, synthetic_trial
+from blindsr_jax.evaluation.samples import SyntheticTests, synthetic_sample
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image, restore_steps
 from blindsr_jax.networks import build, init_variables
@@ -26,34 +26,34 @@ def estimator():
     return Model(network, jax.jit(lambda: init_variables(network, jax.random.key(0, impl="rbg")))())
 
 
-def _trial(photo):
+def _sample(photo):
     protocol = s_fold_circular(2, {"k": np.eye(5) / 5})
-    return synthetic_trial("photo", photo, protocol, protocol.cases[0]), protocol
+    return synthetic_sample("photo", photo, protocol, protocol.cases[0]), protocol
 
 
 def test_rows_are_about_kernels_alone(estimator, photo):
-    trial, protocol = _trial(photo)
-    blind, coarse = score(estimator, trial, protocol)
-    steps = [restored.kernel for restored in restore_steps(estimator, trial.lr)]
+    sample, protocol = _sample(photo)
+    blind, coarse = score(estimator, sample, protocol)
+    steps = [restored.kernel for restored in restore_steps(estimator, sample.lr)]
     assert (blind.method, coarse.method) == ("blind", "coarse kernel")
     assert (blind.psnr_y, blind.ssim_y, blind.psnr_rgb, blind.bicubic_psnr_y) == (None,) * 4
-    assert [coarse.kernel_l1, blind.kernel_l1] == [metrics.kernel_l1(kernel, trial.kernel) for kernel in steps]
+    assert [coarse.kernel_l1, blind.kernel_l1] == [metrics.kernel_l1(kernel, sample.kernel) for kernel in steps]
     assert blind.lr_psnr > 10
-    restored = restore_image(estimator, trial.lr)
+    restored = restore_image(estimator, sample.lr)
     assert restored.image is None
     np.testing.assert_allclose(restored.kernel, steps[1], atol=1e-6)
 
 
 def test_self_ensemble_averages_kernels(estimator, photo):
     """The average of a mirrored image is the mirrored average, which no single estimate is."""
-    trial, protocol = _trial(photo[:64, :64])
-    averaged, mirrored = (restore_image(estimator, lr, self_ensemble=True) for lr in (trial.lr, trial.lr[::-1]))
+    sample, protocol = _sample(photo[:64, :64])
+    averaged, mirrored = (restore_image(estimator, lr, self_ensemble=True) for lr in (sample.lr, sample.lr[::-1]))
     assert averaged.image is None
     np.testing.assert_allclose(averaged.kernel, mirrored.kernel[::-1], atol=1e-6)
-    alone, other = (restore_image(estimator, lr).kernel for lr in (trial.lr, trial.lr[::-1]))
+    alone, other = (restore_image(estimator, lr).kernel for lr in (sample.lr, sample.lr[::-1]))
     assert np.abs(alone - other[::-1]).max() > 1e-6
-    (row,) = score(estimator, trial, protocol, Methods(self_ensemble=True))
-    assert row.kernel_l1 == pytest.approx(metrics.kernel_l1(averaged.kernel, trial.kernel))
+    (row,) = score(estimator, sample, protocol, Methods(self_ensemble=True))
+    assert row.kernel_l1 == pytest.approx(metrics.kernel_l1(averaged.kernel, sample.kernel))
 
 
 def test_nothing_else_can_be_asked_for(estimator, photo):
@@ -96,11 +96,11 @@ def test_models_that_restore_are_scored_by_their_image():
 
 
 def test_the_panel_shows_what_was_found(estimator, photo):
-    picture = np.asarray(draw_panel(estimator, photo, _trial(photo)[1]))
+    picture = np.asarray(draw_panel(estimator, photo, _sample(photo)[1]))
     factor = 256 // 48
     assert picture.shape == (2 * (48 * factor + 28) + 6, 4 * (64 * factor + 6) + 6, 3)
     lr = picture[28 : 28 + 48 * factor, 6 : 6 + 64 * factor]
-    np.testing.assert_array_equal(lr[::factor, ::factor], _trial(photo)[0].lr)
+    np.testing.assert_array_equal(lr[::factor, ::factor], _sample(photo)[0].lr)
 
 
 def test_gradients_are_grey_around_their_zero():

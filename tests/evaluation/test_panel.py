@@ -5,7 +5,7 @@ from PIL import ImageFont
 
 from blindsr_jax.evaluation import panel
 from blindsr_jax.evaluation.protocols import anisotropic8, gaussian8
-from blindsr_jax.evaluation.trials import synthetic_trial
+from blindsr_jax.evaluation.samples import synthetic_sample
 from blindsr_jax.inference.loading import from_bundle
 from tests.inference.conftest import tiny_bundle
 
@@ -16,8 +16,8 @@ def test_captions_can_be_drawn(protocol, photo, monkeypatch):
     monkeypatch.setattr(
         panel, "panel", lambda lr, images, kernels: captions.extend(text for text, _ in images + kernels)
     )
-    trial = synthetic_trial("a", photo, protocol, protocol.cases[3], 48)
-    panel.unfolding_panel(from_bundle(tiny_bundle()), trial)
+    sample = synthetic_sample("a", photo, protocol, protocol.cases[3], 48)
+    panel.unfolding_panel(from_bundle(tiny_bundle()), sample)
     assert len(captions) >= 4
     font = ImageFont.load_default()
     drawn = {character: bytes(font.getmask(character)) for character in set("".join(captions)) - {" "}}

@@ -13,6 +13,7 @@ from blindsr_jax import metrics, ops
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import (
+    PROTOCOLS,
     anisotropic8,
     div2krk,
     gaussian8,
@@ -21,11 +22,10 @@ from blindsr_jax.evaluation.protocols import (
     s_fold_circular,
     validation_protocol,
 )
-from blindsr_jax.evaluation.protocols import (
-    photo as photo_protocol,
-)
-from blindsr_jax.evaluation.trials import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_trial
+from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
 from tests.evaluation.conftest import Images
+
+photo_protocol = PROTOCOLS["photo"]  # ``photo`` is a picture here
 
 
 def test_gaussian8_is_the_published_protocol():
@@ -107,12 +107,12 @@ def test_s_fold_circular_keeps_the_upper_left_pixel_of_a_wrapped_blur(photo):
     kernel /= kernel.sum()
     protocol = s_fold_circular(3, {"mine": kernel})
     assert protocol.rgb
-    trial = next(iter(SyntheticTests(Images(photo), protocol).open(0).trials))
-    assert (trial.case, trial.sigma, trial.hr.shape) == ("mine", None, (96, 126, 3))
-    np.testing.assert_allclose(trial.kernel, kernel, rtol=1e-6)
-    blurred = [scipy.ndimage.correlate(np.float64(trial.hr[..., c]), kernel, mode="wrap") for c in range(3)]
+    sample = next(iter(SyntheticTests(Images(photo), protocol).open(0).samples))
+    assert (sample.case, sample.sigma, sample.hr.shape) == ("mine", None, (96, 126, 3))
+    np.testing.assert_allclose(sample.kernel, kernel, rtol=1e-6)
+    blurred = [scipy.ndimage.correlate(np.float64(sample.hr[..., c]), kernel, mode="wrap") for c in range(3)]
     want = np.round(np.stack(blurred, axis=-1)[::3, ::3])
-    assert np.mean(trial.lr != want) < 1e-3  # ties of rounding
+    assert np.mean(sample.lr != want) < 1e-3  # ties of rounding
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -138,10 +138,10 @@ def test_div2krk_is_rebuilt_from_its_kernels(benchmarks, scale):
 def test_div2krk_trials_have_centred_kernels(benchmarks):
     source = Div2krkSource(benchmarks / "DIV2KRK_dev", 4)
     index = source.names.index("im_68.png")  # whose file is 0.08 pixels off
-    (trial,) = StoredTests(source, div2krk(4)).open(index).trials
-    assert (trial.hr.shape[0], trial.hr.shape[1]) == (4 * trial.lr.shape[0], 4 * trial.lr.shape[1])
+    (sample,) = StoredTests(source, div2krk(4)).open(index).samples
+    assert (sample.hr.shape[0], sample.hr.shape[1]) == (4 * sample.lr.shape[0], 4 * sample.lr.shape[1])
     assert abs(np.subtract(scipy.ndimage.center_of_mass(source.read(index).kernel), 15)).max() > 0.05
-    np.testing.assert_allclose(scipy.ndimage.center_of_mass(trial.kernel), 15, atol=0.01)
+    np.testing.assert_allclose(scipy.ndimage.center_of_mass(sample.kernel), 15, atol=0.01)
     with pytest.raises(ConfigError, match="2 and 4, not 3"):
         div2krk(3)
 
@@ -155,7 +155,7 @@ def test_hr_is_cropped_to_the_scale():
 def test_a_kernel_larger_than_the_image_is_named():
     protocol = s_fold_circular(2, {"wide": np.full((41, 41), 1 / 1681)})
     with pytest.raises(DataError, match="too large"):
-        synthetic_trial("x", np.zeros((16, 16, 3), np.uint8), protocol, protocol.cases[0])
+        synthetic_sample("x", np.zeros((16, 16, 3), np.uint8), protocol, protocol.cases[0])
 
 
 def test_a_fingerprint_tells_protocols_apart():
@@ -169,8 +169,8 @@ def test_a_fingerprint_tells_protocols_apart():
 
 def test_noise_is_as_strong_as_promised_and_the_same_each_time(photo):
     protocol = gaussian8_noise15(2)
-    noisy, again, other = (synthetic_trial("a", photo, protocol, protocol.cases[i]).lr for i in (3, 3, 4))
-    clean, of_other = (synthetic_trial("a", photo, gaussian8(2), protocol.cases[i]).lr for i in (3, 4))
+    noisy, again, other = (synthetic_sample("a", photo, protocol, protocol.cases[i]).lr for i in (3, 3, 4))
+    clean, of_other = (synthetic_sample("a", photo, gaussian8(2), protocol.cases[i]).lr for i in (3, 4))
     middle = (clean > 60) & (clean < 195)  # where nothing is cut off
     noise, others = noisy.astype(float) - clean, other.astype(float) - of_other
     assert abs(noise[middle].std() - 15) < 0.5
@@ -199,18 +199,18 @@ def test_photo_has_every_combination_of_blur_noise_and_compression():
 
 def test_photo_compresses_as_pillow_does_after_noise_that_is_the_same_each_time(photo):
     protocol = photo_protocol(2)
-    trials = {case: synthetic_trial("a", photo, protocol, case) for case in protocol.cases[8:16]}
-    for case, trial in trials.items():
-        assert (trial.case, trial.sigma) == (case.label, case.sigma)
-        np.testing.assert_array_equal(trial.lr, synthetic_trial("b", photo, protocol, case).lr)
+    samples = {case: synthetic_sample("a", photo, protocol, case) for case in protocol.cases[8:16]}
+    for case, sample in samples.items():
+        assert (sample.case, sample.sigma) == (case.label, case.sigma)
+        np.testing.assert_array_equal(sample.lr, synthetic_sample("b", photo, protocol, case).lr)
         if case.quality is None:
             continue
         plain = dataclasses.replace(case, quality=None)
-        seed = (zlib.crc32(np.ascontiguousarray(trial.hr), zlib.crc32(str(trial.hr.shape).encode())),)
-        before = make_lr(trial.hr, protocol, case.kernel, plain, (*seed, zlib.crc32(case.label.encode())))
+        seed = (zlib.crc32(np.ascontiguousarray(sample.hr), zlib.crc32(str(sample.hr.shape).encode())),)
+        before = make_lr(sample.hr, protocol, case.kernel, plain, (*seed, zlib.crc32(case.label.encode())))
         file = io.BytesIO()
         Image.fromarray(before).save(file, "JPEG", quality=case.quality)
-        np.testing.assert_array_equal(trial.lr, np.asarray(Image.open(file)))
-    clean, noisy = (next(t.lr for c, t in trials.items() if (c.noise, c.quality) == (n, None)) for n in (0, 10))
+        np.testing.assert_array_equal(sample.lr, np.asarray(Image.open(file)))
+    clean, noisy = (next(t.lr for c, t in samples.items() if (c.noise, c.quality) == (n, None)) for n in (0, 10))
     middle = (clean > 60) & (clean < 195)
     assert abs((noisy.astype(float) - clean)[middle].std() - 10) < 0.5

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from blindsr_jax.errors import OutOfMemory
+from blindsr_jax.images.reading import read_image
+from blindsr_jax.images.writing import row_writer
 from blindsr_jax.inference import memory
-from blindsr_jax.inference.image_io import read_image
-from blindsr_jax.inference.image_rows import row_writer
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_bands, restore_image
 from blindsr_jax.inference.tiling import MARGIN, Tiles
-from tests.inference.test_tiling import Repeating
+from tests.inference.repeating import Repeating
 
 _KINDS = {
     "grey": ((90, 70), np.uint8),
@@ -25,7 +25,7 @@ _KINDS = {
 }
 
 
-@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("tile", ["auto", 64])
 @pytest.mark.parametrize("kind", list(_KINDS))
 def test_a_file_written_row_by_row_is_the_image_in_memory(model, tmp_path, kind, tile):
     shape, dtype = _KINDS[kind]

@@ -3,7 +3,7 @@ import pytest
 
 import blindsr_jax
 from blindsr_jax.errors import DataError, WeightsError
-from blindsr_jax.inference.checks import fit_kernel
+from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.loading import load, name_in_reports
 from blindsr_jax.weights import zoo
 from blindsr_jax.weights.bundle import load_bundle, save_bundle
@@ -107,9 +107,9 @@ def test_a_precision_is_a_choice_that_stays(model):
     reduced = model.in_precision("bfloat16")
     assert reduced.fingerprint not in (model.fingerprint, reduced.in_precision("float32").fingerprint)
     assert reduced.in_precision("float32").fingerprint == model.fingerprint
-    assert reduced.on_canvases([(16, 16)]).fingerprint == reduced.fingerprint
-    want, got, canvased = model(_lr()), reduced(_lr()), reduced.on_canvases([(16, 16)])(_lr())
-    for near in (got, canvased):
+    assert reduced.padded_to([(16, 16)]).fingerprint == reduced.fingerprint
+    want, got, padded = model(_lr()), reduced(_lr()), reduced.padded_to([(16, 16)])(_lr())
+    for near in (got, padded):
         assert near.sr.dtype == near.kernel.dtype == near.kernel_code.dtype == np.float32
         np.testing.assert_allclose(near.sr, want.sr, atol=0.01)
         np.testing.assert_allclose(near.kernel, want.kernel, atol=1e-3)

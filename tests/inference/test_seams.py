@@ -8,7 +8,7 @@ from PIL import Image
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
-from blindsr_jax.inference.tiling import Tiles
+from blindsr_jax.inference.tile_orientations import OrientedTiles
 from blindsr_jax.networks import build, init_variables
 from tests.conftest import SHARED
 
@@ -55,5 +55,5 @@ def test_tiles_are_the_whole_photograph(photograph, sizes, monkeypatch):
 
     most, mean = apart()
     assert most < 2 and mean < 0.1
-    monkeypatch.setattr(Tiles, "_look_at_all", lambda tiles: tiles._parts.tell([{}]))
+    monkeypatch.setattr(OrientedTiles, "means", lambda tiles, images, windows, side: [{}])
     assert apart()[0] > 2, "tiles with their own means are farther away"

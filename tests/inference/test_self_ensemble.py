@@ -53,7 +53,7 @@ def test_a_model_that_follows_turns_is_unchanged(scale):
         pca_basis = None
         downsample = "bicubic"
 
-        def __call__(self, lr, kernel, iterations):
+        def __call__(self, lr, *, kernel, iterations, image_only):
             return SROutput(sr=apply_degradation(lr, kernel, scale=scale), kernel=kernel)
 
     x = RNG.uniform(size=(1, 16, 12, 3)).astype(np.float32)

@@ -1,5 +1,3 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +6,13 @@ import pytest
 import blindsr_jax
 from blindsr_jax import degradations, metrics, ops
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference import solver as solver_module
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.pipeline import pipeline
 from blindsr_jax.inference.restore import restore_image, restore_steps
-from blindsr_jax.inference.solver import Solver, pipeline
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.ops.borders import wrap_smoothly
 
 RNG = np.random.default_rng(0)
 
@@ -80,7 +79,7 @@ def test_official_solvers_are_loaded_as_such(reference):
 
 
 def test_a_pipeline_is_a_model(solver, estimator):
-    both = dataclasses.replace(pipeline(estimator, solver), border="circular")
+    both = pipeline(estimator, solver).with_border("circular")
     lr = _lr()
     out = both(lr)
     found = estimator(lr).kernel
@@ -89,7 +88,7 @@ def test_a_pipeline_is_a_model(solver, estimator):
     given = np.eye(3)
     np.testing.assert_array_equal(both(lr, kernel=given).sr, solver(lr, kernel=given, scale=2).sr)
     assert both.parameters == solver.parameters + estimator.parameters
-    noisy = dataclasses.replace(both, sigma=0.1)
+    noisy = both.with_sigma(0.1)
     np.testing.assert_allclose(noisy(lr).sr, solver(lr, kernel=found, scale=2, sigma=0.1).sr, atol=1e-5)
     assert noisy.fingerprint != both.fingerprint
     image = np.uint8(255 * lr[0])
@@ -106,7 +105,7 @@ def test_fingerprints_tell_apart_what_restores_differently(solver, estimator):
 
 def test_the_kernels_of_bicubic_models_are_converted(solver, model):
     lr, kernel = _lr(), np.asarray(degradations.isotropic_gaussian(1.2, 11))
-    out = dataclasses.replace(pipeline(model, solver), border="circular")(lr, kernel=kernel)
+    out = pipeline(model, solver).with_border("circular")(lr, kernel=kernel)
     np.testing.assert_allclose(out.kernel[0], kernel, rtol=1e-5)
     converted = degradations.sampled_kernel(kernel, 2)
     np.testing.assert_allclose(out.sr, solver(lr, kernel=converted, scale=2).sr, atol=1e-5)
@@ -115,12 +114,12 @@ def test_the_kernels_of_bicubic_models_are_converted(solver, model):
 
 def test_images_are_extended_until_they_wrap_smoothly():
     ramp = jnp.broadcast_to(jnp.linspace(0, 1, 20)[:, None, None], (1, 20, 18, 3))
-    extended = np.asarray(solver_module.wrap_smoothly(ramp, 12))
+    extended = np.asarray(wrap_smoothly(ramp, 12))
     assert extended.shape == (1, 32, 30, 3)
     np.testing.assert_array_equal(extended[:, :20, :18], ramp)
     around = np.concatenate([extended, extended[:, :1]], axis=1)
     assert np.abs(np.diff(around, axis=1)).max() < 0.15, "the step of 1 from end to beginning is gone"
-    assert solver_module.wrap_smoothly(ramp, 50).shape == (1, 70, 68, 3), "also where the image is small"
+    assert wrap_smoothly(ramp, 50).shape == (1, 70, 68, 3), "also where the image is small"
 
 
 def test_photographs_are_not_taken_for_wrapping_ones(photo):
@@ -130,7 +129,7 @@ def test_photographs_are_not_taken_for_wrapping_ones(photo):
     lr = np.asarray(ops.s_fold_down(ops.blur(np.float32(photo)[None] / 255, kernel[None]), 2))
     scores = {}
     for border in ("reflect", "circular"):
-        sr = solver_module.Pipeline(None, tv, 2, border=border)(lr, kernel=kernel, trace=True)
+        sr = tv.at_scale(2).with_border(border)(lr, kernel=kernel, trace=True)
         assert sr.trace.sr.shape[1:] == sr.sr.shape == (1, *photo.shape)
         scores[border] = metrics.psnr(np.uint8(np.round(np.clip(sr.sr[0], 0, 1) * 255)), photo, 2)
     assert scores["reflect"] > scores["circular"] + 1

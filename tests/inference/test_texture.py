@@ -42,15 +42,15 @@ def estimator():
 def test_a_model_looks_at_its_window_alone(estimator):
     lr = _noise(1, 48, 64, 3) * 0.1
     lr[0, 16:32, 24:40] *= 10
-    windowed = estimator.within(16)
+    windowed = estimator.with_kernel_window(16)
     np.testing.assert_allclose(windowed(lr).kernel, estimator(lr[:, 16:32, 24:40]).kernel, atol=1e-7)
     assert np.abs(np.asarray(windowed(lr).kernel - estimator(lr).kernel)).max() > 1e-5
-    assert windowed.fingerprint != estimator.fingerprint != estimator.within(24).fingerprint
-    assert estimator.window is None
+    assert windowed.fingerprint != estimator.fingerprint != estimator.with_kernel_window(24).fingerprint
+    assert estimator.kernel_window is None
 
 
 def test_what_cannot_look_through_a_window_says_so(estimator, model):
     with pytest.raises(DataError, match="needs it whole"):
-        model.within(64)
+        model.with_kernel_window(64)
     with pytest.raises(DataError, match="16 or more"):
-        estimator.within(15)
+        estimator.with_kernel_window(15)

@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -8,17 +7,18 @@ import pytest
 
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.errors import DataError, OutOfMemory
-from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.inference import model as model_module
+from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.overview import overview
+from blindsr_jax.inference.pipeline import pipeline
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_image
-from blindsr_jax.inference.solver import Pipeline, Solver
+from blindsr_jax.inference.solver import Solver
 from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, plan
 from blindsr_jax.metrics import psnr
 from blindsr_jax.networks import build, init_variables
-from blindsr_jax.types import SROutput
 from tests.inference.conftest import tiny_bundle
+from tests.inference.repeating import Repeating
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 96, 97, 100, 1000])
@@ -38,24 +38,6 @@ def test_the_weights_leave_nothing_out(length):
     assert total.min() > 0.5
 
 
-@dataclasses.dataclass
-class Repeating:
-    """Repeats pixels twice, and spoils the border of what it is given, as networks do."""
-
-    most: int = 10_000
-    scale: int = 2
-    takes_kernel: bool = False
-    restores: bool = True
-
-    def __call__(self, lr, kernel=None, iterations=None):
-        lr = np.array(lr)
-        if lr.shape[1] * lr.shape[2] > self.most:
-            raise OutOfMemory("too large")
-        lr[:, :MARGIN] = lr[:, -MARGIN:] = 9
-        lr[:, :, :MARGIN] = lr[:, :, -MARGIN:] = 9
-        return SROutput(sr=lr.repeat(2, 1).repeat(2, 2))
-
-
 @pytest.mark.parametrize("most", [10_000, 80 * 80])
 def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
     """With the smaller memory tiles of 128 do not fit, and those of 64 are taken."""
@@ -73,7 +55,7 @@ def test_tiles_in_batches_are_those_one_by_one(model, at_once):
     alone, batched = (restore_image(model, image, tile=64, tiles_at_once=n) for n in (1, at_once))
     np.testing.assert_allclose(batched.image, alone.image, atol=1e-6)
     np.testing.assert_allclose(batched.kernel, alone.kernel, atol=1e-6)
-    assert batched.code.shape == alone.code.shape == (10,)
+    assert batched.kernel_code.shape == alone.kernel_code.shape == (10,)
 
 
 def test_a_batch_without_memory_is_taken_apart():
@@ -109,65 +91,58 @@ def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
     whole = restore_image(model, image, self_ensemble=self_ensemble)
     tiles = restore_image(model, image, tile=64, self_ensemble=self_ensemble)
     assert psnr(*(np.uint8(255 * x.image) for x in (tiles, whole)), 0, "rgb") > 40
-    assert tiles.kernel.shape == whole.kernel.shape and np.isfinite(tiles.code).all()
+    assert tiles.kernel.shape == whole.kernel.shape and np.isfinite(tiles.kernel_code).all()
     known = np.asarray(whole.kernel)
-    told = [restore_image(model, image, kernel=known, tile=tile) for tile in (None, 64)]
+    told = [restore_image(model, image, kernel=known, tile=tile) for tile in (0, 64)]
     assert psnr(*(np.uint8(255 * x.image) for x in told), 0, "rgb") > 40
 
 
 def test_models_of_each_kind_go_through_tiles(reference):
-    from blindsr_jax.inference.loading import load
-
     image = _scene()
     for name in ("danv2_x2", "dssr_x2"):
         one = load(reference / "networks" / f"{name}.pth")
-        whole, tiles = (restore_image(one, image, tile=tile).image for tile in (None, 64))
+        whole, tiles = (restore_image(one, image, tile=tile).image for tile in (0, 64))
         assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 35, name
 
 
 def test_a_pipeline_estimates_from_the_whole_image(reference):
-    from blindsr_jax.inference.loading import load
-
     network = build("kernelnet", scale=2, width=4)
     estimator = Model(network, init_variables(network, jax.random.key(0, impl="rbg")))
     solver = load(reference / "networks" / "usrnet_tiny.pth")
     assert isinstance(solver, Solver)
-    joined, image = Pipeline(estimator, solver, 2), _scene()
-    whole, tiles = (restore_image(joined, image, tile=tile) for tile in (None, 64))
+    joined, image = pipeline(estimator, solver), _scene()
+    whole, tiles = (restore_image(joined, image, tile=tile) for tile in (0, 64))
     np.testing.assert_allclose(tiles.kernel, whole.kernel, atol=1e-6)
     # What it found is no kernel of this image, with which a solver would make rings that reach far.
     known = {"kernel": np.asarray(isotropic_gaussian(0.8, 9))}
-    whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (None, 64))
+    whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (0, 64))
     assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 50
-    alone = Pipeline(None, solver, 2)
+    alone = solver.at_scale(2)
     with pytest.raises(DataError, match="has to be told the blur"):
         restore_image(alone, image, tile=64)
     with pytest.raises(DataError, match="do not wrap around"):
-        restore_image(dataclasses.replace(joined, border="circular"), image, tile=64)
+        restore_image(joined.with_border("circular"), image, tile=64)
 
 
-class Guessing:
-    """Estimates the size of what it sees, if that is no more than 64 pixels wide."""
-
-    restores, window = False, 64
-
-    def __call__(self, lr):
-        if lr.shape[2] > 64:
-            raise OutOfMemory("too large")
-        return SROutput(kernel=np.full((1, 3, 3), lr.shape[2]) + np.eye(3))
-
-
-def test_an_estimator_without_room_for_the_image_sees_a_part():
-    told = SimpleNamespace(takes_kernel=True, estimates_kernel=True, estimator=Guessing())
-    for width, expected in ((48, 48), (100, 64)):
-        found = overview(told, Pixels(np.zeros((80, width, 3))), kernel=None, iterations=None)
-        raw = np.full((3, 3), expected) + np.eye(3)
-        np.testing.assert_allclose(found.kernel[0], raw / raw.sum(), rtol=1e-6)
+def test_an_estimator_of_a_pipeline_looks_at_a_part_if_the_whole_is_too_large(monkeypatch):
+    """It is the most textured part; the rest of the image is flat."""
+    estimator = load("model-based-x2").with_kernel_window(48)
+    image = np.full((70, 90, 3), 0.5, np.float32)
+    image[16:64, 24:72] = np.random.default_rng(0).random((48, 48, 3))
+    part = np.asarray(estimator(image[None, 16:64, 24:72]).kernel)
+    joined = pipeline(dataclasses.replace(estimator, kernel_window=None), load("dpir-tv"))
+    whole = joined.tile_context(Pixels(image), kernel=None, iterations=1).kernel
+    monkeypatch.setattr(model_module, "WHOLE", 70 * 90 - 1)
+    monkeypatch.setattr(model_module, "_KERNEL_WINDOW", 48)
+    found = joined.tile_context(Pixels(image), kernel=None, iterations=1).kernel
+    np.testing.assert_allclose(found, part, atol=1e-5)
+    assert np.abs(found - whole).max() > 1e-3
 
 
-def test_small_tiles_are_refused(model):
-    with pytest.raises(DataError, match="take 64 or more"):
-        restore_image(model, _scene(), tile=63)
+def test_tiles_that_cannot_be_are_refused(model):
+    for tile in (63, -1, 64.0, "64", True, None):
+        with pytest.raises(DataError, match="a side of 64 or more"):
+            restore_image(model, _scene(), tile=tile)
 
 
 def test_a_code_stands_for_its_kernel():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from blindsr_jax.images.transparency import with_visible_colours
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restore import restore_image
-from blindsr_jax.inference.transparency import with_visible_colours
 from blindsr_jax.ops.resize import imresize
 from blindsr_jax.types import SROutput
 
@@ -23,9 +23,9 @@ def _cut_out(size=40, colour=255, garbage=0, dtype=np.uint8):
 class _Bicubic:
     """A model that draws what is beside an edge into it, as all do."""
 
-    scale, restores, takes_kernel = 2, True, False
+    scale, restores, whole_only = 2, True, ""
 
-    def __call__(self, lr, kernel=None, iterations=None):
+    def __call__(self, lr, *, kernel=None, iterations=None, image_only=False):
         return SROutput(sr=imresize(np.asarray(lr), 2))
 
 
@@ -42,13 +42,13 @@ def test_a_sharp_cut_out_gets_no_dark_fringe():
     assert _on_white(fringe).min() < 225, "what would be seen if black were drawn into the edge"
 
 
-@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("tile", ["auto", 64])
 def test_hidden_colours_change_nothing(model, tile):
     noise = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
     image = np.concatenate([noise, _cut_out(90)[:, :80, 3:]], axis=-1)
     other, hidden = image.copy(), image[..., 3] == 0
     other[hidden, :3] = 255 - other[hidden, :3]
-    results = [restore_image(model, x, tile=tile, self_ensemble=tile is None).image for x in (image, other)]
+    results = [restore_image(model, x, tile=tile, self_ensemble=tile == "auto").image for x in (image, other)]
     np.testing.assert_array_equal(*results)
     grey = [restore_image(model, x[..., [0, 3]], tile=tile).image for x in (image, other)]
     np.testing.assert_array_equal(*grey)

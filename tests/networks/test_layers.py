@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax.networks.chain import Chain
+from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dssr import ResBlock
 from blindsr_jax.networks.layers import ConvTranspose
-from blindsr_jax.networks.recompute import recomputing
 
 
 @pytest.mark.parametrize(("size", "padding", "stride"), [(4, 1, 2), (5, 1, 3), (4, 0, 4), (3, 1, 1)])
@@ -39,14 +39,15 @@ def test_other_output_sizes_are_refused():
 
 def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
     """Ten blocks, of which groups of four are stored at most: the last group is smaller."""
-    chain, x = Chain(ResBlock, 10), jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
-    variables = chain.init(jax.random.key(1), x)
+    x = jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
+    variables = Chain(ResBlock, 10).init(jax.random.key(1), x)
 
     def backward_of(what):
+        chain = Chain(ResBlock, 10, Compute(remat=what))
+
         def backward(variables, x):
             """The backward pass, a tree of what it needs of the forward pass: what is stored between the two."""
-            with recomputing(what):
-                return jax.vjp(lambda v, x: (chain.apply(v, x) ** 2).mean(), variables, x)[1]
+            return jax.vjp(lambda v, x: (chain.apply(v, x) ** 2).mean(), variables, x)[1]
 
         return backward
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import ops
-from blindsr_jax.data.images import read_rgb
+from blindsr_jax.images.reading import read_rgb
 from blindsr_jax.ops.resize import (
     imresize_rows,
     interpolate_bicubic,
@@ -127,8 +127,8 @@ def test_long_axes_need_no_matrix(monkeypatch, scale):
     x = _random(2, 15, 20, 3)
     resizes = [lambda: ops.imresize(x, scale), lambda: interpolate_bicubic(x, (31, 18), align_corners=False)]
     if scale % 1 == 0:
-        on_canvas = x.at[:, 11:].set(0).at[:, :, 17:].set(0)
-        resizes.append(lambda: ops.imresize(on_canvas, scale, image=(jnp.int32(11), jnp.int32(17))))
+        padded = x.at[:, 11:].set(0).at[:, :, 17:].set(0)
+        resizes.append(lambda: ops.imresize(padded, scale, valid_size=(jnp.int32(11), jnp.int32(17))))
     products = [resize() for resize in resizes]
     monkeypatch.setattr("blindsr_jax.ops.taps.LONG", 10)
     monkeypatch.setattr("blindsr_jax.ops.taps.matrix", None)

@@ -1,14 +1,12 @@
 """Winograd's convolution beside the plain one."""
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from blindsr_jax.ops import winograd
-from blindsr_jax.ops.convolution import convolve, on_one_core
+from blindsr_jax.ops.convolution import convolve
 
 AROUND = ((1, 1), (1, 1))
 
@@ -59,20 +57,19 @@ def test_other_sizes_and_types_are_left_to_the_plain_sum(shape, window, dtype):
     assert not winograd.suits(jnp.zeros((1, 16, 16, 40)), jnp.zeros((3, 3, 40, 40)), ((1, 0), (1, 1)))
 
 
-def test_a_device_that_is_one_core_computes_all_three_products_this_way():
+def test_all_three_products_are_computed_this_way_if_asked():
     x, kernel, g = _given((2, 16, 16, 48), 40)
 
-    def gradients(context, x, kernel):
+    def gradients(winograd, x, kernel):
         def loss(x, kernel):
-            with context():
-                return jnp.vdot(convolve(x, kernel, AROUND), g)
+            return jnp.vdot(convolve(x, kernel, AROUND, winograd=winograd), g)
 
         return jax.value_and_grad(loss, (0, 1))(x, kernel)
 
     programs = {}
-    for context in (on_one_core, contextlib.nullcontext):
-        traced = jax.jit(lambda x, kernel, context=context: gradients(context, x, kernel)).trace(x, kernel)
-        programs[context] = str(traced.jaxpr).count("conv_general_dilated[")
-    assert programs[on_one_core] == 0 < programs[contextlib.nullcontext]
-    for got, want in zip(*(jax.tree.leaves(gradients(c, x, kernel)) for c in programs)):
+    for form in (True, False):
+        traced = jax.jit(gradients, static_argnums=0).trace(form, x, kernel)
+        programs[form] = str(traced.jaxpr).count("conv_general_dilated[")
+    assert programs[True] == 0 < programs[False]
+    for got, want in zip(*(jax.tree.leaves(gradients(form, x, kernel)) for form in programs)):
         np.testing.assert_allclose(got, want, atol=1e-5 * float(jnp.abs(want).max()))

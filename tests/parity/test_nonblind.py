@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import metrics, ops
-from blindsr_jax.data.images import read_rgb
+from blindsr_jax.images.reading import read_rgb
 from blindsr_jax.networks import build, usrnet
 from blindsr_jax.networks.dpir import noise_schedule
 from blindsr_jax.weights.official import load_official

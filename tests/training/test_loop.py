@@ -244,6 +244,7 @@ def test_damaged_checkpoints_are_named(tmp_path):
             path.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"checkpoints/1: this checkpoint cannot be read"):
         train(tiny_config(steps=2), tmp_path)
+    assert (tmp_path / "checkpoints" / "1").is_dir()
 
 
 def test_results_need_a_checkpoint(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
 from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of
@@ -176,7 +177,7 @@ def test_clipping_bounds_the_gradient():
     params = {"restorer": jnp.ones(3), "estimator": jnp.ones(3)}
     grads = jax.tree.map(lambda x: 100 * x, params)
     # With both decays at zero Adam's first update is ±rate whatever the gradient, so look at its moments.
-    optimizer = make_optimizer(restorer=1.0, estimator=1.0, b1=0.0, clip_norm=1.0)
+    optimizer = make_optimizer({"restorer": 1.0, "estimator": 1.0}, {}, b1=0.0, clip_norm=1.0)
     _, state = optimizer.update(grads, optimizer.init(params), params)
     moments = [
         s for s in jax.tree.leaves(state, is_leaf=lambda s: isinstance(s, optax.ScaleByAdamState)) if hasattr(s, "mu")
@@ -184,6 +185,29 @@ def test_clipping_bounds_the_gradient():
     assert moments
     total = sum(float(jnp.square(leaf).sum()) for s in moments for leaf in jax.tree.leaves(s.mu))
     assert total == pytest.approx(1.0, rel=1e-4)
+
+
+def test_each_group_has_its_rate():
+    """Adam's first update is the rate, against the gradient's sign."""
+    params = {name: {"kernel": jnp.ones(3)} for name in ("restorer", "estimator", "refinement", "other")}
+    optimizer = make_optimizer({"restorer": 1e-2, "estimator": 1e-3}, {"refinement": "estimator"})
+    updates, state = optimizer.update(params, optimizer.init(params), params)
+    expected = {"restorer": -1e-2, "estimator": -1e-2, "refinement": -1e-3, "other": -1e-2}
+    for name, rate in expected.items():
+        np.testing.assert_allclose(updates[name]["kernel"], rate, rtol=1e-4)
+    assert list(state[1].inner_states) == ["restorer", "estimator"]
+
+
+@pytest.mark.parametrize(
+    ("network", "part"), [("danv1", "estimator"), ("danv2", "estimator"), ("kernelnet", "refinement")]
+)
+def test_networks_name_the_part_with_its_own_rate(network, part):
+    config = config_lib.default(network, 2)
+    config.optimizer.update(learning_rate=1e-2, warmup=0, **{f"{part}_learning_rate": 1e-3})
+    optimizer = optimizer_of(config)
+    params = {"restorer": jnp.ones(3), part: jnp.ones(3)}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["restorer"] / updates[part], 10, rtol=1e-3)
 
 
 def test_batch_must_split_evenly():

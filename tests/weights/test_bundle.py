@@ -1,4 +1,5 @@
 import json
+import random
 
 import jax
 import numpy as np
@@ -31,7 +32,9 @@ def _rewrite(path, change, header=lambda h: h):
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         text = file.metadata()["blindsr_jax"]
     change(arrays)
-    path.write_bytes(safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header(json.loads(text)))}))
+    described = json.loads(text)
+    del described["sha256"]  # as earlier versions wrote it
+    path.write_bytes(safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header(described))}))
 
 
 def test_round_trip_is_bit_identical(bundle, path, tmp_path):
@@ -43,6 +46,37 @@ def test_round_trip_is_bit_identical(bundle, path, tmp_path):
         np.testing.assert_array_equal(got, want)
     save_bundle(tmp_path / "again.safetensors", loaded)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_bundles_without_a_checksum_are_read(bundle, path):
+    _rewrite(path, lambda arrays: None)
+    loaded = load_bundle(path)
+    assert loaded.metadata == bundle.metadata
+    assert jax.tree.all(jax.tree.map(np.array_equal, loaded.variables, bundle.variables))
+
+
+def test_every_flipped_bit_is_refused_or_harmless(bundle, path):
+    sound, rng = path.read_bytes(), random.Random(3)
+    refused = 0
+    for at in [*rng.sample(range(len(sound)), 20), *range(8, 400, 20)]:  # of the arrays, and of the description
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :])
+        try:
+            loaded = load_bundle(path)
+        except WeightsError:
+            refused += 1
+            continue
+        assert loaded.model == bundle.model, at
+        assert {name: loaded.metadata.get(name) for name in bundle.metadata} == bundle.metadata, at
+        assert jax.tree.all(jax.tree.map(np.array_equal, loaded.variables, bundle.variables)), at
+    assert refused >= 30
+
+
+def test_weights_that_are_not_finite_are_not_packaged(bundle, path):
+    poisoned = jax.tree.map(lambda x: np.full_like(x, np.inf), bundle.variables["params"])
+    before = path.read_bytes()
+    with pytest.raises(WeightsError, match="not finite"):
+        save_bundle(path, Bundle({**bundle.variables, "params": poisoned}, MODEL))
+    assert path.read_bytes() == before
 
 
 def test_names_follow_the_module_tree(path):
@@ -58,6 +92,7 @@ def test_names_follow_the_module_tree(path):
         (lambda a: a.update({HEAD: a[HEAD][..., :2]}), f"{HEAD} has shape"),
         (lambda a: a.update({HEAD: a[HEAD].astype(np.float64)}), "float32 was expected"),
         (lambda a: a.update(extra=np.zeros(3, np.float32)), "extra is no part"),
+        (lambda a: a.update({HEAD: a[HEAD] * np.float32("nan")}), f"{HEAD} has numbers that are not finite"),
     ],
 )
 def test_wrong_arrays_are_named(path, change, message):

@@ -1,0 +1,181 @@
+"""Ours and the peers' forms, prepared from the same weights and input, held against each other, then timed in turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+import statistics
+import time
+import typing
+
+import numpy as np
+
+from benchmarks.machine import spread
+from benchmarks.workers import OURS, Worker, WorkerError
+from blindsr_jax.errors import BlindSRError, ConfigError
+
+# Largest difference that counts as the same result, of the largest value, by precision of the arithmetic.
+TOLERANCE = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-1}
+_LOOSER = {"change": 100.0}  # Adam divides small gradients by themselves, rounding errors included
+_TURN_S, _PAUSE_S = 0.2, 0.05  # a turn's least length; and time for the other side's threads to fall asleep
+
+
+class Disagreement(BlindSRError):
+    """The sides compute different things, so that their times say nothing."""
+
+
+@dataclasses.dataclass
+class Contender:
+    """One form of one side.
+
+    Attributes:
+      worker: where it runs.
+      by: ``blindsr_jax`` or ``PyTorch``.
+      form, precision: see ``serving.Side.forms``.
+      warm_up_s: the first call (training: three), all compiling included.
+      facts: from ``Prepared.facts``.
+      difference: from ours, of the largest value.
+      failure: why it does not run here, if it does not.
+      seconds, cpu_seconds: of each steady call, on the clock and of processor time in all threads.
+    """
+
+    worker: Worker
+    by: str
+    form: str
+    precision: str
+    warm_up_s: float = math.nan
+    facts: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+    difference: float = 0.0
+    failure: str = ""
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    cpu_seconds: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return f"{self.by}, {self.form}"
+
+
+def contenders_of(workers: dict[str, Worker], kind: str, model: str, wanted: list[str] | None) -> list[Contender]:
+    """All forms of all sides, ours first; of the peers' only those that are wanted, if any are named.
+
+    Raises:
+      ConfigError: a wanted form does not exist.
+    """
+    every = [
+        Contender(worker, by, form["name"], form["precision"])
+        for by, worker in workers.items()
+        for form in worker.call("forms", kind=kind, model=model)
+    ]
+    known = [contender.form for contender in every if contender.by != OURS]
+    unknown = [form for form in wanted or [] if known and form not in known]
+    if unknown:
+        raise ConfigError(f"--forms: there is no form {unknown[0]!r}; known are {'; '.join(known)}")
+    return [contender for contender in every if wanted is None or contender.by == OURS or contender.form in wanted]
+
+
+def warm_up(
+    contenders: list[Contender], kind: str, model: dict[str, typing.Any], arrays: pathlib.Path, folder: pathlib.Path
+) -> None:
+    """Loads, compiles and runs each for the first time, one after another, and compares its results with ours.
+
+    A peer's form that fails here is recorded as failed.
+
+    Raises:
+      WorkerError: ours failed.
+      Disagreement: a result differs by more than ``TOLERANCE``.
+    """
+    reference = None
+    for contender in contenders:
+        outcome = folder / "outcome.npz"
+        try:
+            contender.worker.call(
+                "prepare", key=contender.key, kind=kind, form=contender.form, model=model, arrays=str(arrays)
+            )
+            told = contender.worker.call("warm_up", key=contender.key, outcome=str(outcome))
+        except WorkerError as error:
+            if contender.by == OURS:
+                raise
+            contender.failure = str(error)
+            continue
+        contender.warm_up_s, contender.facts = told["seconds"], told["facts"]
+        with np.load(outcome) as file:
+            result = {name: file[name] for name in file.files}
+        reference = reference or result
+        contender.difference = _agree(contender, result, reference)
+
+
+def _agree(contender: Contender, result: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> float:
+    """The largest difference relative to the largest value; raises Disagreement."""
+    largest = 0.0
+    for name, want in reference.items():
+        difference = float(np.abs(result[name] - want).max() / np.abs(want).max())
+        allowed = TOLERANCE[contender.precision] * _LOOSER.get(name, 1.0)
+        if not difference <= allowed:
+            raise Disagreement(
+                f"{contender.key}: its {name} differs from that of {OURS} by {difference:.1e} of the largest value, "
+                f"{allowed:.0e} is allowed: different computations are not timed"
+            )
+        largest = max(largest, difference / _LOOSER.get(name, 1.0))
+    return largest
+
+
+def time_in_turn(contenders: list[Contender], rounds: int) -> None:
+    """A B C A B C …: in each round each contender runs for at least 0.2 s or once, while the others wait."""
+    running = [contender for contender in contenders if not contender.failure]
+    times = {}
+    for contender in running:
+        ((once, _),) = contender.worker.call("run", key=contender.key, times=1)
+        times[contender.key] = max(1, round(_TURN_S / once))
+    for _ in range(rounds):
+        for contender in running:
+            time.sleep(_PAUSE_S)
+            for seconds, cpu_seconds in contender.worker.call("run", key=contender.key, times=times[contender.key]):
+                contender.seconds.append(seconds)
+                contender.cpu_seconds.append(cpu_seconds)
+
+
+def row_of(contender: Contender) -> dict[str, typing.Any]:
+    """A contender for the result: what it took, or why it failed."""
+    row = {"by": contender.by, "form": contender.form}
+    if contender.failure:
+        return row | {"failure": contender.failure}
+    row |= {"difference": contender.difference, "warm_up_s": contender.warm_up_s, **spread(contender.seconds)}
+    return row | {"cpu_s": statistics.median(contender.cpu_seconds)}
+
+
+def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
+    """Ours over the best form of the peers: at float32, and at any precision where there are others.
+
+    The best is that of least median time. Two more ratios, of the shortest times and of processor time, each with its
+    own best form, are disturbed less by other work on the machine.
+    """
+    found = []
+    running = [contender for contender in contenders if contender.seconds]
+    others = {contender.precision for contender in running} - {"float32"}
+    for name, allowed in (("float32", {"float32"}), ("any", {"float32"} | others))[: 2 if others else 1]:
+        fit = [contender for contender in running if contender.precision in allowed]
+        ours, peers = ([c for c in fit if (c.by == OURS) == mine] for mine in (True, False))
+        if ours and peers:
+            found.append({"precision": name} | _ratios(ours, peers))
+    return found
+
+
+def _ratios(ours: list[Contender], peers: list[Contender]) -> dict[str, typing.Any]:
+    def least(contenders: list[Contender], value: typing.Callable[[Contender], float]) -> float:
+        return min(map(value, contenders))
+
+    def ratio(value: typing.Callable[[Contender], float]) -> float:
+        return least(ours, value) / least(peers, value)
+
+    def median(contender: Contender) -> float:
+        return statistics.median(contender.seconds)
+
+    return {
+        "ours_s": least(ours, median),
+        "best_peer": min(peers, key=median).form,
+        "best_peer_s": least(peers, median),
+        "ours_over_best": ratio(median),
+        "least_over_least": ratio(lambda contender: min(contender.seconds)),
+        "cpu_over_cpu": ratio(lambda contender: statistics.median(contender.cpu_seconds)),
+    }

@@ -1,0 +1,180 @@
+"""The package's side of a comparison: ``python -m benchmarks.jax_worker``, started by ``workers``."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.machine import describe_jax
+from benchmarks.serving import Prepared, handlers_of, serve
+from benchmarks.torch_state import STAGES, to_torch
+from blindsr_jax.degradations import isotropic_gaussian
+from blindsr_jax.degradations.pipeline import basis_for
+from blindsr_jax.losses import LOSSES
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.chain import stack_chains
+from blindsr_jax.networks.dan import DAN
+from blindsr_jax.training.sharding import data_mesh, replicated, split
+from blindsr_jax.training.step import Stage, gradient_of_loss
+from blindsr_jax.types import Degraded
+from blindsr_jax.weights.torch_names import to_paths
+
+LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
+_FORMS = {
+    "inference": ("jit",),
+    "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
+}
+# Of products on an accelerator, as jax names them; on a CPU all are computed in float32.
+_PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
+
+
+def draw(model: dict[str, typing.Any], batch: int, side: int, path: str) -> int:
+    """Random weights under the authors' names, LR and HR images and kernels, into an .npz; returns the parameters."""
+    network, scale = build(**model), model["scale"]
+    basis = None
+    if isinstance(network, DAN):
+        size = network.kernel_size
+        basis = basis_for(network.code_length, count=2000, kind="isotropic", size=size, sigma=(0.2, 4.0))
+    variables = jax.jit(lambda key: init_variables(network, key, basis))(jax.random.key(0, impl="rbg"))
+    state = {f"state/{name}": x for name, x in to_torch(model["name"], scale, variables).items()}
+    rng = np.random.default_rng(1)
+    images = {
+        "lr": rng.random((batch, side, side, 3), np.float32),
+        "hr": rng.random((batch, side * scale, side * scale, 3), np.float32),
+        "kernel": np.tile(isotropic_gaussian(2.0, getattr(network, "kernel_size", 21)), (batch, 1, 1)),
+    }
+    np.savez(path, **state, **images)
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+class Ours:
+    """Compiled inference and training steps of the package."""
+
+    def describe(self) -> dict[str, typing.Any]:
+        return describe_jax()
+
+    def forms(self, kind: str, model: str) -> list[dict[str, str]]:
+        """Training: as by default, and with what saves memory (``recompute`` and ``accumulate`` of the config)."""
+        precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
+        names = [(way, p) for way in _FORMS[kind] for p in precisions]
+        return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
+
+    def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
+        precision = next(f["precision"] for f in self.forms(kind, model["name"]) if f["name"] == form)
+        given, network = jax.tree.map(jnp.asarray, _read(arrays, model)), build(**model)
+        with jax.default_matmul_precision(_PRECISIONS[precision]):
+            if kind == "inference":
+                return _inference(network, *given, _PRECISIONS[precision])
+            return _training(network, *given, _PRECISIONS[precision], _stage(network, form, len(given[1]["lr"])))
+
+    def device_peak(self) -> int | None:
+        statistics = jax.devices()[0].memory_stats() or {}
+        return statistics.get("peak_bytes_in_use")
+
+
+def _read(path: pathlib.Path, model: dict[str, typing.Any]) -> tuple[dict[str, typing.Any], dict[str, np.ndarray]]:
+    """Variables of the network, and images and kernels."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    state = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("state/")}
+    found, _ = to_paths(model["name"], STAGES[model["scale"]], state)
+    params: dict[str, typing.Any] = {}
+    for name, array in found.items():
+        *rooms, leaf = name.split("/")
+        place = params
+        for room in rooms:
+            place = place.setdefault(room, {})
+        place[leaf] = array
+    constants = {"pca_basis": state["encoder"][0]} if "encoder" in state else {}
+    return {"params": params, "constants": constants}, arrays
+
+
+def _inference(network, variables, images, precision: str) -> Prepared:
+    call = _Compiled(lambda v, lr: network.apply(v, lr, image_only=True).sr, precision)
+    arguments = (variables, images["lr"])
+    return Prepared(
+        run=lambda: jax.block_until_ready(call(*arguments)),
+        outcome=lambda: {"sr": np.asarray(call(*arguments))},
+        facts=lambda: call.facts,
+    )
+
+
+def _stage(network: typing.Any, form: str, batch: int) -> Stage:
+    """What is trained, as a form has it."""
+    return Stage(
+        until=1,
+        scales=(network.scale,),
+        degradation={},
+        loss=LOSSES[network.supervision],
+        supervise="all" if network.supervision == "detail" else "last",
+        recompute="blocks" if "blocks recomputed" in form else "activations",
+        accumulate=batch // data_mesh().size if "image by image" in form else 1,
+    )
+
+
+def _training(network, variables, images, precision: str, stage: Stage) -> Prepared:
+    """One update after another; what must agree is the first loss, and what two updates change of it."""
+    optimizer, mesh = optax.adam(LEARNING_RATE, *BETAS), data_mesh()
+    gradient = gradient_of_loss(network, mesh, stage)
+
+    def step(params, opt_state, constants, hr, degraded):
+        ((loss, _), grads), _ = gradient(params, constants, hr, degraded, None)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, loss
+
+    call = _Compiled(step, precision, donate=(0, 1))
+    params = stack_chains(variables["params"])
+    *state, constants = jax.device_put((params, optimizer.init(params), variables["constants"]), replicated(mesh))
+    degraded = Degraded(lr=images["lr"], kernel=images["kernel"])
+    rest = (constants, *jax.device_put((images["hr"], degraded), split(mesh)))
+
+    def update() -> float:
+        *state[:], loss = call(*state, *rest)
+        jax.block_until_ready(state)
+        return float(loss)
+
+    def outcome() -> dict[str, np.ndarray]:
+        first, *later = [update() for _ in range(3)]
+        return {"loss": np.array([first]), "change": np.array(later) - first}
+
+    return Prepared(run=update, outcome=outcome, facts=lambda: call.facts)
+
+
+class _Compiled:
+    """A function that is compiled at its first call, and says what that took."""
+
+    def __init__(self, function: typing.Callable[..., typing.Any], precision: str, donate: tuple[int, ...] = ()):
+        self._jitted, self._precision = jax.jit(function, donate_argnums=donate), precision
+        self._executable = None
+        self.facts: dict[str, typing.Any] = {}
+
+    def __call__(self, *arguments: typing.Any) -> typing.Any:
+        if self._executable is None:
+            self._compile(arguments)
+        return self._executable(*arguments)
+
+    def _compile(self, arguments: tuple[typing.Any, ...]) -> None:
+        start = time.perf_counter()
+        with jax.default_matmul_precision(self._precision):
+            lowered = self._jitted.lower(*arguments)
+        middle = time.perf_counter()
+        self._executable = lowered.compile()
+        self.facts = {
+            "trace_s": middle - start,
+            "compile_s": time.perf_counter() - middle,
+            "temporaries_mib": self._executable.memory_analysis().temp_size_in_bytes / 2**20,
+        }
+
+
+def main() -> None:
+    serve(handlers_of(Ours()) | {"draw": draw})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Blur kernels as users write and see them: files beside an image, and a short notation."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
+from blindsr_jax.errors import DataError
+from blindsr_jax.files import atomic_path
+from blindsr_jax.images.folders import KERNEL_PICTURE
+from blindsr_jax.images.kernel_arrays import read_kernel
+from blindsr_jax.pictures import kernel_picture
+
+
+def kernel_paths(image_path: pathlib.Path) -> list[pathlib.Path]:
+    """``photo.png.kernel.npy`` and ``photo.png.kernel.png`` beside ``photo.png``."""
+    return [image_path.with_name(image_path.name + ending) for ending in (".kernel.npy", KERNEL_PICTURE)]
+
+
+def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
+    """Writes the files of ``kernel_paths``.
+
+    Raises:
+      DataError: a file cannot be written.
+    """
+    numbers, picture = kernel_paths(image_path)
+    with atomic_path(numbers) as temporary:
+        np.save(temporary, kernel)
+    with atomic_path(picture) as temporary:
+        kernel_picture(kernel).save(temporary)
+
+
+def kernel_from_text(text: str) -> np.ndarray:
+    """A kernel as users write it: ``iso:2.4``, ``aniso:SX,SY,DEGREES``, or a .npy or .mat file.
+
+    Returns:
+      float32 [K, K], summing to one; K is 21 for round kernels, 31 for the others.
+
+    Raises:
+      DataError: the text is none of these, or the file holds no kernel.
+    """
+    kind, _, numbers = text.partition(":")
+    if kind not in ("iso", "aniso"):
+        return read_kernel(text).astype(np.float32)
+    try:
+        values = [float(number) for number in numbers.split(",")]
+    except ValueError:
+        values = []
+    widths = values[:2]
+    if len(values) != {"iso": 1, "aniso": 3}[kind] or not all(np.isfinite(values)) or min(widths) <= 0:
+        raise DataError(f"--kernel {text}: expected iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file")
+    if kind == "iso":
+        return np.asarray(isotropic_gaussian(values[0], 21))
+    return np.asarray(anisotropic_gaussian(*widths, np.deg2rad(values[2]), 31))

@@ -1,0 +1,130 @@
+"""Kernel pools as users make and see them: files, a contact sheet, a summary."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import typing
+
+import numpy as np
+from PIL import Image
+
+from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, l1_of_gaussian, moments, split_pool
+from blindsr_jax.errors import DataError
+from blindsr_jax.files import atomic_path
+from blindsr_jax.images.kernel_arrays import read_pool
+from blindsr_jax.pictures import kernel_picture
+
+_GAP, _BACKGROUND = 4, 96
+
+
+def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bool, **sizes: typing.Any) -> list[str]:
+    """Draws a pool and writes it.
+
+    Args:
+      output: .npy file for the pool; for its training part, if there is a test file.
+      test: .npy file for every fifth kernel, held out.
+      overwrite: replace files that exist.
+      **sizes: of ``degradations.pools.kernel_pool``.
+
+    Returns:
+      A line about each file.
+
+    Raises:
+      DataError: a file cannot be written, exists, or has another ending; or the sizes do not go together.
+    """
+    targets = [output] if test is None else [output, test]
+    for target in targets:
+        if target.suffix != ".npy":
+            raise DataError(f"{target}: a pool's name ends in .npy")
+        if target.exists() and not overwrite:
+            raise DataError(f"{target}: exists; --overwrite replaces it")
+    if test is not None and test.resolve() == output.resolve():
+        raise DataError(f"{test}: kernels to test on need a file of their own")
+    try:
+        pool = kernel_pool(**sizes)
+        parts = [pool] if test is None else split_pool(pool, seed=sizes["seed"])
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    for target, part in zip(targets, parts):
+        with atomic_path(target) as temporary:
+            np.save(temporary, part)
+    return [f"{target}: {len(part)} kernels of {part.shape[1]}x{part.shape[1]}" for target, part in zip(targets, parts)]
+
+
+def draw_pool(pool: pathlib.Path, output: pathlib.Path, *, count: int, size: int | None = None) -> str:
+    """Writes a contact sheet of a pool's first kernels.
+
+    Args:
+      pool: file of kernels.
+      output: .png file.
+      count: how many at most.
+      size: see ``read_pool``.
+
+    Returns:
+      A line about it.
+
+    Raises:
+      DataError: as ``read_pool``; or the output has another ending or cannot be written.
+    """
+    if output.suffix.lower() != ".png":
+        raise DataError(f"{output}: a contact sheet's name ends in .png")
+    kernels = _read(pool, size)
+    sheet = contact_sheet(kernels[:count])
+    with atomic_path(output) as temporary:
+        sheet.save(temporary)
+    return f"{output}: {min(count, len(kernels))} of {len(kernels)} kernels"
+
+
+def contact_sheet(kernels: np.ndarray, side: int = 62) -> Image.Image:
+    """Kernels in rows, as near to a square as they go; each as ``kernel_picture`` draws it.
+
+    Args:
+      kernels: [N, K, K], at least one.
+      side: about how large each is drawn, in pixels.
+
+    Returns:
+      A grey picture.
+    """
+    pictures = [kernel_picture(kernel, side) for kernel in kernels]
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    step = pictures[0].width + _GAP
+    sheet = Image.new("L", (columns * step + _GAP, rows * step + _GAP), _BACKGROUND)
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture, (i % columns * step + _GAP, i // columns * step + _GAP))
+    return sheet
+
+
+def summarise_pool(pool: pathlib.Path, train: pathlib.Path | None = None, *, size: int | None = None) -> list[str]:
+    """What one wants to know of a pool before training on it, in lines of text.
+
+    Args:
+      pool: file of kernels.
+      train: the pool that the fixed Gaussian is fitted to; the same one if it is not given.
+      size: see ``read_pool``.
+
+    Raises:
+      DataError: as ``read_pool``.
+    """
+    kernels = _read(pool, size)
+    side, parts = kernels.shape[-1], moments(kernels)
+    width = best_gaussian(kernels if train is None else _read(train, side))
+
+    def spread(values: np.ndarray) -> str:
+        return f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f}) pixels"
+
+    return [
+        f"kernels        {len(kernels)} of {side}x{side}",
+        f"wide axis      {spread(parts.wide)}",
+        f"narrow axis    {spread(parts.narrow)}",
+        f"off centre     {spread(parts.offset)}",
+        f"best Gaussian  width {width:.2f} pixels, l1 {l1_of_gaussian(kernels, width):.3f}",
+    ]
+
+
+def _read(pool: pathlib.Path, size: int | None) -> np.ndarray:
+    try:
+        return read_pool(pool, size)
+    except ValueError as error:
+        raise DataError(f"--size {size}: {error}") from None

@@ -1,0 +1,67 @@
+"""Candidates: models that are scored on the same samples; each is a method of the report."""
+
+from __future__ import annotations
+
+import typing
+
+from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.methods import BLIND, Methods
+from blindsr_jax.evaluation.protocols import Protocol
+from blindsr_jax.inference.restorer import Restorer
+
+
+class Candidate(typing.NamedTuple):
+    """A model, how it restores, and what its methods are called: see ``name_of``."""
+
+    name: str
+    model: Restorer
+    methods: Methods
+
+
+def candidates_of(
+    model: Restorer,
+    methods: Methods,
+    name: str,
+    beside: typing.Mapping[str, Restorer],
+    protocol: Protocol,
+) -> list[Candidate]:
+    """The models of an evaluation, the one that it is about first.
+
+    Args:
+      model, methods, name: of that one.
+      beside: the others by name. They use their own estimates; of the methods they share self-ensemble alone.
+      protocol: of the tests. Where its images wrap around, models with an FFT over them use that.
+
+    Raises:
+      DataError: a model cannot do what is asked, is of another scale than the tests, or two have one name; or others
+        stand beside a sweep.
+    """
+    if name in beside:
+        raise DataError(f"two models are called {name}: rename a file, so that the report can tell them apart")
+    if beside and methods.sweep:
+        raise DataError("a sweep over unfolded steps is about one model: leave it out, or the models beside it")
+    alone = Methods(self_ensemble=methods.self_ensemble)
+    candidates = [Candidate(name, model, methods), *(Candidate(label, other, alone) for label, other in beside.items())]
+    border: typing.Literal["circular", "reflect"] = "circular" if protocol.blur_mode == "circular" else "reflect"
+    for i, candidate in enumerate(candidates):
+        if candidate.model.scale != protocol.scale:
+            raise DataError(
+                f"{candidate.name} works at scale {candidate.model.scale}, the tests are of scale {protocol.scale}: "
+                "all models of a report must have one scale"
+            )
+        candidate.methods.check(candidate.model)
+        candidates[i] = candidate._replace(model=candidate.model.with_border(border))
+    return candidates
+
+
+def name_of(method: str, candidate: str) -> str:
+    """What a method of an candidate is called in the report: by the candidate's name where it uses its own estimate.
+
+    >>> name_of("blind", "kernelnet.safetensors+dpir-tv"), name_of("true kernel", "kernelnet.safetensors+dpir-tv")
+    ('kernelnet.safetensors+dpir-tv', 'kernelnet.safetensors+dpir-tv, true kernel')
+    >>> name_of("true kernel", "blind")
+    'true kernel'
+    """
+    if method == BLIND:
+        return candidate
+    return method if candidate == BLIND else f"{candidate}, {method}"

@@ -1,0 +1,158 @@
+"""The ways in which a model restores a sample, and what comes of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+
+import numpy as np
+
+from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.samples import Sample
+from blindsr_jax.inference.restore import Restored, restore_image, restore_steps
+from blindsr_jax.inference.restorer import Restorer
+
+KernelChoice = typing.Literal["estimated", "true", "none"]
+BLIND, COARSE = "blind", "coarse kernel"
+_METHOD_NAMES: dict[KernelChoice, str] = {"estimated": BLIND, "true": "true kernel", "none": "no kernel"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Methods:
+    """The ways in which a model restores each test image.
+
+    Attributes:
+      kernels: with the model's own estimate, with the true kernel (DAN's table 3), or with the Dirac kernel: what it
+        would do if it knew of no blur. The first is the method that the headline is about.
+      iterations: unfolded steps of the estimate; by default as in training.
+      sweep: also score 1, 2 … so many steps (DAN's figure 6); 0 for no sweep.
+      self_ensemble: average over the eight flips and turns of the image.
+
+    Raises:
+      DataError: the choices contradict each other.
+    """
+
+    kernels: tuple[KernelChoice, ...] = ("estimated",)
+    iterations: int | None = None
+    sweep: int = 0
+    self_ensemble: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sweep and self.self_ensemble:
+            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
+        if self.sweep and "estimated" not in self.kernels:
+            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
+
+    @classmethod
+    def of(cls, model: Restorer) -> Methods:
+        """What a model is made for: its own estimate of the kernel, or the true one if it has none."""
+        return cls(kernels=("true",)) if model.needs_kernel else cls()
+
+    def check(self, model: Restorer) -> None:
+        """Raises DataError if a model cannot do what is asked."""
+        name = model.network
+        if "estimated" in self.kernels and model.needs_kernel:
+            raise DataError(
+                f"{name} has to be told the kernel: score it with the true kernel, or join it "
+                "with an estimator (ESTIMATOR+SOLVER)"
+            )
+        if self.sweep and model.restores and not model.unfolds:
+            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
+        if not model.takes_kernel and self.kernels != ("estimated",):
+            raise DataError(f"{name} uses no kernel: it can only be scored as it is")
+        if not model.restores and (self.sweep or self.iterations is not None):
+            raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
+
+
+OWN_ESTIMATE = Methods()
+
+
+class MethodResult(typing.NamedTuple):
+    """The result of one method on one sample.
+
+    Attributes:
+      name: of the way.
+      restored: image and kernel.
+      seconds: that it took; None where it was a part of something else, as a step of a sweep is.
+      kernel_seconds: of these, for the estimate of the kernel; None where that is no step of its own.
+    """
+
+    name: str
+    restored: Restored
+    seconds: float | None = None
+    kernel_seconds: float | None = None
+
+
+class Estimates:
+    """The kernels of one sample by each estimator that is asked: only once, however many solvers use it.
+
+    Args:
+      sample: whose LR image they are told from.
+    """
+
+    def __init__(self, sample: Sample):
+        self._lr = sample.lr
+        self._found: dict[str, tuple[list[Restored], float]] = {}
+
+    def steps(self, estimator: Restorer) -> tuple[list[Restored], float]:
+        """The estimator's kernels, the coarse ones first and the answer last, and the seconds that they took."""
+        if estimator.fingerprint not in self._found:
+            start = time.perf_counter()
+            alone = restore_image if estimator.restores else restore_steps
+            found = alone(estimator, self._lr)
+            steps = [found] if estimator.restores else found
+            self._found[estimator.fingerprint] = steps, time.perf_counter() - start
+        return self._found[estimator.fingerprint]
+
+
+def results_of(
+    model: Restorer, sample: Sample, methods: Methods, estimates: Estimates
+) -> typing.Iterator[MethodResult]:
+    """What comes of each method, the first one first; a sweep is run at once.
+
+    Raises:
+      DataError: the true kernel is asked for and not known, or too wide for the model.
+    """
+    if not model.restores and not methods.self_ensemble:
+        (*coarse, refined), seconds = estimates.steps(model)
+        yield MethodResult(BLIND, refined, seconds, seconds)
+        yield from (MethodResult(COARSE, step) for step in coarse)
+        return
+    steps: list[Restored] = []
+    if methods.sweep:
+        own = methods.iterations or model.iterations
+        steps = restore_steps(model, sample.lr, max(methods.sweep, own))
+    for choice in methods.kernels:
+        if choice == "estimated" and steps:
+            yield MethodResult(BLIND, steps[own - 1])
+        else:
+            yield _result_of(model, sample, choice, methods, estimates)
+    for t, restored in enumerate(steps[: methods.sweep], 1):
+        yield MethodResult(f"T = {t}", restored)
+
+
+def _result_of(
+    model: Restorer, sample: Sample, choice: KernelChoice, methods: Methods, estimates: Estimates
+) -> MethodResult:
+    kernel, kernel_seconds = _kernel_for(choice, sample), None
+    if choice == "estimated" and model.estimator is not None and not methods.self_ensemble:
+        steps, kernel_seconds = estimates.steps(model.estimator)
+        kernel = steps[-1].kernel
+    start = time.perf_counter()
+    restored = restore_image(
+        model, sample.lr, kernel=kernel, iterations=methods.iterations, self_ensemble=methods.self_ensemble
+    )
+    seconds = time.perf_counter() - start + (kernel_seconds or 0.0)
+    return MethodResult(_METHOD_NAMES[choice], restored, seconds, kernel_seconds)
+
+
+def _kernel_for(choice: KernelChoice, sample: Sample) -> np.ndarray | None:
+    if choice == "estimated":
+        return None
+    if choice == "none":
+        return np.asarray(dirac(3))
+    if sample.kernel is None:
+        raise DataError(f"{sample.image}: its true kernel is not known")
+    return sample.kernel

@@ -1,0 +1,217 @@
+"""Samples: a test image under one blur, as a protocol makes it or as a test set has it in files."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import os
+import typing
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.data.div2krk import Div2krkSource
+from blindsr_jax.data.sources import Source, open_source
+from blindsr_jax.degradations.file_steps import Round8
+from blindsr_jax.degradations.kernels import move_kernel
+from blindsr_jax.degradations.noise_steps import Noise
+from blindsr_jax.degradations.pipeline import start_batch
+from blindsr_jax.degradations.steps import Batch, Keys, Step, Steps, Task, run_steps
+from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.protocols import Case, Protocol
+from blindsr_jax.pictures import from_unit
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+    """What a model is given, and the truth.
+
+    Attributes:
+      image: name of the test image.
+      case: label of the blur.
+      sigma: width of the blur in HR pixels, where it is a round Gaussian.
+      hr: uint8 [sH, sW, 3].
+      lr: uint8 [H, W, 3].
+      kernel: the true kernel [K, K], or None where it is not known.
+    """
+
+    image: str
+    case: str
+    sigma: float | None
+    hr: np.ndarray
+    lr: np.ndarray
+    kernel: np.ndarray | None
+
+
+class EvaluationImage(typing.NamedTuple):
+    """A test image that was read.
+
+    Attributes:
+      name: unique in its set.
+      digest: of its pixels, so that an image that was replaced is noticed.
+      samples: made one by one as they are asked for. Iterating raises DataError if one cannot be made.
+    """
+
+    name: str
+    digest: str
+    samples: typing.Iterable[Sample]
+
+
+class EvaluationSet(typing.Protocol):
+    """Test images by number.
+
+    Attributes:
+      names: of the images.
+      left_out: a line for each file that cannot be used.
+      protocol: what they are tests of.
+      samples_per_image: number of samples of each.
+    """
+
+    names: list[str]
+    left_out: list[str]
+    protocol: Protocol
+    samples_per_image: int
+
+    def open(self, index: int) -> EvaluationImage:
+        """Reads an image. Raises DataError if it is damaged."""
+        ...
+
+
+class SyntheticTests:
+    """HR images whose LR images are made by a protocol.
+
+    Args:
+      source: HR images, used at their own sizes.
+      protocol: blurs and downsampling.
+      limit: only the first so many images; 0 for all.
+      crop: only the central so many pixels of each; 0 for whole images.
+    """
+
+    def __init__(self, source: Source, protocol: Protocol, *, limit: int = 0, crop: int = 0):
+        self._source, self._crop, self.protocol = source, crop, protocol
+        self.names = source.names[: limit or None]
+        self.left_out: list[str] = list(getattr(source, "left_out", []))
+        self.samples_per_image = 1 if protocol.one_case_per_image else len(protocol.cases)
+
+    def open(self, index: int) -> EvaluationImage:
+        """The image, and a sample for each case that the protocol has for it."""
+        hr, name = self._source.read(index), self.names[index]
+        cases = self.protocol.cases_of(index)
+        samples = (synthetic_sample(name, hr, self.protocol, case, self._crop) for case in cases)
+        return EvaluationImage(name, _digest(hr), samples)
+
+
+class StoredTests:
+    """HR images, LR images and kernels that lie in files.
+
+    The kernels are centred on their centre of mass, as the set's LR images were made: that is the kernel a method sees
+    that takes LR pixels for samples at the centres of blocks, as all models here do.
+
+    Args:
+      source: the files.
+      protocol: how results are scored, and LR images made again.
+    """
+
+    def __init__(self, source: Div2krkSource, protocol: Protocol):
+        self._source, self.protocol = source, protocol
+        self.names, self.left_out, self.samples_per_image = source.names, source.left_out, 1
+
+    def open(self, index: int) -> EvaluationImage:
+        """The image and its one sample."""
+        stored, name = self._source.read(index), self.names[index]
+        kernel = None if stored.kernel is None else move_kernel(stored.kernel)
+        sample = Sample(name, "its own", None, stored.hr, stored.lr, kernel)
+        return EvaluationImage(name, _digest(stored.hr, stored.lr), [sample])
+
+
+def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
+    """The test set in a folder: HR images in any subfolders, or DIV2KRK's folders for ``div2krk``.
+
+    Raises:
+      DataError: nothing there can be used.
+    """
+    if not protocol.cases:
+        return StoredTests(Div2krkSource(root, protocol.scale), protocol)
+    return SyntheticTests(open_source("folder", str(root), smallest=16 * protocol.scale), protocol)
+
+
+def synthetic_sample(name: str, hr: np.ndarray, protocol: Protocol, case: Case, crop: int = 0) -> Sample:
+    """One HR image, uint8 [H, W, 3] of any size, under one blur of a protocol; ``crop`` as in ``SyntheticTests``."""
+    hr = prepare_hr(hr, protocol.scale, crop)
+    seed = int(_digest(hr), 16), zlib.crc32(case.label.encode())
+    return Sample(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, case, seed), case.kernel)
+
+
+def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
+    """Crops an HR image to its centre if asked, and to sides that are multiples of the scale (lower right cut off)."""
+    if crop:
+        height, width = (min(crop, side) for side in hr.shape[:2])
+        top, left = (hr.shape[0] - height) // 2, (hr.shape[1] - width) // 2
+        hr = hr[top : top + height, left : left + width]
+    return hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
+
+
+def make_lr(
+    hr: np.ndarray,
+    protocol: Protocol,
+    kernel: np.ndarray,
+    case: Case | None = None,
+    seed: typing.Sequence[int] | None = None,
+) -> np.ndarray:
+    """The LR image of a protocol as its file would hold it.
+
+    Args:
+      hr: uint8 [sH, sW, 3].
+      protocol: border, downsampling, noise and rounding.
+      kernel: [K, K].
+      case: noise and compression beside the blur; None for a protocol's own noise and no compression.
+      seed: of the noise.
+
+    Returns:
+      uint8 [H, W, 3].
+
+    Raises:
+      DataError: the kernel is larger than the image.
+    """
+    if protocol.block_centres:
+        kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
+    batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
+    task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
+    unrounded = [step for step in protocol.steps_of(case) if not isinstance(step, Round8)]  # rounded below, in NumPy
+    try:
+        for noise, steps in itertools.groupby(unrounded, _as_noise):
+            batch = _with_frozen_noise(noise, batch, seed) if noise else _after(tuple(steps), batch, task)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    lr = np.asarray(batch.image[0])
+    if protocol.rounding == "down":
+        return (np.clip(lr, 0, 1) * 255).astype(np.uint8)
+    return from_unit(lr, np.dtype(np.uint8))
+
+
+def _as_noise(step: Step) -> Noise | None:
+    return step if isinstance(step, Noise) else None
+
+
+def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | None) -> Batch:
+    """The batch after a step of one noise level, drawn by NumPy: a protocol must not change with JAX's generators."""
+    if not step.level[0] or seed is None:
+        return batch
+    noise = np.random.default_rng(seed).normal(0, step.level[0] / 255, batch.image.shape)
+    return batch._replace(image=typing.cast(jax.Array, np.asarray(batch.image) + noise))  # float64, which JAX has not
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _after(steps: Steps, batch: Batch, task: Task) -> Batch:
+    """The batch after steps that draw nothing."""
+    return run_steps(steps, batch, Keys(jax.random.key(0)), task)
+
+
+def _digest(*images: np.ndarray) -> str:
+    crc = 0
+    for image in images:
+        crc = zlib.crc32(np.ascontiguousarray(image), zlib.crc32(str(image.shape).encode(), crc))
+    return f"{crc:08x}"

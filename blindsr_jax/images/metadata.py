@@ -1,0 +1,75 @@
+"""What a picture's file says beside its pixels, as far as it stays true of the restored picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+import typing
+
+from blindsr_jax.images.libvips import libvips
+from blindsr_jax.images.opening import OpenImage
+
+Vips = typing.Any  # a pyvips.Image, which is imported when it is first needed
+_COLOUR_SPACE = slice(16, 20)  # of an ICC profile's bytes
+_BLOBS = ("exif-data", "xmp-data", "iptc-data")
+_THUMBNAIL = "exif-ifd1-"
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>))[1-8]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """Colour profile, EXIF, XMP, IPTC and resolution.
+
+    Attributes:
+      icc_profile: the colour profile's bytes, or None.
+      fields: EXIF, XMP and IPTC as libvips names them, of an image that is upright and has no thumbnail.
+      resolution: pixels per millimetre along rows and columns, or None.
+    """
+
+    icc_profile: bytes | None = None
+    fields: dict[str, bytes | str] = dataclasses.field(default_factory=dict)
+    resolution: tuple[float, float] | None = None
+
+    def stripped(self) -> Metadata:
+        """The colour profile alone."""
+        return Metadata(self.icc_profile)
+
+    def added_to(self, image: Vips, *, grey: bool) -> Vips:
+        """The image with these; of a profile only one for its channels, grey or RGB."""
+        types = libvips().GValue
+        image = image.copy(**dict(zip(("xres", "yres"), self.resolution or ())))
+        profile = self.icc_profile
+        if profile and profile[_COLOUR_SPACE] == (b"GRAY" if grey else b"RGB "):
+            image.set_type(types.blob_type, "icc-profile-data", profile)
+        for name, value in self.fields.items():
+            image.set_type(types.gstr_type if isinstance(value, str) else types.blob_type, name, value)
+        if "exif-data" in self.fields:
+            image.set_type(types.gint_type, "orientation", 1)
+        return image
+
+
+def metadata_of(image: OpenImage) -> Metadata:
+    """What is carried over from a file: nothing of it says that the image is to be turned."""
+    fields = {name: value for name, value in image.fields.items() if name in _BLOBS or _of_picture(name)}
+    exif = _without_thumbnail(fields.pop("exif-data", b""))
+    fields = fields | {"exif-data": exif} if exif else {n: x for n, x in fields.items() if not n.startswith("exif-")}
+    if "xmp-data" in fields:
+        fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
+    return Metadata(image.fields.get("icc-profile-data"), fields, image.resolution)
+
+
+def _of_picture(name: str) -> bool:
+    return name.startswith("exif-ifd") and not name.startswith(_THUMBNAIL) and not name.endswith("-Orientation")
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """EXIF whose first directory leads to no second one, which is the thumbnail's; empty if it is damaged there."""
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = "<" if exif[start : start + 2] == b"II" else ">"
+    try:
+        first = start + struct.unpack_from(order + "I", exif, start + 4)[0]
+        link = first + 2 + 12 * struct.unpack_from(order + "H", exif, first)[0]
+    except struct.error:
+        return b""
+    return exif[:link] + bytes(4) + exif[link + 4 :] if link + 4 <= len(exif) else b""

@@ -1,0 +1,235 @@
+"""Image files, opened with care: told by their content, sized and counted from the header, decoded whole or not at all.
+
+libvips decodes them; only BMP, which it does not know, is left to Pillow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import math
+import os
+import typing
+
+import numpy as np
+
+from blindsr_jax.errors import DataError
+from blindsr_jax.images.frames import avif_frames, png_frames
+from blindsr_jax.images.libvips import TYPES, libvips, pixels_of, words_of
+
+if typing.TYPE_CHECKING:
+    import pyvips
+
+MAX_PIXELS = 90_000_000  # larger pictures may be decompression bombs
+KINDS = "PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF"
+
+_BYTE_ORDERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF
+_PAGED = ("tiff", "gif", "webp", "heif")  # loaders that can be asked for one page of several
+_REFUSED = {"float": "in floating point", "double": "in floating point", "char": "with a sign", "short": "with a sign"}
+_CHANNELS = {"b-w": (1, 2), "grey16": (1, 2), "srgb": (3, 4), "rgb16": (3, 4)}
+_DPI = 25.4  # dots per millimetre, times this
+
+# How an image is turned upright for each value of EXIF's orientation.
+_UPRIGHT: dict[int, typing.Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda x: np.rot90(x, 2),
+    4: np.flipud,
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenImage:
+    """An image file of which the header is read.
+
+    Attributes:
+      size: height and width of the upright image.
+      decode: gives the pixels, upright: uint8 or uint16 [H, W, C], grey, grey and alpha, RGB or RGBA. Raises DataError
+        if the file is damaged anywhere. To be called once.
+      stream: gives them as a libvips image to be read once, from top to bottom, as they lie in the file.
+      fields: the file's profile, EXIF, XMP and IPTC as libvips names them.
+      resolution: pixels per millimetre along the upright image's rows and columns; None if the file does not say.
+    """
+
+    size: tuple[int, int]
+    decode: typing.Callable[[], np.ndarray]
+    stream: typing.Callable[[], pyvips.Image]
+    fields: dict[str, bytes | str]
+    resolution: tuple[float, float] | None
+
+
+def open_image(
+    source: str | os.PathLike | bytes, *, name: str = "", page: int | None = None, max_pixels: int = MAX_PIXELS
+) -> OpenImage:
+    """Reads an image file's header.
+
+    Args:
+      source: path, or the bytes of a file.
+      name: what messages call it; by default the path.
+      page: which page or frame of several, from 1; None refuses files that have several.
+      max_pixels: larger images are refused; 0: none.
+
+    Raises:
+      DataError: the file is missing, of a kind that is not read here, or damaged; it is too large, has several pages
+        and none is chosen, or pixels of a type that is not supported.
+    """
+    name = name or ("the image" if isinstance(source, bytes) else os.fspath(source))
+    with _file(source, name) as file:
+        kind = _kind(file.read(64))
+        if kind is None:
+            empty = file.seek(0, os.SEEK_END) == 0
+            raise DataError(f"{name}: {'the file is empty' if empty else f'not an image; expected {KINDS}'}")
+        file.seek(0)
+        try:
+            if kind == "bmp":
+                _check_page(name, 1, page)
+                return _open_bmp(file, name, max_pixels)
+            return _open(file, kind, name, page, max_pixels)
+        except libvips().Error as error:
+            raise _damaged(name, error) from None
+
+
+@contextlib.contextmanager
+def _file(source: str | os.PathLike | bytes, name: str) -> typing.Iterator[typing.BinaryIO]:
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb", buffering=0) as file:
+            yield file
+    except FileNotFoundError:
+        raise DataError(f"{name}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{name}: cannot be opened ({error.strerror or error})") from None
+
+
+def _kind(head: bytes) -> str | None:
+    """The loader for a file that begins so."""
+    starts = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
+    starts |= dict.fromkeys(_BYTE_ORDERS, "tiff")
+    for start, kind in starts.items():
+        if head.startswith(start):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    brands = head[8 : max(int.from_bytes(head[:4]), 16)]
+    return "heif" if head[4:8] == b"ftyp" and (b"avif" in brands or b"avis" in brands) else None
+
+
+def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pixels: int) -> OpenImage:
+    vips = libvips()
+    data = file.getvalue() if isinstance(file, io.BytesIO) else None
+
+    def load(**options: int) -> pyvips.Image:
+        file.seek(0)
+        source = vips.Source.new_from_descriptor(file.fileno()) if data is None else vips.Source.new_from_memory(data)
+        image = getattr(vips.Image, f"{kind}load_source")(source, access="sequential", fail_on="error", **options)
+        image._references.append(source)  # which holds the bytes; pyvips does so where it chooses the loader itself
+        return image
+
+    frames = {"png": png_frames, "heif": avif_frames}.get(kind, lambda _: 1)(file)
+    image = load()  # from here on the place in the file is libvips' own
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    _check_page(name, max(pages, frames), page)
+    if page is not None and page > pages:
+        raise DataError(f"{name}: only the first of its {frames} frames can be read: --page 1")
+    if page is not None and pages > 1 and kind in _PAGED:
+        image = load(page=page - 1)
+    _check_size(name, image.width, image.height, max_pixels)
+    depth = image.get("bits-per-sample") if kind == "heif" and image.format == "ushort" else 16
+    image = _as_rgb(image)
+    _check_pixels(name, image)
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    turned = 5 <= orientation <= 8
+
+    def decode() -> np.ndarray:
+        try:
+            return _UPRIGHT.get(orientation, lambda x: x)(_levels(pixels_of(image), depth))
+        except vips.Error as error:
+            raise _damaged(name, error) from None
+
+    size, resolution = (image.height, image.width), (image.xres, image.yres)
+    if turned:
+        size, resolution = size[::-1], resolution[::-1]
+    known = resolution if resolution != (1.0, 1.0) else None  # libvips' value where the file says nothing
+    return OpenImage(size, decode, lambda: image, _fields(image), known)
+
+
+def _as_rgb(image: pyvips.Image) -> pyvips.Image:
+    """CMYK as sRGB, by the profile in the file, or a usual one."""
+    if image.interpretation != "cmyk":
+        return image
+    depth = 16 if image.format == "ushort" else 8
+    image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative", depth=depth).copy()
+    image.remove("icc-profile-data")
+    return image
+
+
+def _levels(pixels: np.ndarray, depth: int) -> np.ndarray:
+    """All 16 bits used, of which libvips fills the upper ``depth``."""
+    if depth == 16:
+        return pixels
+    largest = 0x10000 - (1 << (16 - depth))
+    for row in pixels:
+        row[:] = (row.astype(np.uint32) * 65535 + largest // 2) // largest
+    return pixels
+
+
+def _fields(image: pyvips.Image) -> dict[str, bytes | str]:
+    names = [name for name in image.get_fields() if name.startswith("exif-ifd") or name.endswith("-data")]
+    found = {name: image.get(name) for name in names}
+    return {name: bytes(x) if not isinstance(x, str) else x for name, x in found.items()}
+
+
+def _open_bmp(file: typing.BinaryIO, name: str, max_pixels: int) -> OpenImage:
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    data = io.BytesIO(file.read())
+    try:
+        image = BmpImageFile(data)
+    except Exception as error:  # Pillow raises many kinds for damaged files: OSError, SyntaxError, struct.error …
+        raise _damaged(name, error) from None
+    _check_size(name, *image.size, max_pixels)
+
+    def decode() -> np.ndarray:
+        try:
+            pixels = np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode)))
+        except Exception as error:
+            raise _damaged(name, error) from None
+        return pixels.reshape(*pixels.shape[:2], -1)
+
+    def stream() -> pyvips.Image:
+        return libvips().Image.new_from_array(decode())
+
+    dpi = image.info.get("dpi", (0, 0))
+    resolution = (dpi[0] / _DPI, dpi[1] / _DPI) if min(dpi) > 0 else None
+    return OpenImage(image.size[::-1], decode, stream, {}, resolution)
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    return DataError(f"{name}: cannot be read as an image, it may be damaged ({words_of(error)})")
+
+
+def _check_page(name: str, pages: int, page: int | None) -> None:
+    if page is None and pages > 1:
+        raise DataError(f"{name}: has {pages} pages or frames; choose one of them (restore: --page 1 to {pages})")
+    if page is not None and page > pages:
+        raise DataError(f"{name}: there is no page {page}, it has {pages}")
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > (max_pixels or math.inf):
+        raise DataError(
+            f"{name}: {width}x{height}, larger than {max_pixels:,} pixels; "
+            "cut it into parts, or allow as many if you trust the file (restore: --max-pixels)"
+        )
+
+
+def _check_pixels(name: str, image: pyvips.Image) -> None:
+    if image.format not in TYPES:
+        kind = _REFUSED.get(image.format, "of 32 bits or more")
+        raise DataError(f"{name}: pixels {kind} are not supported; save it with 8 or 16 bits")
+    if image.bands not in _CHANNELS.get(image.interpretation, ()):
+        kind = f"{image.bands} channels ({image.interpretation})"
+        raise DataError(f"{name}: {kind} are not supported; save it in grey, RGB or CMYK, with or without alpha")

@@ -1,0 +1,199 @@
+"""``Pipeline``: a kernel estimator joined with a non-blind solver, a model like any other."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import jax
+import numpy as np
+
+from blindsr_jax.degradations.kernels import sampled_kernel
+from blindsr_jax.degradations.pipeline import Downsample
+from blindsr_jax.errors import DataError
+from blindsr_jax.inference.inputs import checked_batch, checked_kernels, one_for_each
+from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.programs import Means
+from blindsr_jax.inference.restore import RestoresImages
+from blindsr_jax.inference.restorer import Border
+from blindsr_jax.inference.solver import AtScale, Solver
+from blindsr_jax.inference.tile_context import TileContext
+from blindsr_jax.types import SROutput
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline(RestoresImages):
+    """A kernel estimator, and a solver that uses its kernels. A ``Restorer``.
+
+    Attributes:
+      estimator: finds the kernel.
+      solver: restores, at the estimator's scale.
+    """
+
+    estimator: Model
+    solver: AtScale
+
+    restores: typing.ClassVar[bool] = True
+    takes_kernel: typing.ClassVar[bool] = True
+    estimates_kernel: typing.ClassVar[bool] = True
+    needs_kernel: typing.ClassVar[bool] = False
+    takes_sigma: typing.ClassVar[bool] = True
+    takes_padding: typing.ClassVar[bool] = False
+    unfolds: typing.ClassVar[bool] = False
+    pca_basis: typing.ClassVar[None] = None
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.estimator!r}, {self.solver!r})"
+
+    @property
+    def scale(self) -> int:
+        """s."""
+        return self.solver.scale
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Its one scale."""
+        return (self.scale,)
+
+    @property
+    def network(self) -> str:
+        """Name of the solver's network."""
+        return self.solver.network
+
+    @property
+    def iterations(self) -> int:
+        """Of the solver."""
+        return self.solver.iterations
+
+    @property
+    def whole_only(self) -> str:
+        """As of the solver."""
+        return self.solver.whole_only
+
+    @property
+    def downsample(self) -> Downsample:
+        """The sampling that its kernels are about: the estimator's."""
+        return self.estimator.downsample
+
+    @property
+    def kernel_size(self) -> int | None:
+        """K of the estimator."""
+        return self.estimator.kernel_size
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers, of both."""
+        return self.solver.parameters + self.estimator.parameters
+
+    @property
+    def fingerprint(self) -> str:
+        """Of both."""
+        return f"{self.estimator.fingerprint}+{self.solver.fingerprint}"
+
+    def __call__(
+        self,
+        lr: jax.Array,
+        *,
+        kernel: jax.Array | None = None,
+        iterations: int | None = None,
+        trace: bool = False,
+        image_only: bool = False,
+    ) -> SROutput:
+        """Restores a batch.
+
+        Args:
+          lr: [B, H, W, 3] float32 in [0, 1].
+          kernel: [B, K, K] or [K, K], in the place of the estimate, of the estimator's sampling.
+          iterations, trace: of the solver.
+          image_only: leave the kernel out of the result.
+
+        Returns:
+          SROutput; its kernel is the estimated one, or the given one.
+
+        Raises:
+          DataError: shapes or values are not as above.
+        """
+        lr = checked_batch(lr, iterations)
+        kernels = checked_kernels(self.estimator(lr).kernel if kernel is None else kernel)
+        output = self.solver(lr, kernel=self._for_solver(kernels), iterations=iterations, trace=trace)
+        return output.replace(kernel=None if image_only else one_for_each(kernels, lr.shape[0]), lr=lr)
+
+    def _for_solver(self, kernels: np.ndarray) -> np.ndarray:
+        """Kernels of the estimator's sampling as the solver understands them: of s-fold sampling."""
+        if self.downsample == "s_fold":
+            return kernels
+        return np.stack([sampled_kernel(kernel, self.scale) for kernel in kernels])
+
+    def reported(self, images: jax.Array) -> jax.Array:
+        """The images of a trace, as they are."""
+        return images
+
+    def at_scale(self, scale: int) -> Pipeline:
+        """The pipeline itself. Raises DataError for another scale than its own."""
+        if scale != self.scale:
+            raise DataError(f"{self.estimator.network} works at scale {self.scale}, not {scale}")
+        return self
+
+    def with_sigma(self, sigma: float) -> Pipeline:
+        """The same for another noise level in [0, 1]."""
+        return dataclasses.replace(self, solver=self.solver.with_sigma(sigma))
+
+    def with_border(self, border: Border) -> Pipeline:
+        """The same for images that continue beyond their border in another way: see ``AtScale``."""
+        return dataclasses.replace(self, solver=self.solver.with_border(border))
+
+    def with_kernel_window(self, side: int) -> Pipeline:
+        """The same with an estimator that looks at a part of the image: see ``Model.with_kernel_window``."""
+        return dataclasses.replace(self, estimator=self.estimator.with_kernel_window(side))
+
+    def in_precision(self, precision: str) -> Pipeline:
+        """The same pipeline in float32. Raises DataError for another precision."""
+        self.solver.solver.in_precision(precision)
+        return self
+
+    def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> typing.NoReturn:
+        """Raises DataError: an FFT sees the whole image."""
+        return self.solver.padded_to(shapes)
+
+    def shard_rows(self) -> typing.NoReturn:
+        """Raises DataError: an FFT sees the whole image."""
+        return self.solver.shard_rows()
+
+    def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
+        """The estimator's kernel of one image of any size. ``iterations`` are the solver's, and not used."""
+        return self.estimator.estimate(pixels, trace=trace)
+
+    def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
+        """The kernel of the whole image, given or estimated."""
+        kernel = self.estimator.estimate(pixels).kernel if kernel is None else kernel
+        return TileContext(checked_kernels(kernel)[:1], iterations=iterations)
+
+    def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
+        """Restores tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
+        return np.asarray(self(tiles, kernel=context.kernel, iterations=context.iterations).sr)
+
+    def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
+        """None: solvers have no channel attention."""
+        return {}
+
+
+def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipeline:
+    """Joins a kernel estimator with a non-blind solver (as KernelNet's paper does with USRNet and DPIR).
+
+    The solvers are about s-fold sampling. The kernels of an estimator that was trained with bicubic downsampling, as
+    DAN is, are converted: see ``degradations.sampled_kernel``.
+
+    Args:
+      estimator: a model that finds kernels: KernelNet or a DAN.
+      solver: USRNet or DPIR.
+      sigma: noise level for the solver, in [0, 1].
+
+    Raises:
+      DataError: the first finds no kernels, or the second is no solver, or does not know the scale.
+    """
+    if not isinstance(solver, Solver):
+        raise DataError(f"{solver} is no non-blind solver: take USRNet or DPIR")
+    if not isinstance(estimator, Model) or not estimator.estimates_kernel:
+        raise DataError(f"{estimator} estimates no kernel: take KernelNet or a DAN")
+    return Pipeline(estimator, solver.at_scale(estimator.scale, sigma))

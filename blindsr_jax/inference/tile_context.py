@@ -1,0 +1,143 @@
+"""What the tiles of an image share: its blur, and the means of channel attention.
+
+The blur is estimated once. A DAN finds it in small patches that lie evenly all over the image, as if they were the
+image: its means are over all of them. Then, where a network has channel attention, all tiles are looked at once before
+they are restored, for the means over the image that attention needs. These depend on the means of the blocks before,
+for which those of the patches are taken, so they are not exact, but nearly: see ``docs/models.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from blindsr_jax.errors import OutOfMemory
+from blindsr_jax.inference import programs
+from blindsr_jax.inference.inputs import memory_errors
+from blindsr_jax.inference.memory import checked
+from blindsr_jax.inference.padded_shapes import padded, valid_size_of
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.programs import Means, Variables
+from blindsr_jax.networks.region import Region
+
+_PATCH, _EDGE = 64, 8  # sides of patches in LR pixels, and the border of a patch that is left out of means
+_COUNT = 64  # patches, in any case, so that one program serves all images
+
+
+@dataclasses.dataclass(frozen=True)
+class TileContext:
+    """What the tiles of an image share.
+
+    Attributes:
+      kernel: [1, K, K], found or given; None for networks without one.
+      kernel_code: [1, L], its code; None for networks without one.
+      iterations: unfolded steps of a tile; None: as in training.
+      last_code: [1, L], the code with which a DAN restores tiles, in one step: that of the step before its last; None
+        for models that restore tiles like whole images.
+      means: of channel attention over the image, by module; empty for networks without attention.
+    """
+
+    kernel: np.ndarray | None = None
+    kernel_code: np.ndarray | None = None
+    iterations: int | None = None
+    last_code: np.ndarray | None = None
+    means: Means = dataclasses.field(default_factory=dict)
+
+
+def context_of_patches(
+    module: nn.Module,
+    variables: Variables,
+    pixels: Pixels,
+    *,
+    kernel: np.ndarray | None,
+    iterations: int | None,
+) -> TileContext:
+    """The context of an image for a DAN, from patches, of which there are as many as fit into memory.
+
+    Args:
+      module, variables: the DAN.
+      pixels: the image.
+      kernel: [1, K, K] if it is known.
+      iterations: unfolded steps of the estimate.
+
+    Raises:
+      OutOfMemory: not even one patch fits.
+    """
+    given = {} if kernel is None else {"kernel": kernel}
+    count = _COUNT
+    while True:
+        images, windows = patches(pixels, count)
+        region = Region(valid_size_of(images), windows)
+        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
+        try:
+            with memory_errors(images):
+                found = checked(programs.look_at_patches, *arguments, iterations=iterations)
+                kernel, code, last_code, means = jax.device_get(found)
+                return TileContext(kernel, code, iterations, last_code, means)
+        except OutOfMemory:
+            if count == 1:
+                raise
+            count //= 4
+
+
+def patches(pixels: Pixels, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Patches that lie evenly all over an image, in as many rows as suit its form.
+
+    Args:
+      pixels: the image.
+      count: of the patches, a power of two.
+
+    Returns:
+      [B, h, w, 3], and their windows [B, 4], see ``networks.region``.
+    """
+    height, width = pixels.size
+    aspect = math.log2(count * height / width) / 2
+    down = 2 ** int(np.clip(round(aspect), 0, math.log2(count)))
+    sides = min(height, _PATCH), min(width, _PATCH)
+    tops, lefts = (
+        np.linspace(0, length - side, number).round().astype(int)
+        for length, side, number in zip(pixels.size, sides, (down, count // down))
+    )
+    found = [pixels.rgb(slice(y, y + sides[0]), slice(x, x + sides[1])) for y in tops for x in lefts]
+    edges = [_EDGE if side == _PATCH else 0 for side in sides]
+    window = [edges[0], sides[0] - edges[0], edges[1], sides[1] - edges[1]]
+    return np.stack(found), np.array([window] * len(found), np.int32)
+
+
+def restore_in_context(
+    module: nn.Module,
+    variables: Variables,
+    tiles: np.ndarray,
+    windows: np.ndarray,
+    context: TileContext,
+    *,
+    side: int,
+) -> tuple[np.ndarray, Means]:
+    """Tiles by a DAN that knows the code and the means of their image.
+
+    Args:
+      module, variables: the DAN.
+      tiles: [B, h, w, 3], padded to ``side`` pixels each way, so that all tiles of all images share a program.
+      windows: [B, 4], parts of the tiles, see ``networks.region``.
+      context: from ``context_of_patches``.
+      side: at least h and w.
+
+    Returns:
+      [B, s·h, s·w, 3], and the means that channel attention would have seen in the windows.
+    """
+    code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
+    images, region = padded((side, side), tiles), Region(valid_size_of(tiles), windows)
+    with memory_errors(images):
+        arguments = module, variables | {"means": context.means}, images, region, code
+        sr, means = jax.device_get(checked(programs.restore_tiles, *arguments))
+    height, width = (module.scale * length for length in tiles.shape[1:3])
+    return sr[:, :height, :width], means
+
+
+def whole_windows(tiles: np.ndarray) -> np.ndarray:
+    """The windows [B, 4] that are all of each tile."""
+    return np.array([[0, tiles.shape[1], 0, tiles.shape[2]]] * len(tiles), np.int32)

@@ -1,0 +1,76 @@
+"""Written whole or not at all, and nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from blindsr_jax.errors import DataError
+from blindsr_jax.files import atomic_path, write_text
+
+KILLED = """
+import os, pathlib, signal, sys
+from blindsr_jax.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+WRITES = "import sys; from blindsr_jax.files import write_text; write_text(sys.argv[1], 'whole')"
+
+
+def _run(code, path):
+    return subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next_one(tmp_path):
+    assert _run(KILLED, tmp_path / "a.png") == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    assert left.name.startswith(".") and left.suffix == ".png"
+    assert _run(WRITES, tmp_path / "b.txt") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_what_is_being_written_is_not_swept(tmp_path):
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("slow")
+        assert _run(WRITES, tmp_path / "b.txt") == 0
+    assert (tmp_path / "a.txt").read_text() == "slow"
+
+
+def test_what_another_machine_left_is_swept_after_a_day(tmp_path):
+    old, new = (tmp_path / f".0123abcd-1-0123456{n}.partial.png" for n in (7, 8))
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    write_text(tmp_path / "b.txt", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "b.txt"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "é" * 125 + ".png"])
+def test_the_longest_names(tmp_path, name):
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+        _ = 1 / 0
+    with pytest.raises(DataError, match=r"b\.txt: cannot be written"), atomic_path(tmp_path / "b.txt"):
+        pass  # nothing was written
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_the_content_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("renamed"), replace(a, b)))
+    write_text(tmp_path / "a.txt", "x")
+    assert len(done) == 3
+    assert ".partial" in done[0]
+    assert done[1:] == ["renamed", str(tmp_path)]

@@ -1,0 +1,80 @@
+"""The same picture gives the same pixels from Python, by the command, on the page and in an evaluation."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr_jax.cli import main
+from blindsr_jax.data.sources import open_source
+from blindsr_jax.demo import restoring
+from blindsr_jax.evaluation.methods import Estimates, Methods, results_of
+from blindsr_jax.evaluation.samples import Sample
+from blindsr_jax.inference import model as model_module
+from blindsr_jax.inference import tile_policy
+from blindsr_jax.inference.loading import load
+from blindsr_jax.weights.bundle import save_bundle
+from tests.inference.conftest import tiny_bundle
+
+
+def _through_all_doors(name, lr, folder):
+    model = load(name)
+    yield "python", model.restore(lr)
+    Image.fromarray(lr).save(folder / "lr.png")
+    assert main(["restore", str(folder / "lr.png"), "-o", str(folder / "sr.png"), "--model", str(name)]) == 0
+    yield "command", np.asarray(Image.open(folder / "sr.png"))
+    *_, outcome = restoring.run(model, lr)
+    yield "page", outcome.image
+    sample = Sample("a", "a", None, np.zeros((1, 1, 3), np.uint8), lr, None)
+    (result,) = results_of(model, sample, Methods(), Estimates(sample))
+    yield "evaluation", result.restored.image
+
+
+def _check_all_equal(name, lr, folder):
+    doors = _through_all_doors(name, lr, folder)
+    _, first = next(doors)
+    for door, image in doors:
+        np.testing.assert_array_equal(image, first, err_msg=door)
+    return first
+
+
+def _photograph(height, width):
+    """A packaged photograph, mirrored until it is large enough."""
+    photo = open_source("sample", split="validation").read(0)
+    tiled = np.concatenate([photo, photo[::-1]])
+    tiled = np.concatenate([tiled, tiled[:, ::-1]], axis=1)
+    return np.ascontiguousarray(tiled[:height, :width])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    path = tmp_path_factory.mktemp("doors") / "tiny.safetensors"
+    save_bundle(path, tiny_bundle())
+    return path
+
+
+def test_a_small_picture(bundle, tmp_path):
+    _check_all_equal(bundle, _photograph(61, 90), tmp_path)
+
+
+def test_a_picture_whose_steps_the_page_does_not_keep(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(restoring, "STEPS", 60 * 90)
+    _check_all_equal(bundle, _photograph(61, 90), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_picture_of_one_and_a_half_megapixels(bundle, tmp_path):
+    """It goes in tiles of 512×512, which are not the whole picture to the bit."""
+    lr = _photograph(1230, 1220)
+    restored = _check_all_equal(bundle, lr, tmp_path)
+    assert restored.shape == (2460, 2440, 3)
+    np.testing.assert_array_equal(restored, load(bundle).restore(lr, tile=512))
+
+
+def test_an_estimator_and_a_solver(tmp_path, monkeypatch):
+    """Above the limit, which is lowered here, the estimator looks at a part of the picture, whichever door is taken."""
+    monkeypatch.setattr(tile_policy, "WHOLE", 70 * 100 - 1)
+    monkeypatch.setattr(tile_policy, "SIDE", 64)
+    monkeypatch.setattr(model_module, "WHOLE", 70 * 100 - 1)
+    monkeypatch.setattr(model_module, "_KERNEL_WINDOW", 48)
+    monkeypatch.setattr(restoring, "STEPS", 0)
+    _check_all_equal("kernelnet-x2+usrnet-tiny", _photograph(70, 100), tmp_path)

@@ -1,0 +1,134 @@
+"""Properties that hold for all sizes, kernels and models. Hypothesis draws the same cases in every run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blindsr_jax import degradations, ops
+from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.inference.tiling import blending_weights, plan
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.registry import MODELS
+from blindsr_jax.weights.bundle import Bundle, load_bundle, save_bundle
+from tests.inference.conftest import tiny_bundle
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def drawn(examples):
+    """Few examples without a limit of time, drawn from the name of the test."""
+    return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+
+
+@drawn(200)
+@given(length=st.integers(1, 2000), tile=st.integers(64, 512), scale=st.integers(1, 4), seed=SEEDS)
+def test_blended_tiles_of_a_signal_are_the_signal(length, tile, scale, seed):
+    signal = np.random.default_rng(seed).random(scale * length)
+    total, weight = np.zeros_like(signal), np.zeros_like(signal)
+    for start in plan(length, tile):
+        size = min(tile, length)
+        share = blending_weights(size, first=start == 0, last=start + size == length, scale=scale)
+        here = slice(scale * start, scale * (start + size))
+        total[here] += share * signal[here]
+        weight[here] += share
+    np.testing.assert_allclose(total / weight, signal, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def enlarger():
+    """A DAN whose learned part is zero, so that it repeats every pixel twice in both directions."""
+    bundle = tiny_bundle()
+    out = bundle.variables["params"]["restorer"]["upscale"]["out"]
+    out |= {name: np.zeros_like(array) for name, array in out.items()}
+    return from_bundle(bundle)
+
+
+@drawn(5)
+@given(height=st.integers(65, 200), width=st.integers(65, 200), at_once=st.integers(1, 3), seed=SEEDS)
+def test_an_image_restored_in_tiles_by_a_model_that_repeats_pixels_is_that_image(
+    enlarger, height, width, at_once, seed
+):
+    image = np.random.default_rng(seed).random((height, width, 3), np.float32)
+    restored = enlarger.restore(image, tile=64, tiles_at_once=at_once)
+    np.testing.assert_allclose(restored, image.repeat(2, 0).repeat(2, 1), atol=1e-6)
+
+
+@drawn(15)
+@given(size=st.sampled_from([3, 7, 11]), length=st.integers(1, 9), batch=st.integers(1, 3), seed=SEEDS)
+def test_the_code_of_a_decoded_kernel_is_the_code(size, length, batch, seed):
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(size**2, length))
+    directions -= directions.mean(axis=0)  # of kernels that all sum to one
+    basis, _ = np.linalg.qr(directions)
+    basis, code = np.float32(basis[:, : min(length, size**2 - 1)]), rng.normal(size=(batch, length))
+    code = jnp.float32(code[:, : basis.shape[1]])
+    kernel = degradations.decode(code, jnp.asarray(basis))
+    np.testing.assert_allclose(kernel.sum(axis=(1, 2)), 1, atol=1e-4)
+    np.testing.assert_allclose(degradations.encode(kernel, jnp.asarray(basis)), code, atol=1e-5)
+
+
+@drawn(12)
+@given(height=st.integers(9, 24), width=st.integers(9, 24), size=st.sampled_from([1, 3, 5, 9]), seed=SEEDS)
+def test_the_transfer_function_of_the_flipped_kernel_is_a_circular_blur(height, width, size, seed):
+    rng = np.random.default_rng(seed)
+    x, kernel = rng.random((1, height, width, 2), np.float32), rng.normal(size=(1, size, size)).astype(np.float32)
+    transfer = ops.psf_to_otf(jnp.asarray(kernel[:, ::-1, ::-1]), (height, width))
+    filtered = np.fft.ifft2(np.fft.fft2(x, axes=(1, 2)) * np.asarray(transfer)[..., None], axes=(1, 2))
+    blurred, tolerance = ops.blur(jnp.asarray(x), jnp.asarray(kernel), "circular"), 2e-6 * np.abs(kernel).sum()
+    np.testing.assert_allclose(filtered.real, blurred, atol=tolerance)
+    np.testing.assert_allclose(filtered.imag, 0, atol=tolerance)
+
+
+# Small sizes of every model; a model that is missing here fails the test.
+_DAN = {
+    "scale": st.integers(2, 4),
+    "kernel_size": st.sampled_from([9, 11]),
+    "code_length": st.integers(2, 5),
+    "features": st.integers(1, 6),
+    "blocks": st.integers(1, 3),
+    "estimator_features": st.integers(1, 4),
+    "estimator_blocks": st.integers(1, 2),
+}
+_FOUR = st.lists(st.integers(1, 5), min_size=4, max_size=4)
+SIZES = {
+    "danv1": _DAN | {"upsampler": st.sampled_from(["stages", "single"]), "skip": st.sampled_from(["none", "nearest"])},
+    "danv2": _DAN | {"groups": st.integers(1, 2)},
+    "dssr": {"scale": st.integers(2, 4), "features": st.integers(1, 6), "blocks": st.integers(1, 3)},
+    "kernelnet": {"scale": st.integers(2, 4), "width": st.sampled_from([4, 8]), "refine_features": st.integers(1, 4)},
+    "fixed_gaussian": {"scale": st.integers(2, 4)},
+    "model_based": {"scale": st.integers(2, 4)},
+    "usrnet": {"iterations": st.integers(1, 3), "features": _FOUR, "blocks": st.integers(1, 2)},
+    "drunet": {"features": _FOUR, "blocks": st.integers(1, 2), "bias": st.booleans()},
+    "dpir": {
+        "denoiser": st.sampled_from(["drunet", "total_variation"]),
+        "features": _FOUR,
+        "blocks": st.integers(1, 2),
+    },
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_bundle_of_any_model_comes_back_bit_for_bit(name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles")
+
+    @drawn(3)
+    @given(sizes=st.fixed_dictionaries(SIZES[name]), seed=SEEDS)
+    def check(sizes, seed):
+        model, rng = {"name": name, **sizes}, np.random.default_rng(seed)
+        shapes = jax.eval_shape(lambda: init_variables(build(**model), jax.random.key(0)))
+        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+        bundle = Bundle(jax.tree.map(np.asarray, variables), model, {"seed": seed})
+        save_bundle(folder / "one.safetensors", bundle)
+        loaded = load_bundle(folder / "one.safetensors")
+        assert (loaded.model, loaded.metadata) == (bundle.model, bundle.metadata)
+        found, wanted = (jax.tree_util.tree_leaves_with_path(one.variables) for one in (loaded, bundle))
+        assert [path for path, _ in found] == [path for path, _ in wanted]
+        for (path, one), (_, other) in zip(found, wanted):
+            assert one.tobytes() == other.tobytes(), jax.tree_util.keystr(path)
+        save_bundle(folder / "two.safetensors", loaded)
+        assert (folder / "two.safetensors").read_bytes() == (folder / "one.safetensors").read_bytes()
+
+    check()
