@@ -29,7 +29,7 @@ class ShardSource:
       DataError: the folder is incomplete, a shard is missing or has a wrong size, or the images are too small.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         manifest = complete_manifest(root)

@@ -61,7 +61,7 @@ class FolderSource:
       DataError: there is no usable image.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         root = pathlib.Path(root)
@@ -122,7 +122,7 @@ class JoinedSource:
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
         self.names = [f"{number}/{name}" for number, source in enumerate(sources) for name in source.names]
-        self.repeats = np.repeat(repeats, [len(source) for source in sources]).tolist()
+        self.repeats: typing.Sequence[int] | None = np.repeat(repeats, [len(source) for source in sources]).tolist()
         self.left_out = [line for source in sources for line in getattr(source, "left_out", [])]
 
     def __len__(self) -> int:
@@ -146,7 +146,7 @@ class Div2kSource:
       DataError: the data set is not prepared there; the message gives the command that prepares it.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, data_dir: str = "", split: str = "train"):
         tfds = import_tfds()
@@ -209,7 +209,7 @@ def open_source(
         repeats = repeats or [1] * len(roots)
         if len(repeats) != len(roots):
             raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
-        sources = [FolderSource(part, smallest) for part in roots]
+        sources: list[Source] = [FolderSource(part, smallest) for part in roots]
         return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
     if kind == "div2k":
         return Div2kSource(root, split)
