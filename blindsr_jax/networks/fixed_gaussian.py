@@ -17,12 +17,8 @@ class FixedGaussian(KernelEstimator):
     """Estimates the same round Gaussian whatever the image.
 
     Attributes:
-      scale: s: 2, 3 or 4.
-      kernel_size: K, odd.
+      scale, kernel_size: see ``KernelEstimator``.
     """
-
-    scale: int
-    kernel_size: int
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """The Gaussian, [B, K, K]."""

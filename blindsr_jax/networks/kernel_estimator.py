@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import typing
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.degradations.pools import POOL_SIZES
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.networks.network import Network
 from blindsr_jax.types import SROutput, Trace
 
 
-class KernelEstimator(nn.Module):
+class KernelEstimator(Network):
     """Base of networks that estimate the kernels of LR images made by s-fold sampling.
 
-    A subclass has ``kernel_steps``; its fields ``scale`` and ``kernel_size`` are s and K.
+    A subclass has the method ``kernel_steps``. See ``Network`` for the facts that it may state.
 
     Attributes:
-      blind, restores, estimates_kernel, takes_bfloat16, takes_padding: see ``Unfolded``.
-      downsample: the sampling that the kernels are about: the upper-left pixel of each s×s block.
+      scale: s: 2, 3 or 4.
+      kernel_size: K, odd; by default the size of the kernels in our pool of the scale.
+
+    Raises:
+      ConfigError: a kernel of even size.
     """
 
-    blind: typing.ClassVar[bool] = True
-    restores: typing.ClassVar[bool] = False
-    estimates_kernel: typing.ClassVar[bool] = True
-    takes_bfloat16: typing.ClassVar[bool] = False
-    takes_padding: typing.ClassVar[bool] = False
-    downsample: typing.ClassVar[str] = "s_fold"
+    scale: typing.Literal[2, 3, 4]
+    kernel_size: int | None = None
 
-    def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+    restores: typing.ClassVar[bool] = False
+    made_for: typing.ClassVar[typing.Mapping[str, str]] = {
+        "kernel": "pool",
+        "downsample": "s_fold",
+        "blur_mode": "circular",
+    }
+
+    def __post_init__(self) -> None:
+        if self.kernel_size is None:
+            self.kernel_size = POOL_SIZES[self.scale]
+        if self.kernel_size % 2 == 0:
+            raise ConfigError(f"kernel_size of {type(self).__name__} must be odd, got {self.kernel_size}")
+        super().__post_init__()
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """The kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], the coarse ones first, the answer last."""

@@ -49,12 +49,8 @@ class ModelBased(KernelEstimator):
     """Blind deblurring of the interpolated image by sparse gradients. It has no parameters.
 
     Attributes:
-      scale: s: 2, 3 or 4.
-      kernel_size: K, odd.
+      scale, kernel_size: see ``KernelEstimator``.
     """
-
-    scale: int
-    kernel_size: int
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """The kernel [B, K, K]; where an image is flat, the fixed Gaussian that the search starts from."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.region import Region, accepts_region, mask_outside, optional
 from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
@@ -56,34 +55,16 @@ def unfold(
     return scan(network, start, lr, schedule)
 
 
-class Unfolded(nn.Module):
+class Unfolded(Network):
     """Base of networks that repeat one step.
 
     A network says how it starts (``start``), what a step does (``step``), what of its state is the estimate
     (``estimate_of``), and what it aims at in training (``targets``); its fields ``scale`` and ``iterations`` are s and
-    T. The loop and its gradient stand here.
-
-    Attributes:
-      blind: whether LR images are all that it is given; the others are told blur, scale and noise level.
-      restores: whether an image comes out, as of all networks but those that only estimate kernels.
-      estimates_kernel: whether it finds a kernel, as all but DSSR do.
-      optimizer_groups: the group, with a learning rate of its own, of the parameters below a top-level name, where that
-        is not ``restorer``; see ``training.optimizer``.
-      takes_bfloat16: whether it may compute in less than float32; not where it inverts a blur.
-      compute: see ``networks.compute``; a subclass gives it to its layers.
+    T. The loop and its gradient stand here. See ``Network`` for the facts that a network may state.
     """
 
-    compute: Compute = dataclasses.field(default=Compute(), kw_only=True)
-
-    blind: typing.ClassVar[bool] = True
-    restores: typing.ClassVar[bool] = True
-    estimates_kernel: typing.ClassVar[bool] = True
-    optimizer_groups: typing.ClassVar[dict[str, str]] = {}
-    takes_bfloat16: typing.ClassVar[bool] = False
-
-    def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+    unfolds: typing.ClassVar[bool] = True
+    supervise: typing.ClassVar[tuple[str, ...]] = ("last", "all")
 
     @property
     def takes_padding(self) -> bool:
@@ -117,10 +98,6 @@ class Unfolded(nn.Module):
     def final_image(self, state: State, steps: int) -> jax.Array:
         """The image that is reported after so many steps: the last step's, unless a network says otherwise."""
         return self.estimate_of(state).sr
-
-    def reported(self, images: jax.Array) -> jax.Array:
-        """What ``final_image`` is after 1, 2 … T steps, from the images [T, ...] of a trace."""
-        return images
 
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
         """The values that a step's estimates are compared with, from the true image and its degradation."""
