@@ -46,7 +46,8 @@ def compiled(model: Row, share: int, side: int) -> Row:
     """
     mesh = data_mesh()
     config = _config_of(model, share * mesh.size, side)
-    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=config.seed)
+    network, optimizer = config_lib.network_of(config), optimizer_of(config)
+    step = make_train_step(network, optimizer, mesh, *stages_of(config), seed=config.seed)
     state, (hr, asked) = abstract_state(config, mesh), _inputs(config, mesh)
     program = step.func.lower(*step.args, state, hr, asked).compile()
     memory = program.memory_analysis()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import typing
 import zlib
 
-from blindsr_jax.cli.arguments import Commands, add_command, add_files, level, positive
+from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_files, level, positive
 from blindsr_jax.errors import DataError
 
 
@@ -23,8 +24,20 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--noise", type=level, default=0.0, help="standard deviation of added noise on the 0-255 scale; default: 0"
     )
-    command.add_argument("--downsample", choices=["bicubic", "s_fold"], default="bicubic", help="default: bicubic")
+    command.add_argument(
+        "--downsample",
+        choices=Choices(_downsamplers),
+        default="bicubic",
+        metavar="HOW",
+        help="%(choices)s; default: bicubic",
+    )
     command.add_argument("--seed", type=int, default=0, help="of the noise; default: 0")
+
+
+def _downsamplers() -> tuple[str, ...]:
+    from blindsr_jax.degradations.steps import Downsampling
+
+    return typing.get_args(Downsampling)
 
 
 def run(arguments: argparse.Namespace) -> int:

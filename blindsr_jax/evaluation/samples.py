@@ -16,7 +16,7 @@ from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.kernels import move_kernel
 from blindsr_jax.degradations.pipeline import start_batch
-from blindsr_jax.degradations.steps import Batch, Keys, Noise, Step, Task
+from blindsr_jax.degradations.steps import Batch, Downsample, Keys, Noise, Step, Task
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
@@ -157,6 +157,8 @@ def make_lr(
     kernel: np.ndarray,
     case: Case | None = None,
     seed: typing.Sequence[int] | None = None,
+    *,
+    kernel_space: typing.Literal["hr", "lr"] = "hr",
 ) -> np.ndarray:
     """The LR image of a protocol as its file would hold it.
 
@@ -166,6 +168,7 @@ def make_lr(
       kernel: [K, K].
       case: noise and compression beside the blur; None for a protocol's own noise and no compression.
       seed: of the noise.
+      kernel_space: ``hr``, or ``lr`` for a kernel that blurs the HR image after bicubic downsampling.
 
     Returns:
       uint8 [H, W, 3].
@@ -173,12 +176,16 @@ def make_lr(
     Raises:
       DataError: the kernel is larger than the image.
     """
-    if protocol.block_centres:
+    if protocol.block_centres and kernel_space == "hr":
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
+    steps = protocol.steps_of(case)
+    if kernel_space == "lr":
+        blur, _, *after = steps
+        steps = Downsample("bicubic"), blur, *after
     try:
-        for step in protocol.steps_of(case):
+        for step in steps:
             batch = _with_frozen_noise(step, batch, seed) if isinstance(step, Noise) else _after(step, batch, task)
     except ValueError as error:
         raise DataError(str(error)) from None

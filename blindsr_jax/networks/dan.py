@@ -18,7 +18,6 @@ from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.types import Degraded, Estimate
 
-
 Condition = typing.Literal["noise", "jpeg"]
 
 

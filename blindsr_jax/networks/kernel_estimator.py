@@ -13,6 +13,20 @@ from blindsr_jax.networks.network import Network
 from blindsr_jax.types import SROutput, Trace
 
 
+class Findings(typing.NamedTuple):
+    """What a kernel estimator finds on its way, by captions of a picture.
+
+    Attributes:
+      maps: signed values [B, H, W] of the LR image.
+      lr_kernels: kernels of the LR image, [B, K', K'].
+      kernels: kernels [B, K, K], the answer last.
+    """
+
+    maps: dict[str, jax.Array]
+    lr_kernels: dict[str, jax.Array]
+    kernels: dict[str, jax.Array]
+
+
 class KernelEstimator(Network):
     """Base of networks that estimate the kernels of LR images made by s-fold sampling.
 
@@ -46,6 +60,11 @@ class KernelEstimator(Network):
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """The kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], the coarse ones first, the answer last."""
         raise NotImplementedError
+
+    def findings(self, lr: jax.Array) -> Findings:
+        """What the network finds in LR images [B, H, W, 3], to look at."""
+        *coarse, answer = self.kernel_steps(lr)
+        return Findings({}, {}, {f"kernel {i}": x for i, x in enumerate(coarse, 1)} | {"kernel": answer})
 
     def __call__(
         self,

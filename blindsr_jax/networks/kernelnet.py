@@ -28,7 +28,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.kernel_estimator import KernelEstimator
+from blindsr_jax.networks.kernel_estimator import Findings, KernelEstimator
 from blindsr_jax.networks.layers import conv
 from blindsr_jax.networks.network import FirstStage
 from blindsr_jax.ops.blur import normalize_kernel
@@ -174,6 +174,16 @@ class KernelNet(KernelEstimator):
         """The coarse kernel and the refined one."""
         estimates = self.estimates(lr)
         return [estimates.coarse, estimates.refined]
+
+    def findings(self, lr: jax.Array) -> Findings:
+        """The sharp gradients, the kernel of the LR image, and the coarse and the refined kernel."""
+        found = self.estimates(lr)
+        ways = enumerate(("to the right", "downwards"))
+        return Findings(
+            {f"sharp gradient, {way}": found.sharp[..., i] for i, way in ways},
+            {"kernel of the LR image": found.kernel_lr},
+            {"coarse kernel": found.coarse, "refined kernel": found.refined},
+        )
 
     def estimates(self, lr: jax.Array) -> KernelEstimates:
         """The kernels of LR images [B, H, W, 3] with all that was found on the way."""

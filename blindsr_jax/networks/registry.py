@@ -168,7 +168,7 @@ def _check_size(model: str, size: str, value: typing.Any, known: Size) -> None:
         sound, wanted = type(value) in (int, float) and 0 < value < math.inf, "a positive number"
     elif several:
         sound = isinstance(value, list | tuple) and len(value) >= 2 and all(map(_is_count, value))
-        wanted = f"a list of positive whole numbers such as {list(default)}"
+        wanted = f"a list of positive whole numbers, at least two, such as {list(default)}"
     else:
         sound, wanted = _is_count(value), "a positive whole number"
     if not sound:

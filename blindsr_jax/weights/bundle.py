@@ -23,10 +23,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from blindsr_jax.errors import BlindSRError, WeightsError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.networks.chain import unstack_chains
-from blindsr_jax.networks.registry import build, init_variables
+from blindsr_jax.networks.registry import MODELS, build, init_variables, module_of
 
 FORMAT_VERSION = 1
 _CHECKSUM = "sha256"
+_MODULE = "module"  # the Python module that registered the network, if that is the user's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,8 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     arrays = _flatten(bundle.variables)
     check_arrays(path, arrays, bundle.model)
     header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
+    if module := module_of(bundle.model["name"]):
+        header[_MODULE] = module
     # One array at a time is made contiguous: safetensors writes the buffer as it lies.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header[_CHECKSUM] = _checksum(header, arrays)
@@ -70,8 +73,9 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     """Reads a bundle and checks it against the model that it says it is.
 
     Raises:
-      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or an array is missing, left over or
-        misshapen or not finite, or the checksum differs; the message names it.
+      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or of an unregistered network of the
+        user's own; an array is missing, left over, misshapen or not finite; or the checksum differs. The message names
+        it.
     """
     path = pathlib.Path(path)
     try:
@@ -86,7 +90,11 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     checksum = header.pop(_CHECKSUM, None)
     if checksum is not None and checksum != _checksum(header, arrays):
         raise WeightsError(f"{path}: damaged, its checksum differs; copy or download it again")
-    model = header.pop("model")
+    model, module = header.pop("model"), header.get(_MODULE)
+    if module and model["name"] not in MODELS:
+        raise WeightsError(
+            f"{path}: its network {model['name']!r} was registered by the module {module}: import that module first"
+        )
     check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
     return Bundle(_unflatten(arrays), model, metadata)
