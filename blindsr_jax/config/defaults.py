@@ -21,6 +21,7 @@ _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
 # Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
 _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 _DRAWN_SIZE = 21  # K of kernels that are drawn
+_FROM_CONFIG = ("scale", "kernel_size")  # sizes of a network that a config has without its saying so
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
@@ -39,8 +40,7 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """
     name, small = ("danv1", _DAN_LITE) if model == "dan_lite" else (model, {})
     if name not in MODELS or not (network := example_network(name, scale)).supervision:
-        known = [name for name in MODELS if example_network(name).supervision]
-        raise ConfigError(f"there is no model {model!r} to train; known are {', '.join([*known, 'dan_lite'])}")
+        raise ConfigError(f"there is no model {model!r} to train; known are {', '.join([*_trained(), 'dan_lite'])}")
     _check_scale(name, network, scale)
     config = ConfigDict(
         {
@@ -89,13 +89,20 @@ def example_network(name: str, scale: int | None = None) -> Network:
     Args:
       name: a key of ``networks.MODELS``.
       scale: s; by default, and where the network does not have it, the first that it has.
+
+    Raises:
+      ConfigError: a size other than scale and kernel size has no default.
     """
     sizes = sizes_of(name)
+    needed = [size for size, known in sizes.items() if known.default is inspect.Parameter.empty]
+    without = ", ".join(size for size in needed if size not in _FROM_CONFIG)
+    if without:
+        raise ConfigError(f"model {name!r} cannot be configured: give {without} a default in its definition")
     given: dict[str, int] = {}
     if "scale" in sizes:
         allowed = scales_of_model(name)
         given["scale"] = scale if scale in allowed else allowed[0]
-    if "kernel_size" in sizes and sizes["kernel_size"].default is inspect.Parameter.empty:
+    if "kernel_size" in needed:
         given["kernel_size"] = _DRAWN_SIZE
     return build(name, **given)
 
@@ -122,11 +129,8 @@ def model_section(name: str, network: Network) -> dict[str, typing.Any]:
       choices: ``supervise``, the steps that the loss sees; the weights of terms of the loss; the number of steps of its
       first stage; and ``scales``, of which one is drawn for each batch.
     """
-    sizes = {size: known.default for size, known in sizes_of(name).items() if size not in ("scale", "kernel_size")}
-    missing = [size for size, value in sizes.items() if value is inspect.Parameter.empty]
-    if missing:
-        raise ConfigError(f"model {name!r} cannot be configured: give {', '.join(missing)} a default in its definition")
-    section = {"name": name, **sizes}
+    section = {"name": name}
+    section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
     if network.supervise:
         section["supervise"] = network.supervise[0]
     section |= loss_weights(network)
@@ -141,6 +145,18 @@ def loss_weights(network: Network) -> dict[str, float]:
     """The weights of terms of a network's loss, with their defaults."""
     parameters = inspect.signature(LOSSES[network.supervision]).parameters.values()
     return {weight.name: weight.default for weight in parameters if weight.kind is weight.KEYWORD_ONLY}
+
+
+def _trained() -> list[str]:
+    """The names of all networks that a config can name."""
+
+    def is_trained(name: str) -> bool:
+        try:
+            return bool(example_network(name).supervision)
+        except ConfigError:
+            return False
+
+    return list(filter(is_trained, MODELS))
 
 
 def _check_scale(name: str, network: Network, scale: int) -> None:
