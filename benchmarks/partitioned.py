@@ -21,7 +21,7 @@ from benchmarks.flops import work_of
 from benchmarks.serving import serve
 from blindsr_jax import config as config_lib
 from blindsr_jax.training.interrupt import SIGNALS
-from blindsr_jax.training.setup import abstract_state, network_of, optimizer_of, stages_of
+from blindsr_jax.training.setup import abstract_state, optimizer_of, stages_of
 from blindsr_jax.training.sharding import data_mesh, split
 from blindsr_jax.training.step import gradient_of_loss, make_train_step
 from blindsr_jax.types import Degraded
@@ -45,7 +45,8 @@ def compiled(model: Row, share: int, side: int) -> Row:
     """
     mesh = data_mesh()
     config = _config_of(model, share * mesh.size, side)
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=config.seed)
+    network, optimizer = config_lib.network_of(config), optimizer_of(config)
+    step = make_train_step(network, optimizer, mesh, *stages_of(config), seed=config.seed)
     state, (hr, asked) = abstract_state(config, mesh), _inputs(config, mesh)
     program = step.func.lower(*step.args, state, hr, asked).compile()
     memory = program.memory_analysis()
@@ -81,7 +82,7 @@ def _work_of_one_device(config: ConfigDict, mesh: Mesh, state: typing.Any) -> fl
     shapes = [(batch, side, side, 3), (batch, size, size), (batch,)]
     degraded = Degraded(*(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
     hr = jax.ShapeDtypeStruct((batch, *2 * (side * config.model.scale,), 3), "float32")
-    gradient = gradient_of_loss(network_of(config), mesh, *stages_of(config))
+    gradient = gradient_of_loss(config_lib.network_of(config), mesh, *stages_of(config))
     work = work_of(lambda *given: gradient(*given, None), state.params, state.constants, hr, degraded)
     return sum(part.flop for part in work.values())
 

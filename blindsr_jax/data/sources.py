@@ -192,7 +192,7 @@ def open_source(
     """Open a source by the name that configs use.
 
     Args:
-      kind: ``sample``, ``folder``, ``div2k`` or ``shards``.
+      kind: one of ``DATA_SOURCES``.
       root: the folder of images or of shards, or TFDS's data_dir. Several folders of images, or patterns such as
         ``pictures/photo_*``, are separated by commas.
       split: ``train`` or ``validation``; ignored for ``folder`` and ``shards``.
@@ -202,19 +202,38 @@ def open_source(
     Raises:
       DataError: the source is empty, missing or unknown, or the number of repeats differs from the number of folders.
     """
-    if kind == "sample":
-        return FolderSource(SAMPLE_ROOT / split, smallest)
-    if kind == "folder":
-        roots = [root] if pathlib.Path(root).exists() else [part.strip() for part in root.split(",")]
-        repeats = repeats or [1] * len(roots)
-        if len(repeats) != len(roots):
-            raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
-        sources: list[Source] = [FolderSource(part, smallest) for part in roots]
-        return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
-    if kind == "div2k":
-        return Div2kSource(root, split)
-    if kind == "shards":
-        from blindsr_jax.data.shards import ShardSource
+    if kind not in _OPENERS:
+        raise DataError(f"there is no data source {kind!r}; known are {', '.join(DATA_SOURCES)}")
+    return _OPENERS[kind](root, split, smallest, repeats)
 
-        return ShardSource(root, smallest)
-    raise DataError(f"there is no data source {kind!r}; known are sample, folder, div2k and shards")
+
+def _open_sample(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    return FolderSource(SAMPLE_ROOT / split, smallest)
+
+
+def _open_folders(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    roots = [root] if pathlib.Path(root).exists() else [part.strip() for part in root.split(",")]
+    repeats = repeats or [1] * len(roots)
+    if len(repeats) != len(roots):
+        raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
+    sources = [FolderSource(part, smallest) for part in roots]
+    return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
+
+
+def _open_div2k(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    return Div2kSource(root, split)
+
+
+def _open_shards(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    from blindsr_jax.data.shards import ShardSource
+
+    return ShardSource(root, smallest)
+
+
+_OPENERS: dict[str, typing.Callable[[str, str, int, typing.Sequence[int]], Source]] = {
+    "sample": _open_sample,
+    "folder": _open_folders,
+    "div2k": _open_div2k,
+    "shards": _open_shards,
+}
+DATA_SOURCES = tuple(_OPENERS)

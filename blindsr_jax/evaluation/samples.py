@@ -19,6 +19,7 @@ from blindsr_jax.degradations.file_steps import Round8
 from blindsr_jax.degradations.kernels import move_kernel
 from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.degradations.pipeline import start_batch
+from blindsr_jax.degradations.size_steps import Downsample
 from blindsr_jax.degradations.steps import Batch, Keys, Step, Steps, Task, run_steps
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
@@ -160,6 +161,8 @@ def make_lr(
     kernel: np.ndarray,
     case: Case | None = None,
     seed: typing.Sequence[int] | None = None,
+    *,
+    kernel_space: typing.Literal["hr", "lr"] = "hr",
 ) -> np.ndarray:
     """The LR image of a protocol as its file would hold it.
 
@@ -169,6 +172,7 @@ def make_lr(
       kernel: [K, K].
       case: noise and compression beside the blur; None for a protocol's own noise and no compression.
       seed: of the noise.
+      kernel_space: ``hr``, or ``lr`` for a kernel that blurs the HR image after bicubic downsampling.
 
     Returns:
       uint8 [H, W, 3].
@@ -176,14 +180,18 @@ def make_lr(
     Raises:
       DataError: the kernel is larger than the image.
     """
-    if protocol.block_centres:
+    if protocol.block_centres and kernel_space == "hr":
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
-    unrounded = [step for step in protocol.steps_of(case) if not isinstance(step, Round8)]  # rounded below, in NumPy
+    steps = protocol.steps_of(case)
+    if kernel_space == "lr":
+        blur, _, *after = steps
+        steps = Downsample("bicubic"), blur, *after
+    unrounded = [step for step in steps if not isinstance(step, Round8)]  # rounded below, in NumPy
     try:
-        for noise, steps in itertools.groupby(unrounded, _as_noise):
-            batch = _with_frozen_noise(noise, batch, seed) if noise else _after(tuple(steps), batch, task)
+        for noise, group in itertools.groupby(unrounded, _as_noise):
+            batch = _with_frozen_noise(noise, batch, seed) if noise else _after(tuple(group), batch, task)
     except ValueError as error:
         raise DataError(str(error)) from None
     lr = np.asarray(batch.image[0])

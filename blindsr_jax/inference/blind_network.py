@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax
 import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.inference.weighted import Weighted
-from blindsr_jax.networks.unfolded import Unfolded
 
 
 class BlindNetwork(Weighted):
@@ -34,6 +35,13 @@ class BlindNetwork(Weighted):
         return self.module.estimates_kernel
 
     @property
+    def kernel_space(self) -> typing.Literal["hr", "lr"]:
+        """``hr`` for kernels that blur the HR image before downsampling, ``lr`` for kernels that blur it after bicubic
+        downsampling.
+        """
+        return self.module.kernel_space
+
+    @property
     def restores(self) -> bool:
         """Whether images come out; some models estimate kernels only."""
         return self.module.restores
@@ -41,7 +49,7 @@ class BlindNetwork(Weighted):
     @property
     def unfolds(self) -> bool:
         """See ``Restorer``."""
-        return isinstance(self.module, Unfolded)
+        return self.module.unfolds
 
     @property
     def iterations(self) -> int | None:
@@ -51,8 +59,8 @@ class BlindNetwork(Weighted):
     @property
     def downsample(self) -> Downsample:
         """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
-        if not self.module.restores:
-            return self.module.downsample
+        if "downsample" in self.module.made_for:
+            return self.module.made_for["downsample"]
         recipe = self.metadata.get("source", {}).get("config", {})
         return recipe.get("degradation", {}).get("downsample", "bicubic")
 
@@ -69,4 +77,4 @@ class BlindNetwork(Weighted):
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
-        return self.module.reported(images) if self.unfolds else images
+        return self.module.reported(images)

@@ -50,6 +50,10 @@ class Restorer(typing.Protocol):
         """Whether it finds the kernel by itself."""
 
     @property
+    def kernel_space(self) -> typing.Literal["hr", "lr"]:
+        """Whether its kernels blur the HR image, or the HR image after bicubic downsampling."""
+
+    @property
     def needs_kernel(self) -> bool:
         """Whether a kernel must be given with every call."""
 

@@ -36,7 +36,7 @@ class Solver(Weighted):
     @property
     def scales(self) -> tuple[int, ...]:
         """The scales that its network knows."""
-        return tuple(getattr(self.module, "scales", (1, 2, 3, 4)))
+        return self.module.scales
 
     def at_scale(self, scale: int, sigma: float = 0.0) -> AtScale:
         """The solver as a ``Restorer``, for photographs.
@@ -141,6 +141,7 @@ class AtScale(RestoresImages):
     restores: typing.ClassVar[bool] = True
     takes_kernel: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
+    kernel_space: typing.ClassVar[typing.Literal["hr"]] = "hr"
     needs_kernel: typing.ClassVar[bool] = True
     takes_sigma: typing.ClassVar[bool] = True
     takes_padding: typing.ClassVar[bool] = False

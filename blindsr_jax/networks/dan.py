@@ -18,6 +18,8 @@ from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.types import Degraded, Estimate
 
+Condition = typing.Literal["noise", "jpeg"]
+
 
 class DAN(Unfolded):
     """Alternates a Restorer (image from kernel) and an Estimator (kernel from image) T times with shared parameters.
@@ -43,13 +45,18 @@ class DAN(Unfolded):
     kernel_size: int
     code_length: int
     iterations: int = 4
-    conditions: tuple[str, ...] = ()
-    optimizer_groups: typing.ClassVar[dict[str, str]] = {"estimator": "estimator"}
+    conditions: tuple[Condition, ...] = ()
+    optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {"estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
         shape = (self.kernel_size**2, self.code_length)
         self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape)
+
+    @property
+    def code_basis_length(self) -> int:
+        """L."""
+        return self.code_length
 
     @property
     def full_code_length(self) -> int:
@@ -131,7 +138,7 @@ class DAN(Unfolded):
         return Estimate(sr=hr, kernel=degraded.kernel, code=code)
 
 
-def condition_values(degraded: Degraded, names: typing.Sequence[str]) -> jax.Array:
+def condition_values(degraded: Degraded, names: typing.Sequence[Condition]) -> jax.Array:
     """Return the noise and compression levels of images as values from 0 (none) to about 1.
 
     Args:
@@ -145,8 +152,7 @@ def condition_values(degraded: Degraded, names: typing.Sequence[str]) -> jax.Arr
     return jnp.stack(values, axis=-1) if values else jnp.zeros((len(degraded.lr), 0), degraded.lr.dtype)
 
 
-_CONDITIONS: dict[str, typing.Callable[[Degraded], jax.Array]] = {
+_CONDITIONS: dict[Condition, typing.Callable[[Degraded], jax.Array]] = {
     "noise": lambda degraded: degraded.sigma * (255 / 25),
     "jpeg": lambda degraded: (100 - degraded.quality) / 70,
 }
-CONDITIONS = tuple(_CONDITIONS)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.dan import DAN, Condition
 from blindsr_jax.networks.layers import (
     ChannelAttention,
     conv,
@@ -156,3 +157,41 @@ class Estimator(nn.Module):
         basic, _ = Chain(block, self.blocks, compute, name="body")(basic, cond, region=region)
         code = conv(self.code_length, 3, last=True, compute=compute, name="out")(basic, region)
         return mean(code, region)[:, 0, 0]
+
+
+def build_dan_v1(
+    *,
+    scale: typing.Literal[2, 3, 4],
+    kernel_size: int = 21,
+    code_length: int = 10,
+    iterations: int = DAN.iterations,
+    features: int = Restorer.features,
+    blocks: int = Restorer.blocks,
+    upsampler: typing.Literal["stages", "single"] = Restorer.upsampler,
+    skip: typing.Literal["none", "nearest", "bicubic"] = Restorer.skip,
+    estimator_features: int = Estimator.features,
+    estimator_blocks: int = Estimator.blocks,
+    conditions: typing.Sequence[Condition] = DAN.conditions,
+) -> DAN:
+    """DANv1; with fewer blocks, ``upsampler="single"`` and a skip, the compact family (dan_lite).
+
+    Args:
+      scale: s.
+      kernel_size: K, side of the estimated kernels in HR pixels, odd.
+      code_length: L, the principal components by which a kernel is described.
+      iterations: T, unfolded steps in training; may be changed when restoring.
+      features, blocks: channels of the Restorer, and its conditional residual blocks.
+      upsampler: ``stages`` as published; ``single``: one sub-pixel convolution, far cheaper.
+      skip: interpolation that is added to the output: ``none`` as published.
+      estimator_features, estimator_blocks: the same of the Estimator.
+      conditions: what else the Estimator finds for the Restorer; nothing as published.
+    """
+    return DAN(
+        restorer=Restorer(scale, features, blocks, upsampler, skip),
+        estimator=Estimator(scale, code_length + len(conditions), estimator_features, estimator_blocks),
+        scale=scale,
+        kernel_size=kernel_size,
+        code_length=code_length,
+        iterations=iterations,
+        conditions=tuple(conditions),
+    )

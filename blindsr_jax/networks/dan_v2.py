@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.layers import conv, lrelu
 from blindsr_jax.networks.region import Region, mean
 from blindsr_jax.networks.upsampling import Upsampler
@@ -118,3 +119,35 @@ class Estimator(nn.Module):
         f = mean(conv(2 * self.features, 3, compute=compute, name="tail")(f, region), region)
         logits = conv(self.kernel_size**2, 1, last=True, compute=compute, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)
+
+
+def build_dan_v2(
+    *,
+    scale: typing.Literal[1, 2, 3, 4],
+    kernel_size: int = 21,
+    code_length: int = 10,
+    iterations: int = DAN.iterations,
+    features: int = Restorer.features,
+    groups: int = Restorer.groups,
+    blocks: int = Restorer.blocks,
+    estimator_features: int = Estimator.features,
+    estimator_blocks: int = Estimator.blocks,
+) -> DAN:
+    """DANv2.
+
+    Args:
+      scale: s; 1 is deblurring.
+      kernel_size: K, side of the estimated kernels in HR pixels, odd.
+      code_length: L, the principal components by which a kernel is described.
+      iterations: T, unfolded steps in training; may be changed when restoring.
+      features, groups, blocks: channels of the Restorer, its dual-path groups, and the blocks of each.
+      estimator_features, estimator_blocks: channels and blocks of the Estimator.
+    """
+    return DAN(
+        restorer=Restorer(scale, features, groups, blocks),
+        estimator=Estimator(scale, kernel_size, estimator_features, estimator_blocks),
+        scale=scale,
+        kernel_size=kernel_size,
+        code_length=code_length,
+        iterations=iterations,
+    )

@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.networks.drunet import DRUNet
+from blindsr_jax.networks.network import Network
 from blindsr_jax.ops.fft import data_solution
 from blindsr_jax.ops.resize import interpolate_bicubic, move_to_upper_left
+from blindsr_jax.ops.total_variation import total_variation_denoise
 from blindsr_jax.types import SROutput, Trace
 
 Denoiser = typing.Callable[[jax.Array, jax.Array], jax.Array]
@@ -107,7 +110,7 @@ def _denoise_turned(denoiser: Denoiser, x: jax.Array, level: jax.Array, orientat
     return flip(jax.lax.cond(orientation & 1, transposed, upright, flip(x)))
 
 
-class DPIR(nn.Module):
+class DPIR(Network):
     """Non-blind super-resolution by half-quadratic splitting around a denoiser.
 
     Attributes:
@@ -118,6 +121,10 @@ class DPIR(nn.Module):
 
     denoiser: typing.Any
     iterations: int = 24
+
+    scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    blind: typing.ClassVar[bool] = False
+    estimates_kernel: typing.ClassVar[bool] = False
 
     def example(self) -> dict[str, typing.Any]:
         """Return arguments of a call that creates the parameters."""
@@ -149,3 +156,23 @@ class DPIR(nn.Module):
             return self.denoiser
         module, variables = self.denoiser.unbind()
         return lambda x, level: module.apply(variables, x, level)
+
+
+def build_dpir(
+    *,
+    iterations: int = DPIR.iterations,
+    denoiser: typing.Literal["drunet", "total_variation"] = "drunet",
+    features: typing.Sequence[int] = DRUNet.features,
+    blocks: int = DRUNet.blocks,
+    bias: bool = DRUNet.bias,
+) -> DPIR:
+    """DPIR around DRUNet, or around total variation, which has no parameters.
+
+    Args:
+      iterations: T.
+      denoiser: which of them.
+      features, blocks, bias: of DRUNet.
+    """
+    if denoiser == "total_variation":
+        return DPIR(total_variation_denoise, iterations)
+    return DPIR(DRUNet(tuple(features), blocks, bias=bias), iterations)

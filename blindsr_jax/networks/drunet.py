@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import typing
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.resunet import ResUNet, with_level
 
 
-class DRUNet(nn.Module):
+class DRUNet(Network):
     """Removes white Gaussian noise of known level: a ResUNet with the level as an additional input channel.
 
     Attributes:
       features, blocks, bias: see ``ResUNet``.
       channels: number of image channels, 3 or 1.
-      compute: see ``networks.compute``.
     """
 
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 4
     channels: int = 3
     bias: bool = False
-    compute: Compute = Compute()
+
+    blind: typing.ClassVar[bool] = False
+    denoises: typing.ClassVar[bool] = True
+    estimates_kernel: typing.ClassVar[bool] = False
 
     def setup(self) -> None:
         self.unet = ResUNet(self.features, self.blocks, self.channels, self.bias, self.compute)

@@ -81,18 +81,19 @@ class DSSR(Unfolded):
     """Alternates detail and structure T times with shared parameters. The result is the mean of the T images.
 
     Attributes:
-      scale: 2, 3 or 4.
+      scale: s.
       features: C, the channels of all feature maps.
       blocks, refine_blocks: residual blocks before the detail map and before the image.
       iterations: default T.
     """
 
-    scale: int
+    scale: typing.Literal[2, 3, 4]
     features: int = 128
     blocks: int = 15
     refine_blocks: int = 5
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
+    supervise: typing.ClassVar[tuple[str, ...]] = ("all",)
     takes_bfloat16: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
 

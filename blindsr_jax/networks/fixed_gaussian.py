@@ -17,12 +17,8 @@ class FixedGaussian(KernelEstimator):
     """Estimates the same isotropic Gaussian for every image.
 
     Attributes:
-      scale: s, one of 2, 3 and 4.
-      kernel_size: K, odd.
+      scale, kernel_size: see ``KernelEstimator``.
     """
-
-    scale: int
-    kernel_size: int
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """Return the Gaussian [B, K, K] as the only step."""

@@ -27,9 +27,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.kernel_estimator import KernelEstimator
+from blindsr_jax.networks.kernel_estimator import Findings, KernelEstimator
 from blindsr_jax.networks.layers import conv
+from blindsr_jax.networks.network import FirstStage
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
@@ -116,7 +118,7 @@ class Refinement(nn.Module):
       compute: see ``networks.compute``.
     """
 
-    features: int = 64
+    features: int
     compute: Compute = Compute()
 
     @nn.compact
@@ -136,25 +138,29 @@ class KernelNet(KernelEstimator):
     """Estimates the blur kernel of an LR image and restores no image.
 
     Attributes:
-      scale: s. LR images keep the upper-left pixel of each s×s block.
-      kernel_size: K, odd.
-      width: hidden channels of the gradient module.
+      scale, kernel_size, compute: see ``KernelEstimator``.
+      width: hidden channels of the gradient module, at least 4.
       refine_features: hidden channels of the refinement.
       lam: λ of FFT-1 per pixel, so that its weight does not depend on the image size; positive. It should be far below
         the variance of the gradients, which is about 1e-4 in blurred photographs. A larger value widens k_LR in images
         of low contrast.
-      compute: see ``networks.compute``.
+
+    Raises:
+      ConfigError: the width is too small.
     """
 
-    scale: int
-    kernel_size: int = 21
     width: int = 128
     refine_features: int = 64
     lam: float = 1e-6
-    compute: Compute = Compute()
 
     supervision: typing.ClassVar[str] = "refined_kernel"
+    first_stage: typing.ClassVar[FirstStage] = FirstStage("gradient_steps", 16_000, "gradients", "bicubic")
     optimizer_groups: typing.ClassVar[dict[str, str]] = {"refinement": "estimator"}
+
+    def __post_init__(self) -> None:
+        if self.width < 4:
+            raise ConfigError(f"width of KernelNet must be at least 4, got {self.width}")
+        super().__post_init__()
 
     def setup(self) -> None:
         self.gradient_module = GradientModule(self.width, self.compute)
@@ -169,6 +175,16 @@ class KernelNet(KernelEstimator):
         """Return the coarse and the refined kernel."""
         estimates = self.estimates(lr)
         return [estimates.coarse, estimates.refined]
+
+    def findings(self, lr: jax.Array) -> Findings:
+        """The sharp gradients, the kernel of the LR image, and the coarse and the refined kernel."""
+        found = self.estimates(lr)
+        ways = enumerate(("to the right", "downwards"))
+        return Findings(
+            {f"sharp gradient, {way}": found.sharp[..., i] for i, way in ways},
+            {"kernel of the LR image": found.kernel_lr},
+            {"coarse kernel": found.coarse, "refined kernel": found.refined},
+        )
 
     def estimates(self, lr: jax.Array) -> KernelEstimates:
         """Estimate the kernels of LR images [B, H, W, 3], with all intermediate results."""

@@ -51,12 +51,8 @@ class ModelBased(KernelEstimator):
     """Estimates a kernel by blind deblurring with sparse gradients. It has no parameters.
 
     Attributes:
-      scale: s, one of 2, 3 and 4.
-      kernel_size: K, odd.
+      scale, kernel_size: see ``KernelEstimator``.
     """
-
-    scale: int
-    kernel_size: int
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """Return the kernel [B, K, K] as the only step. For flat images it is the initial Gaussian."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.region import Region, accepts_region, mask_outside, optional
 from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
@@ -56,34 +55,16 @@ def unfold(
     return scan(network, start, lr, schedule)
 
 
-class Unfolded(nn.Module):
+class Unfolded(Network):
     """Base of networks that repeat one step.
 
     A subclass defines the initial state (``start``), one step (``step``), the estimate in a state (``estimate_of``) and
     the training targets (``targets``). It has the fields ``scale`` (s) and ``iterations`` (T). This class runs the loop
-    and differentiates it.
-
-    Attributes:
-      blind: whether the network needs only LR images; other networks need the blur, scale and noise level.
-      restores: whether it returns an image; False for networks that only estimate kernels.
-      estimates_kernel: whether it estimates a kernel; False for DSSR.
-      optimizer_groups: learning rate groups by top-level parameter name; names that are not listed belong to
-        ``restorer``. See ``training.optimizer``.
-      takes_bfloat16: whether it may compute in bfloat16; False for networks that invert a blur.
-      compute: see ``networks.compute``; a subclass passes it to its layers.
+    and differentiates it. ``Network`` lists the facts that a subclass may state.
     """
 
-    compute: Compute = dataclasses.field(default=Compute(), kw_only=True)
-
-    blind: typing.ClassVar[bool] = True
-    restores: typing.ClassVar[bool] = True
-    estimates_kernel: typing.ClassVar[bool] = True
-    optimizer_groups: typing.ClassVar[dict[str, str]] = {}
-    takes_bfloat16: typing.ClassVar[bool] = False
-
-    def example(self) -> dict[str, typing.Any]:
-        """Return arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+    unfolds: typing.ClassVar[bool] = True
+    supervise: typing.ClassVar[tuple[str, ...]] = ("last", "all")
 
     @property
     def takes_padding(self) -> bool:
@@ -117,10 +98,6 @@ class Unfolded(nn.Module):
     def final_image(self, state: State, steps: int) -> jax.Array:
         """Return the image after ``steps`` steps: that of the last step, unless a network overrides this."""
         return self.estimate_of(state).sr
-
-    def reported(self, images: jax.Array) -> jax.Array:
-        """Return ``final_image`` after 1, 2 … T steps, from the images [T, ...] of a trace."""
-        return images
 
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
         """Return the targets of a step's estimates, from the true image and its degradation."""

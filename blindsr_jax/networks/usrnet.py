@@ -14,6 +14,7 @@ from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import conv, torch_uniform
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
 from blindsr_jax.ops.fft import data_solution
@@ -60,7 +61,7 @@ def _noise_level_output_init(key: jax.Array, shape: tuple[int, ...], dtype: typi
     return torch_uniform(key, shape, dtype).at[..., 0, :].set(3)
 
 
-class USRNet(nn.Module):
+class USRNet(Network):
     """Alternates the exact data step and one learned prior n times, for given blur kernel, scale and noise level.
 
     One set of weights serves all scales. LR images must match the training data: circular blur, then the upper-left
@@ -70,18 +71,22 @@ class USRNet(nn.Module):
       iterations: n.
       hyper_features: h, the channels inside ``HyPaNet``.
       features, blocks: fields of the prior, see ``ResUNet``.
-      blind, restores, compute: see ``Unfolded``.
     """
 
     iterations: int = 8
     hyper_features: int = 64
     features: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 2
-    compute: Compute = Compute()
     scales: typing.ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    validation_scales: typing.ClassVar[tuple[int, ...]] = (2, 3, 4)
     supervision: typing.ClassVar[str] = "image"
     blind: typing.ClassVar[bool] = False
-    restores: typing.ClassVar[bool] = True
+    estimates_kernel: typing.ClassVar[bool] = False
+    made_for: typing.ClassVar[typing.Mapping[str, str]] = {
+        "kernel": "pool",
+        "downsample": "s_fold",
+        "blur_mode": "circular",
+    }
 
     def setup(self) -> None:
         self.hyper = HyPaNet(self.iterations, self.hyper_features, self.compute)

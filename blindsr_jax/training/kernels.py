@@ -8,6 +8,7 @@ import typing
 import numpy as np
 from ml_collections import ConfigDict
 
+from blindsr_jax.config import network_of
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, solver_pool, split_pool
 from blindsr_jax.errors import ConfigError, DataError
@@ -34,8 +35,8 @@ def pools_of(config: ConfigDict) -> Pools:
       ConfigError: ``degradation.kernel_size`` is too small for the package's pool.
     """
     path, size = config.degradation.pool, config.degradation.kernel_size
-    for_solver = "scales" in config.model  # it gets the true kernels, which may be off-centre; one pool for all scales
-    pool = _read(path, size, anywhere=for_solver) if path else _own(None if for_solver else config.model.scale, size)
+    blind = network_of(config).blind  # a solver gets its kernels, so they may lie anywhere; one pool for all scales
+    pool = _read(path, size, anywhere=not blind) if path else _own(config.model.scale if blind else None, size)
     try:
         return Pools(*split_pool(pool))
     except ValueError:

@@ -34,7 +34,6 @@ from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
     abstract_state,
     batches_of,
-    network_of,
     state_of,
     training_source,
     updates_of,
@@ -125,7 +124,7 @@ class Validation:
 
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike, source: Source, protocol: Protocol):
         self._config, self._options = config, config.validation
-        self._source, self._network = source, network_of(config)
+        self._source, self._network = source, config_lib.network_of(config)
         self._panels = pathlib.Path(workdir) / "panels"
         self._protocol = protocol.subset(config.validation.widths)
 

@@ -91,7 +91,7 @@ def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDi
     check_same_run(config, workdir)
     recorded = ConfigDict(recorded_config(workdir))
     recorded.validation = config.validation
-    if "scales" in config.model:
+    if config_lib.network_of(config).scales:
         recorded.model.scale = config.model.scale
     return recorded
 

@@ -23,11 +23,6 @@ from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.evaluation.protocols import Protocol, photo, validation_protocol
 from blindsr_jax.losses import LOSSES, Loss
-from blindsr_jax.networks.dan import DAN
-from blindsr_jax.networks.kernelnet import KernelNet
-from blindsr_jax.networks.registry import build
-from blindsr_jax.networks.unfolded import Unfolded
-from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.optimizer import make_optimizer, restarting_schedule
 from blindsr_jax.training.sharding import replicated
@@ -36,18 +31,12 @@ from blindsr_jax.training.state import TrainState, create_state, initial_state
 from blindsr_jax.training.step import Stage, TrainStep, make_train_step, scale_of_step
 
 
-def network_of(config: ConfigDict) -> Unfolded | KernelNet | USRNet:
-    """The network of a config."""
-    return build(**config_lib.model_sizes(config))
-
-
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
-    options = config.optimizer
+    options, groups = config.optimizer, config_lib.network_of(config).optimizer_groups
+    # Both groups are there for every network: checkpoints have them.
     peaks = {"restorer": options.learning_rate, "estimator": options.learning_rate}
-    for name in ("estimator_learning_rate", "refinement_learning_rate"):
-        if name in options:
-            peaks["estimator"] = options[name]
+    peaks |= {group: options[f"{part}_learning_rate"] for part, group in groups.items()}
     rates = {
         name: restarting_schedule(
             peak,
@@ -58,7 +47,6 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
         )
         for name, peak in peaks.items()
     }
-    groups = getattr(network_of(config), "optimizer_groups", {})
     return make_optimizer(rates, groups, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
 
 
@@ -68,10 +56,8 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
     Raises:
       WeightsError, ConfigError: as ``started_from``.
     """
-    network = network_of(config)
-    basis = None
-    if isinstance(network, DAN):
-        basis = _basis_of(config, network.code_length)
+    network = config_lib.network_of(config)
+    basis = _basis_of(config, network.code_basis_length) if network.code_basis_length else None
     state = create_state(
         network,
         optimizer_of(config),
@@ -87,7 +73,7 @@ def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
     """The shapes, types and shardings of the state of a run, as the target for restoring a checkpoint."""
     shapes = jax.eval_shape(
         functools.partial(
-            initial_state, network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
+            initial_state, config_lib.network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
         ),
         _parameter_key(config),
     )
@@ -124,9 +110,14 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     )
     if len(ends) == 1:
         return [last]
-    bicubic = tuple(Downsample("bicubic") if isinstance(step, Downsample) else step for step in last.degradation)
-    # See networks.kernelnet.
-    return [dataclasses.replace(last, until=ends[0], degradation=bicubic, loss=LOSSES["gradients"]), last]
+    first = config_lib.network_of(config).first_stage
+    degradation = tuple(
+        Downsample(first.downsample) if isinstance(step, Downsample) else step for step in last.degradation
+    )
+    return [
+        dataclasses.replace(last, until=ends[0], degradation=degradation, loss=LOSSES[first.supervision]),
+        last,
+    ]
 
 
 def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainStep]:
@@ -135,7 +126,7 @@ def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainSt
     Raises:
       DataError, ConfigError: as ``pools_of``.
     """
-    stages, module, optimizer = stages_of(config), network_of(config), optimizer_of(config)
+    stages, module, optimizer = stages_of(config), config_lib.network_of(config), optimizer_of(config)
 
     @functools.cache
     def update(until: int, scale: int) -> TrainStep:
@@ -152,8 +143,9 @@ def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainSt
 
 def loss_of(config: ConfigDict) -> Loss:
     """The loss of a config's network, with the configured weights. If there are several stages, that of the last."""
-    loss = LOSSES[network_of(config).supervision]
-    weights = {name: config.model[name] for name in ("detail_weight", "coarse_weight") if name in config.model}
+    network = config_lib.network_of(config)
+    loss = LOSSES[network.supervision]
+    weights = {name: config.model[name] for name in config_lib.loss_weights(network)}
     return functools.partial(loss, **weights) if weights else loss
 
 

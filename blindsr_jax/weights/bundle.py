@@ -23,10 +23,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from blindsr_jax.errors import BlindSRError, WeightsError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.networks.chain import unstack_chains
-from blindsr_jax.networks.registry import build, init_variables
+from blindsr_jax.networks.registry import MODELS, build, init_variables, module_of
 
 FORMAT_VERSION = 1
 _CHECKSUM = "sha256"
+_MODULE = "module"  # the Python module that registered the network, if that is the user's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,8 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     arrays = _flatten(bundle.variables)
     check_arrays(path, arrays, bundle.model)
     header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
+    if module := module_of(bundle.model["name"]):
+        header[_MODULE] = module
     # safetensors writes an array's buffer regardless of its strides, so every array must be contiguous.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header[_CHECKSUM] = _checksum(header, arrays)
@@ -71,8 +74,9 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     """Read a bundle and check it against the model that it describes.
 
     Raises:
-      WeightsError: the file is missing, damaged, not a bundle, or of a newer format; an array is missing, unexpected,
-        of a wrong shape or type, or not finite (the message names it); or the checksum differs.
+      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or of an unregistered network; an
+        array is missing, unexpected, of a wrong shape or type, or not finite (the message names it); or the checksum
+        differs.
     """
     path = pathlib.Path(path)
     try:
@@ -87,7 +91,11 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     checksum = header.pop(_CHECKSUM, None)
     if checksum is not None and checksum != _checksum(header, arrays):
         raise WeightsError(f"{path}: damaged, its checksum differs; copy or download it again")
-    model = header.pop("model")
+    model, module = header.pop("model"), header.get(_MODULE)
+    if module and model["name"] not in MODELS:
+        raise WeightsError(
+            f"{path}: its network {model['name']!r} was registered by the module {module}: import that module first"
+        )
     check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
     return Bundle(_unflatten(arrays), model, metadata)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import typing
 
+from blindsr_jax.degradations.pools import POOL_SIZES
 from blindsr_jax.errors import DataError
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 
@@ -19,7 +20,7 @@ WITHOUT_WEIGHTS: dict[str, tuple[str, dict[str, typing.Any]]] = {
             ("fixed_gaussian", "kernel estimator: the best Gaussian of our kernel pool, whatever the image"),
             ("model_based", "kernel estimator: blind deblurring of the interpolated image by sparse gradients"),
         )
-        for scale in (2, 3, 4)
+        for scale in POOL_SIZES
     },
 }
 

@@ -22,7 +22,6 @@ from blindsr_jax.evaluation.protocols import (
     s_fold_circular,
     validation_protocol,
 )
-from blindsr_jax.evaluation.protocols import photo as photo_protocol
 from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
 from tests.evaluation.conftest import Images
 

@@ -12,7 +12,7 @@ import pytest
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
 from tests.training.conftest import tiny_config as warming_up
@@ -30,7 +30,7 @@ def _run(config, steps=1, mesh=None, spoil=None):
         state = spoil(state)
     (stage,) = stages_of(config)
     decay = config.optimizer.ema_decay
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0, ema_decay=decay)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0, ema_decay=decay)
     hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     history = []
     for _ in range(steps):
@@ -92,7 +92,7 @@ def _traced(config):
     """The traced update of a batch on all devices."""
     (stage,) = stages_of(config)
     mesh = data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0)
     pool, compiled = step.args[0], step.func
     return compiled.trace(pool, state_of(config, mesh), put_batch(mesh, np.zeros((4, 64, 64, 3), np.uint8)))
 
@@ -114,7 +114,7 @@ def test_kernels_and_noise_follow_the_step_and_the_seed():
 def test_the_step_donates_its_state():
     state = state_of(tiny_config(), data_mesh())
     config, mesh = tiny_config(), data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=0)
     step(state, put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8)))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
 

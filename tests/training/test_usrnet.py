@@ -19,7 +19,7 @@ from blindsr_jax.training import loop
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
-from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of, updates_of
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of, updates_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step, scale_of_step
 
@@ -67,7 +67,7 @@ def test_scales_follow_seed_and_step_and_all_occur():
 def test_an_update_has_the_scale_of_its_step():
     """The network also gets the kernels and noise levels of its images."""
     config, mesh = tiny_config(**{"optimizer.learning_rate": 0.0}), data_mesh()
-    (stage,), network, state = stages_of(config), network_of(config), state_of(config, mesh)
+    (stage,), network, state = stages_of(config), config_lib.network_of(config), state_of(config, mesh)
     params, update_of = jax.tree.map(np.asarray, state.params), updates_of(config, mesh)
     hr = _hr()
     levels = []
@@ -110,7 +110,7 @@ def test_devices_exchange_gradients_and_no_images(scale):
     """As for KernelNet, each device transforms only its own images."""
     config, mesh = tiny_config(), data_mesh()
     options = {"seed": 0, "scale": scale}
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), **options)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, *stages_of(config), **options)
     batch = put_batch(mesh, np.zeros((4, 30, 30, 3), np.uint8))
     compiled = step.func.lower(*step.args, state_of(config, mesh), batch).compile().as_text()
     assert re.search(r"\ball-reduce(-start)?\(", compiled)
