@@ -122,9 +122,9 @@ def _evaluate_folder(
     target: pathlib.Path,
 ) -> bool:
     """One report; whether all files could be used."""
-    from blindsr_jax.evaluation.journal import Journal
     from blindsr_jax.evaluation.methods import BLIND
     from blindsr_jax.evaluation.report import headline, summarise, tables, write_report
+    from blindsr_jax.evaluation.resume_log import ResumeLog
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.evaluation.samples import open_tests
 
@@ -138,13 +138,13 @@ def _evaluate_folder(
         "methods": dataclasses.asdict(methods),
         "data": name,
     }
-    journal = Journal(target, question, overwrite=arguments.overwrite)
-    if len(journal):
-        print(f"{target}: going on after {len(journal)} of {len(tests.names)} images (--overwrite starts anew)")
+    resume_log = ResumeLog(target, question, overwrite=arguments.overwrite)
+    if len(resume_log):
+        print(f"{target}: going on after {len(resume_log)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
     label = _name(arguments)
     options = {"beside": beside, "name": label if beside else BLIND}
-    rows = run_protocol(model, tests, methods, **options, failures=failures, journal=journal, bar=name)
+    rows = run_protocol(model, tests, methods, **options, failures=failures, resume_log=resume_log, bar=name)
     unusable = len(failures) + len(tests.left_out)
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}

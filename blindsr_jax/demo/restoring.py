@@ -8,7 +8,7 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.demo.known_blur import interpolated
+from blindsr_jax.demo.synthetic_test import interpolated
 from blindsr_jax.errors import OutOfMemory
 from blindsr_jax.inference import memory
 from blindsr_jax.inference.pixels import Pixels

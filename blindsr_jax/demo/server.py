@@ -13,7 +13,7 @@ import threading
 import typing
 import webbrowser
 
-from blindsr_jax.demo.offers import find_offers
+from blindsr_jax.demo.model_choices import find_model_choices
 from blindsr_jax.demo.uploads import MEGAPIXELS, most_bytes
 from blindsr_jax.errors import DataError
 
@@ -57,12 +57,12 @@ def serving(
       megapixels: the largest picture that is taken.
 
     Raises:
-      DataError: Gradio is not installed; or as ``free_port`` and ``find_offers``.
-      WeightsError: as ``find_offers``.
+      DataError: Gradio is not installed; or as ``free_port`` and ``find_model_choices``.
+      WeightsError: as ``find_model_choices``.
     """
     if importlib.util.find_spec("gradio") is None:
         raise DataError("the page needs Gradio, which is not installed: pip install 'blindsr_jax[demo]'")
-    port, offers = free_port(host, port), find_offers(models)
+    port, model_choices = free_port(host, port), find_model_choices(models)
     with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder:
         cache, runs = pathlib.Path(folder, "cache"), pathlib.Path(folder, "runs")
         runs.mkdir()
@@ -72,7 +72,7 @@ def serving(
 
         from blindsr_jax.demo import page
 
-        shown = page.build(offers, megapixels, runs)
+        shown = page.build(model_choices, megapixels, runs)
         _, address, _ = shown.queue(default_concurrency_limit=1).launch(
             server_name=host,
             server_port=port,

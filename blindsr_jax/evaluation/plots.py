@@ -7,7 +7,7 @@ import typing
 
 from matplotlib.figure import Figure
 
-from blindsr_jax.evaluation.rows import Row, group, mean_scores
+from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.files import atomic_path
 
 _STEPS, _WIDTHS = "steps.png", "widths.png"

@@ -14,7 +14,7 @@ import typing
 from blindsr_jax.evaluation.plots import draw_plots
 from blindsr_jax.evaluation.protocols import S_FOLD_CIRCULAR
 from blindsr_jax.evaluation.published import SET_SIZES, published_kernels, published_rows, set_name
-from blindsr_jax.evaluation.rows import Row, group, mean_scores
+from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.files import write_text
 
 # Score, heading of its column, digits.

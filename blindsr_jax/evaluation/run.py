@@ -15,11 +15,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.candidates import Candidate, candidates_of, name_of
-from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.methods import BLIND, OWN_ESTIMATE, Estimates, Methods, results_of
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.rows import Row, group
+from blindsr_jax.evaluation.resume_log import ResumeLog
 from blindsr_jax.evaluation.samples import EvaluationSet, Sample, make_lr
+from blindsr_jax.evaluation.scores import Row, group
 from blindsr_jax.hosts import gathered, is_first
 from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
@@ -37,7 +37,7 @@ def evaluate(
     beside: typing.Mapping[str, Restorer] | None = None,
     name: str = BLIND,
     failures: list[str] | None = None,
-    journal: Journal | None = None,
+    resume_log: ResumeLog | None = None,
     bar: str = "",
 ) -> list[Row]:
     """Scores a model on a test set; together, each process its share of the images, of which all get all rows.
@@ -49,7 +49,7 @@ def evaluate(
       beside: other models by name, which restore the very same samples, each with its own estimate of the kernel.
       name: of the method in which the model itself uses its own estimate.
       failures: collects a line for each image that cannot be used; without it the first one raises.
-      journal: remembers the images that are done; those are not restored again.
+      resume_log: remembers the images that are done; those are not restored again.
       bar: name on a progress bar; none if it is empty.
 
     Returns:
@@ -69,7 +69,7 @@ def evaluate(
     ):
         for index in mine:
             try:
-                done[index] = _evaluate_image(candidates, tests, index, journal, progress), ""
+                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress), ""
             except DataError as error:
                 if failures is None:
                     raise
@@ -95,10 +95,10 @@ def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row]
 
 
 def _evaluate_image(
-    candidates: list[Candidate], tests: EvaluationSet, index: int, journal: Journal | None, progress: tqdm
+    candidates: list[Candidate], tests: EvaluationSet, index: int, resume_log: ResumeLog | None, progress: tqdm
 ) -> list[Row]:
     image = tests.open(index)
-    rows = journal.rows_of(image) if journal is not None else None
+    rows = resume_log.rows_of(image) if resume_log is not None else None
     if rows is not None:
         progress.update(tests.samples_per_image)
         return rows
@@ -109,8 +109,8 @@ def _evaluate_image(
             scored = score(model, sample, tests.protocol, methods, estimates)
             rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
         progress.update()
-    if journal is not None:
-        journal.add(image, rows)
+    if resume_log is not None:
+        resume_log.add(image, rows)
     return rows
 
 

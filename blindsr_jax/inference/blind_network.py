@@ -6,11 +6,11 @@ import jax
 import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
-from blindsr_jax.inference.weighted import Weighted
+from blindsr_jax.inference.network_with_weights import NetworkWithWeights
 from blindsr_jax.networks.unfolded import Unfolded
 
 
-class BlindNetwork(Weighted):
+class BlindNetwork(NetworkWithWeights):
     """A blind network of one scale with its weights."""
 
     @property

@@ -35,7 +35,7 @@ class Model(BlindNetwork, RestoresImages):
     """A blind model of one scale: call it on a batch, or ``restore`` one image. A ``Restorer``.
 
     Attributes:
-      module, variables, metadata: see ``Weighted``; what kind of network it is: see ``BlindNetwork``.
+      module, variables, metadata: see ``NetworkWithWeights``; what kind of network it is: see ``BlindNetwork``.
       kernel_window: see ``with_kernel_window``.
       shapes: see ``padded_to``.
       rows: see ``shard_rows``.
@@ -150,7 +150,7 @@ class Model(BlindNetwork, RestoresImages):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """As of ``Weighted``; another one for each window and each precision."""
+        """As of ``NetworkWithWeights``; another one for each window and each precision."""
         window = f", window {self.kernel_window}" if self.kernel_window else ""
         return super().fingerprint + window + (f", {self.precision}" if self.precision != "float32" else "")
 

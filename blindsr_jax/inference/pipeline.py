@@ -8,7 +8,7 @@ import typing
 import jax
 import numpy as np
 
-from blindsr_jax.degradations.kernels import sampled_kernel
+from blindsr_jax.degradations.kernels import bicubic_equivalent_kernel
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.inputs import checked_batch, checked_kernels, one_for_each
@@ -123,7 +123,7 @@ class Pipeline(RestoresImages):
         """Kernels of the estimator's sampling as the solver understands them: of s-fold sampling."""
         if self.downsample == "s_fold":
             return kernels
-        return np.stack([sampled_kernel(kernel, self.scale) for kernel in kernels])
+        return np.stack([bicubic_equivalent_kernel(kernel, self.scale) for kernel in kernels])
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images of a trace, as they are."""
@@ -182,7 +182,7 @@ def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipelin
     """Joins a kernel estimator with a non-blind solver (as KernelNet's paper does with USRNet and DPIR).
 
     The solvers are about s-fold sampling. The kernels of an estimator that was trained with bicubic downsampling, as
-    DAN is, are converted: see ``degradations.sampled_kernel``.
+    DAN is, are converted: see ``degradations.bicubic_equivalent_kernel``.
 
     Args:
       estimator: a model that finds kernels: KernelNet or a DAN.

@@ -65,7 +65,7 @@ def apply_solver(
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
-def look_at_patches(
+def estimate_from_patches(
     module: nn.Module,
     variables: Variables,
     patches: jax.Array,

@@ -13,18 +13,18 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.inputs import checked_batch, checked_kernels, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
+from blindsr_jax.inference.network_with_weights import NetworkWithWeights
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, apply_solver
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.tile_context import TileContext
 from blindsr_jax.inference.tile_policy import Tile
-from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
 
-class Solver(Weighted):
+class Solver(NetworkWithWeights):
     """A non-blind model, for any scale that its network knows.
 
     It takes LR images for what the non-blind literature makes them: circular blur, the upper-left pixel of each block.

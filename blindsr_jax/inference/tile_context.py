@@ -75,7 +75,7 @@ def context_of_patches(
         arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
         try:
             with memory_errors(images):
-                found = checked(programs.look_at_patches, *arguments, iterations=iterations)
+                found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
                 kernel, code, last_code, means = jax.device_get(found)
                 return TileContext(kernel, code, iterations, last_code, means)
         except OutOfMemory:

@@ -33,7 +33,7 @@ _KERNEL_SIDE = 25  # of kernels made by hand for models that take any
 
 
 @dataclasses.dataclass(frozen=True)
-class Offer:
+class ModelChoice:
     """One line in the page's list of models.
 
     Attributes:
@@ -59,7 +59,7 @@ def kernel_side(model: Restorer) -> int:
     return model.kernel_size or _KERNEL_SIDE
 
 
-def find_offers(further: typing.Sequence[str] = ()) -> list[Offer]:
+def find_model_choices(further: typing.Sequence[str] = ()) -> list[ModelChoice]:
     """All that the page offers.
 
     Args:
@@ -69,22 +69,22 @@ def find_offers(further: typing.Sequence[str] = ()) -> list[Offer]:
       WeightsError: as ``load``.
       DataError: one of ``further`` only estimates kernels; or there is nothing to offer.
     """
-    offers = [_as_offer(name) for name in further]
-    offers += _packaged()
-    if not offers:
+    model_choices = [_from_command_line(name) for name in further]
+    model_choices += _packaged()
+    if not model_choices:
         raise DataError("this version has no packaged models that restore: name one with --model NAME_OR_FILE")
-    return offers
+    return model_choices
 
 
-def _as_offer(name: str) -> Offer:
+def _from_command_line(name: str) -> ModelChoice:
     models = _by_scale(load(name))
     if not all(model.restores for model in models.values()):
         raise DataError(f"--model {name}: it only estimates kernels; join it with a solver: --model {name}+usrnet-tiny")
     kind = repr(next(iter(models.values())))
-    return Offer(name, name_in_reports(name), f"Given on the command line: {kind}.", models)
+    return ModelChoice(name, name_in_reports(name), f"Given on the command line: {kind}.", models)
 
 
-def _packaged() -> list[Offer]:
+def _packaged() -> list[ModelChoice]:
     """Families of packaged models, and each packaged estimator joined with each packaged solver."""
     lines = zoo.models()
     loaded = {name: load(name) for name in lines}
@@ -105,7 +105,7 @@ def _packaged() -> list[Offer]:
             about.setdefault(family, lines[name])
     known = [family for family in _PURPOSES if family in families]
     order = known + [family for family in families if family not in _PURPOSES]
-    return [Offer(name, *_PURPOSES.get(name, (name, about[name])), families[name]) for name in order]
+    return [ModelChoice(name, *_PURPOSES.get(name, (name, about[name])), families[name]) for name in order]
 
 
 def _family(name: str) -> str:

@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
 _LEAST = 16  # pixels of a side of what is left
 
 
-class Blurred(typing.NamedTuple):
+class SyntheticTest(typing.NamedTuple):
     """A picture made small and soft.
 
     Attributes:
@@ -38,7 +38,7 @@ class Blurred(typing.NamedTuple):
 
 def blur_and_shrink(
     picture: Picture, kernel: np.ndarray, *, scale: int, noise: float, downsample: Downsample
-) -> Blurred:
+) -> SyntheticTest:
     """y = ((x ⊗ k)↓s) + n, as ``blindsr degrade`` makes it; rows and columns beyond a multiple of s are left out.
 
     Args:
@@ -66,7 +66,7 @@ def blur_and_shrink(
         downsample=downsample,
         noise=(noise, noise),
     )
-    return Blurred(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8)), hr, kernel)
+    return SyntheticTest(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8)), hr, kernel)
 
 
 def interpolated(lr: np.ndarray, scale: int, downsample: Downsample) -> np.ndarray:

@@ -8,8 +8,9 @@ import typing
 
 import gradio as gr
 
-from blindsr_jax.demo import actions, restoring, views
-from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo import restoring, views
+from blindsr_jax.demo.model_choices import ModelChoice
+from blindsr_jax.demo.run import Form, Result, restore, sentence
 from blindsr_jax.demo.stopping import until
 from blindsr_jax.demo.uploads import describe, read_upload
 from blindsr_jax.errors import DataError
@@ -24,21 +25,24 @@ def opened(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
     try:
         picture = read_upload(path, megapixels)
     except DataError as error:
-        message = views.message(actions.sentence(str(error)), "error")
+        message = views.message(sentence(str(error)), "error")
         return [None, message, gr.update(), None, views.message(WELCOME), hide, hide, hide]
     view = gr.update(value=views.shown(picture.pixels), visible=True)
     return [picture, views.message(describe(picture)), use, None, views.message(_READY), view, hide, hide]
 
 
-def run(
-    offers: typing.Sequence[Offer], folder: pathlib.Path, stop: threading.Event, values: typing.Sequence[typing.Any]
+def run_updates(
+    model_choices: typing.Sequence[ModelChoice],
+    folder: pathlib.Path,
+    stop: threading.Event,
+    values: typing.Sequence[typing.Any],
 ) -> typing.Iterator[list[typing.Any]]:
     """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results.
 
     Once ``stop`` is set it says so and ends.
     """
     nothing = [gr.update()] * 11
-    for stage in until(stop, actions.restore(offers, actions.Wishes(*values), folder)):
+    for stage in until(stop, restore(model_choices, Form(*values), folder)):
         if isinstance(stage, restoring.Progress):
             message = views.progress(stage.share, stage.text)
             yield [gr.update(interactive=False), gr.update(interactive=True), gr.update(), message, *nothing]
@@ -55,7 +59,7 @@ def _idle() -> list[typing.Any]:
     return [gr.update(interactive=True), gr.update(interactive=False)]
 
 
-def _shown_result(result: actions.Result) -> list[typing.Any]:
+def _shown_result(result: Result) -> list[typing.Any]:
     count = len(result.steps)
     last = show_step(result.steps, count)
     return [

@@ -1,4 +1,4 @@
-"""``Weighted``: a network and its weights, and what tells it from others."""
+"""``NetworkWithWeights``: a network and its weights, and what tells it from others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blindsr_jax.weights.zoo import describe
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Weighted:
+class NetworkWithWeights:
     """A network with its weights.
 
     Attributes:

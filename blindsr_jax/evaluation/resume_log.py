@@ -9,14 +9,14 @@ import pathlib
 import typing
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.samples import EvaluationImage
+from blindsr_jax.evaluation.scores import Row
 from blindsr_jax.files import write_text
 
 NAME = "rows.json"
 
 
-class Journal:
+class ResumeLog:
     """The rows of finished images, in ``rows.json`` of a report's folder.
 
     Args:
