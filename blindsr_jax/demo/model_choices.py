@@ -1,4 +1,4 @@
-"""Which models the page offers: the packaged ones that restore, pairs of them, and those of the command line."""
+"""The models that the page offers: packaged models that restore, pairs of them, and models of the command line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.solver import Solver
 from blindsr_jax.weights import zoo
 
-# What packaged models are for, in the words of somebody with a photograph: a title, and a line below it. In the order
-# of the page; models that are not among them follow with their name and the line of ``blindsr models``.
+# A title and a sentence for each family of packaged models, in the words of people with photographs, in the page's
+# order. Other packaged models follow with their name and their line in ``blindsr models``.
 _PURPOSES: dict[str, tuple[str, str]] = {
     "dan-lite": ("Soft or out of focus", "Finds a round blur and undoes it. For clean pictures without grain."),
     "dan-lite-noise": ("Soft and grainy", "Finds a round blur in a noisy picture, and removes the noise."),
@@ -29,18 +29,18 @@ _PURPOSES: dict[str, tuple[str, str]] = {
     ),
     "usrnet-tiny": ("You know the blur", "USRNet undoes the blur that you give it: a Gaussian, a drawing or a file."),
 }
-_KERNEL_SIDE = 25  # of kernels made by hand for models that take any
+_KERNEL_SIDE = 25  # side of handmade kernels for models that take any size
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelChoice:
-    """One line in the page's list of models.
+    """One entry in the page's list of models.
 
     Attributes:
-      name: of the family, ``dan-lite``, or what the command line says.
-      title: what it is for.
-      line: one sentence on it.
-      models: by scale, each ready to restore.
+      name: name of the family, such as ``dan-lite``, or the name given on the command line.
+      title: the kind of picture that it is for.
+      line: one sentence about it.
+      models: its models by scale, ready to restore.
     """
 
     name: str
@@ -50,24 +50,24 @@ class ModelChoice:
 
     @property
     def scales(self) -> list[int]:
-        """Of its models, rising."""
+        """The scales of its models, in ascending order."""
         return sorted(self.models)
 
 
 def kernel_side(model: Restorer) -> int:
-    """K of the kernels that a model works with, or a usual one for solvers that take any."""
+    """K of a model's kernels, or a usual size for solvers that take any."""
     return model.kernel_size or _KERNEL_SIDE
 
 
 def find_model_choices(further: typing.Sequence[str] = ()) -> list[ModelChoice]:
-    """All that the page offers.
+    """Find all models that the page offers.
 
     Args:
-      further: names or files as ``load`` takes them, which stand first.
+      further: names or files as ``load`` takes them; they come first.
 
     Raises:
       WeightsError: as ``load``.
-      DataError: one of ``further`` only estimates kernels; or there is nothing to offer.
+      DataError: one of ``further`` only estimates kernels; or there are no models.
     """
     model_choices = [_from_command_line(name) for name in further]
     model_choices += _packaged()
@@ -85,7 +85,7 @@ def _from_command_line(name: str) -> ModelChoice:
 
 
 def _packaged() -> list[ModelChoice]:
-    """Families of packaged models, and each packaged estimator joined with each packaged solver."""
+    """Find the families of packaged models, and join each packaged estimator with each packaged solver."""
     lines = zoo.models()
     loaded = {name: load(name) for name in lines}
     ready = {name: _by_scale(model) for name, model in loaded.items()}

@@ -1,4 +1,4 @@
-"""The page: its parts from top to bottom, and which part asks for which action."""
+"""The page's layout, from top to bottom, and the functions that its events call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blindsr_jax.demo.uploads import MEGAPIXELS, samples
 from blindsr_jax.errors import DataError
 
 STYLE = (pathlib.Path(__file__).parent / "page.css").read_text()
-_KEPT_SECONDS = 3600  # of uploads and results
+_KEPT_SECONDS = 3600  # how long uploads and results are kept
 _HEAD = """
 # blindsr
 Makes a small, blurred picture several times larger and sharp, without being told how it was blurred.
@@ -25,12 +25,12 @@ Everything is computed on this machine; nothing is sent anywhere else.
 
 
 def build(model_choices: typing.Sequence[ModelChoice], megapixels: float, folder: pathlib.Path) -> gr.Blocks:
-    """The page, ready to be launched.
+    """Build the page, ready to launch.
 
     Args:
-      model_choices: models.
-      megapixels: the largest picture that is taken.
-      folder: for files to download, until the page has copied them.
+      model_choices: the models to offer.
+      megapixels: size of the largest picture that is accepted.
+      folder: folder for files to download, until the page has copied them.
     """
     with gr.Blocks(title="blindsr", analytics_enabled=False, delete_cache=(600, _KEPT_SECONDS)) as page:
         picture = gr.State(None, time_to_live=_KEPT_SECONDS)
@@ -75,7 +75,7 @@ _QUICK: dict[str, typing.Any] = {"queue": False, "show_progress": "hidden", "api
 
 
 def _picture_part(megapixels: float) -> tuple[gr.File, gr.Gallery, gr.HTML, gr.Radio, list[gr.Slider]]:
-    """Where pictures are dropped and taken, a message, what the picture is, and the sliders of a test."""
+    """The drop zone, the sample pictures, a message, the picture's use, and the sliders of a synthetic test."""
     gr.Markdown(f"### Picture\nDrop one of yours, up to {megapixels:g} megapixels, or take one of ours.")
     file = gr.File(show_label=False, height=104, elem_id="file")
     gallery = gr.Gallery(
@@ -93,7 +93,7 @@ def _picture_part(megapixels: float) -> tuple[gr.File, gr.Gallery, gr.HTML, gr.R
 
 
 def _connect_uploads(file: gr.File, gallery: gr.Gallery, outputs: list[typing.Any], megapixels: float) -> None:
-    """Joins upload and packaged photographs to what shows the opened picture."""
+    """Open an uploaded or sample picture when the visitor chooses it."""
 
     def upload(path: str | None) -> list[typing.Any]:
         return updates.opened(path or "", megapixels, gr.update())
@@ -108,7 +108,7 @@ def _connect_uploads(file: gr.File, gallery: gr.Gallery, outputs: list[typing.An
 
 
 def _model_part(model_choices: typing.Sequence[ModelChoice]) -> tuple[gr.Dropdown, gr.Radio, gr.Slider]:
-    """Which model, at which scale, and the noise that a solver is told."""
+    """The model's family and scale, and the noise level for solvers."""
     gr.Markdown("### Model")
     first = model_choices[0]
     value = first.scales[-1]
@@ -139,7 +139,7 @@ def _scale_choices(choice: ModelChoice) -> list[tuple[str, int]]:
 def _blur_part(
     model_choices: typing.Sequence[ModelChoice], use: gr.Radio, family: gr.Dropdown, scale: gr.Radio
 ) -> tuple[gr.Radio, list[typing.Any]]:
-    """How the blur is told: the choice, and the Gaussian's sliders, the drawing and the file."""
+    """The source of the blur kernel, with the Gaussian's sliders, the drawing and the file."""
     gr.Markdown("### Blur")
     first = model_choices[0]
     choices = blur_choices(first.models[first.scales[-1]], SMALL)
@@ -167,7 +167,7 @@ def _blur_part(
 
 
 def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.Slider]:
-    """Widths and angle of a Gaussian with its live picture; in a group."""
+    """Sliders for a Gaussian's widths and angle, with a live picture of the kernel."""
     lowest, highest = WIDTHS
     sliders = [
         gr.Slider(lowest, highest, values[0], step=0.1, label="width along, pixels", elem_id=f"{name}-x"),
@@ -185,7 +185,7 @@ def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.
 
 
 def _result_part(steps: gr.State) -> list[typing.Any]:
-    """Where results appear below the message, in the order of ``updates.run_updates``."""
+    """The parts that show results below the message, in the order of ``updates.run_updates``."""
     opened = gr.Image(
         **{"show_label": False, "interactive": False, "height": 520, "visible": False, "buttons": []},
         **{"elem_id": "opened", "format": "jpeg"},

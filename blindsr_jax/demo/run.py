@@ -1,4 +1,4 @@
-"""What a run of the page does, from what stands on it to what it shows; plain functions of plain values."""
+"""A run of the page, from the form's values to the result; plain functions of plain values."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """All that stands on the page when a run begins, in this order.
+    """The values on the page when a run begins, in the order of the page's inputs.
 
     Attributes:
-      picture: what is opened.
+      picture: the opened picture.
       use: ``SMALL`` or ``SHARP``.
-      test_x, test_y, test_angle, test_noise: the test's blur and noise, as of the sliders.
-      family, scale: of the model.
-      blur: ``FOUND``, ``TRUE``, ``GAUSSIAN``, ``DRAWN`` or ``FILE``.
-      width_x, width_y, angle: of the Gaussian.
-      cells, file: the drawing, and the uploaded kernel's path.
-      noise: level that a solver is told, 0 to 255.
+      test_x, test_y, test_angle, test_noise: blur and noise of the synthetic test, from its sliders.
+      family, scale: the model's family and scale.
+      blur: source of the blur kernel: ``FOUND``, ``TRUE``, ``GAUSSIAN``, ``DRAWN`` or ``FILE``.
+      width_x, width_y, angle: widths and angle of the Gaussian.
+      cells, file: the drawing, and the path of the uploaded kernel.
+      noise: noise level for a solver, 0 to 255.
     """
 
     picture: Picture | None
@@ -61,14 +61,14 @@ class Form:
 
 
 class Result(typing.NamedTuple):
-    """What a run shows.
+    """The result of a run, as the page shows it.
 
     Attributes:
       before, after: uint8 [H, W, 3] of equal size.
       text: size, time and scores.
-      kernels: with captions.
+      kernels: captions and kernels.
       steps: caption, picture and kernel of each unfolded step.
-      image_file, kernel_file: to download; the second None for models without kernels.
+      image_file, kernel_file: files to download; ``kernel_file`` is None for models without kernels.
     """
 
     before: np.ndarray
@@ -81,7 +81,7 @@ class Result(typing.NamedTuple):
 
 
 def blur_choices(model: Restorer, use: str) -> list[str]:
-    """How the blur of a picture can be told to a model."""
+    """The sources that a model's blur kernel can come from."""
     choices = [FOUND] if model.estimates_kernel or not model.takes_kernel else []
     if model.takes_kernel:
         choices += [TRUE] if use == SHARP else []
@@ -90,7 +90,7 @@ def blur_choices(model: Restorer, use: str) -> list[str]:
 
 
 def chosen_model(model_choices: typing.Sequence[ModelChoice], family: str, scale: int) -> Restorer:
-    """The model of a name and scale. Raises DataError if the page does not offer it."""
+    """Find the model of a family and scale. Raises DataError if the page does not offer it."""
     for choice in model_choices:
         if choice.name == family and scale in choice.models:
             return choice.models[scale]
@@ -100,15 +100,16 @@ def chosen_model(model_choices: typing.Sequence[ModelChoice], family: str, scale
 def restore(
     model_choices: typing.Sequence[ModelChoice], form: Form, folder: pathlib.Path
 ) -> typing.Iterator[restoring.Progress | Result | DataError]:
-    """A run of the page.
+    """Run the page's form.
 
     Args:
       model_choices: the models on the page.
-      form: what stands on the page.
-      folder: where the files to download go, in a folder that is removed when this generator ends: copy them before.
+      form: the values on the page.
+      folder: parent of a temporary folder for the files to download. It is removed when this generator ends, so copy
+        the files before.
 
     Yields:
-      Progress, and at the end the Result, or what went wrong as a sentence for the visitor.
+      Progress, and at the end the Result, or a DataError whose message is a sentence for the visitor.
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder) as own:
@@ -148,7 +149,7 @@ def _tested(form: Form, model: Restorer, picture: Picture) -> SyntheticTest:
 
 
 def _known_kernel(form: Form, model: Restorer, test: SyntheticTest | None) -> np.ndarray | None:
-    """The kernel that the model is told; None if it finds one, or works without."""
+    """The kernel to give to the model; None if the model estimates one or works without."""
     if form.blur not in blur_choices(model, form.use):
         raise DataError(f"This model cannot work with the choice “{form.blur}” for the blur: choose another.")
     if form.blur == FOUND:
@@ -207,5 +208,5 @@ def _result(
 
 
 def sentence(text: str) -> str:
-    """A message of the library as the page says it: with a full stop."""
+    """End a message of the library with a full stop, for the page."""
     return text if text.endswith(".") else f"{text}."

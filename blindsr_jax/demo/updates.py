@@ -1,4 +1,4 @@
-"""What the page answers, as updates of its parts, in the order in which ``page`` names them."""
+"""The page's responses to events, as updates of its parts in the order that ``page`` lists them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WELCOME = "Choose a picture and press Restore. The result appears here."
 
 
 def opened(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
-    """A file as updates of the picture, what is told of it, its use, the drop zone and the first parts of a result."""
+    """Open a file: updates of the picture, its message, its use, the drop zone and the first parts of the result."""
     hide = gr.update(visible=False)
     try:
         picture = read_upload(path, megapixels)
@@ -37,9 +37,9 @@ def run_updates(
     stop: threading.Event,
     values: typing.Sequence[typing.Any],
 ) -> typing.Iterator[list[typing.Any]]:
-    """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results.
+    """Run the form: updates of the go and stop buttons, the steps, the message and the parts of the result.
 
-    Once ``stop`` is set it says so and ends.
+    Once ``stop`` is set, the message says so and the run ends.
     """
     nothing = [gr.update()] * 11
     for stage in until(stop, restore(model_choices, Form(*values), folder)):
@@ -78,7 +78,7 @@ def _shown_result(result: Result) -> list[typing.Any]:
 
 
 def show_step(steps: list[tuple[str, typing.Any, typing.Any]], step: int) -> list[typing.Any]:
-    """Picture and kernel of an unfolded step, counted from one; nothing if there is no such step."""
+    """Updates of picture and kernel for an unfolded step, counted from one; empty if there is no such step."""
     if not 1 <= step <= len(steps):
         return [None, ""]
     caption, image, kernel = steps[int(step) - 1]

@@ -1,4 +1,4 @@
-"""Model cards: what a packaged model is for, where it fails, how it was made and what it scores."""
+"""Model cards: the purpose of a packaged model, its failures, its recipe and its scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 from blindsr_jax.weights.zoo import PACKAGED, count_parameters, models, packaged_path
 
-_COMPARED = "DANv1"  # the paper's row beside ours
+_COMPARED = "DANv1"  # the published method to compare with
 _NO_SCORE = "–"
 
 
 def card(name: str) -> str:
-    """The card of a packaged model, in Markdown: its text, its recipe, and its scores beside the paper's.
+    """Format the card of a packaged model in Markdown: its text, its recipe, and its scores beside the paper's.
 
     Args:
       name: one of ``models()``.
@@ -34,7 +34,7 @@ def card(name: str) -> str:
 
 
 def cards() -> str:
-    """All packaged models on one page: the table of those with evaluations, then a card for each."""
+    """Format a page with the cards of all packaged models."""
     head = [
         "# Packaged weights",
         "",
@@ -49,12 +49,12 @@ def cards() -> str:
 
 
 def score_table(bundles: typing.Sequence[tuple[str, Bundle]]) -> list[str]:
-    """A Markdown table of the evaluations that bundles hold, as lines; none if they hold none.
+    """Format the evaluations that bundles hold as lines of a Markdown table; empty if they hold none.
 
-    PSNR on luma in dB, and SSIM; the mean over all images and blurs of a protocol.
+    Scores are PSNR on luma in dB, and SSIM, as means over all images and blurs of a protocol.
 
     Args:
-      bundles: with their names.
+      bundles: names and bundles.
     """
     rows = [(name, entry) for name, bundle in bundles for entry in bundle.metadata.get("evaluations", [])]
     if not rows:
