@@ -1,7 +1,7 @@
 """The ``blindsr`` command: restore pictures, score and time models, make LR files, kernels, shards and bundles.
 
 Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others written); 2 wrong usage.
-Each subcommand is a module here; it imports what it needs when it runs, so that ``--help`` answers at once.
+Each subcommand is a module here. It imports its dependencies only when it runs, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from blindsr_jax.errors import BlindSRError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
+    """Run the command and return its exit code."""
     arguments = parser().parse_args(argv)
     keep_compiled_programs()
     try:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands."""
+    """Build the parser with all subcommands."""
     from blindsr_jax import __version__
 
     command = argparse.ArgumentParser(

@@ -1,4 +1,4 @@
-"""What several subcommands take."""
+"""Arguments that several subcommands share."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def _precisions() -> tuple[str, ...]:
 def add_command(
     commands: Commands, name: str, run: typing.Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
-    """A subcommand that runs a function, with its help."""
+    """Add a subcommand that runs a function, with its help text."""
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=run)
     return command
 
 
 def add_files(command: argparse.ArgumentParser) -> None:
-    """Image files in, image files out."""
+    """Add the arguments for input and output image files."""
     command.add_argument("inputs", nargs="+", type=pathlib.Path, metavar="IN", help="image files or folders")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="image file or folder")
     command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 
 def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Which model, and what a non-blind one has to be told; where none is required, ``open_model`` takes a default."""
+    """Add the arguments for the model; if it is not required, ``open_model`` has a default."""
     default = "" if required else "; default: the packaged one for photographs at --scale, which is 4 if not given"
     command.add_argument("--model", required=required, help=_MODEL + default)
     command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
@@ -78,11 +78,11 @@ def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> Non
 
 
 def open_model(arguments: argparse.Namespace) -> Restorer:
-    """The model of a command line, ready to restore at one scale.
+    """Open the model of a command line, ready to restore at one scale.
 
     Raises:
-      DataError: the scale is another than the model's, or missing; or the model takes no noise level, no window for the
-        kernel, or does not compute in the precision.
+      DataError: the model does not support the scale, or the scale is missing; or the model does not support a noise
+        level, a kernel window or the precision.
     """
     from blindsr_jax.inference.loading import load
     from blindsr_jax.weights.zoo import default_model
@@ -109,15 +109,15 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
 
 
 def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Restorer]:
-    """Models to stand beside another one, by their names in a report.
+    """Open the models to compare with another one, by their names in a report.
 
     Args:
-      names: as ``load`` takes them.
-      scale: of those that know several.
-      sigma: noise level on the 0–255 scale, for those that take one.
+      names: names or files as ``load`` takes them.
+      scale: scale of models that support several.
+      sigma: noise level on the 0–255 scale, for models that take one.
 
     Raises:
-      DataError: two would have one name in the report; or as ``load``.
+      DataError: two models would have the same name in the report; or as ``load``.
     """
     from blindsr_jax.inference.loading import load, name_in_reports
 
@@ -133,7 +133,7 @@ def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Restore
 
 @contextlib.contextmanager
 def _named(option: str) -> typing.Iterator[None]:
-    """A DataError of this block with the option in front."""
+    """Put the option in front of the message of a DataError in this block."""
     try:
         yield
     except DataError as error:
@@ -141,14 +141,14 @@ def _named(option: str) -> typing.Iterator[None]:
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def level(text: str) -> float:
-    """A number on the 0–255 scale."""
+    """Parse a number on the 0–255 scale."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``blindsr bench``: how fast a model is on this machine."""
+"""``blindsr bench``: time a model on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAD = ("LR size", "first call s", "later s", "megapixels a second", "temporari
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     command = add_command(commands, "bench", run, _TEXT)
     add_model(command)
     sizes = "sides of the square LR pictures; default: 64 128 256"
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr bench``: a table of times, and a file if asked; a size that fails is named, the others go on."""
+    """``blindsr bench``: print a table of times and optionally write a file; a size that fails does not stop others."""
     from tqdm import tqdm
 
     from blindsr_jax.cli.timing import time_model

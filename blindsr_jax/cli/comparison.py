@@ -1,4 +1,4 @@
-"""A picture of what restoring did: the input, enlarged by bicubic interpolation, beside the restored picture."""
+"""A picture that compares the input, enlarged by bicubic interpolation, with the restored picture."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from blindsr_jax.inference.restore import enlarge_bicubic
 from blindsr_jax.inference.texture import window_of
 from blindsr_jax.pictures import BACKGROUND, grid
 
-Vips = typing.Any  # a pyvips.Image, which is imported when it is first needed
-_SIDE = 790  # of each of two pictures side by side, at most
+Vips = typing.Any  # a pyvips.Image; pyvips is imported when it is first needed
+_SIDE = 790  # pixels: longest side of each of two pictures side by side
 _KINDS = {1: ("b-w", "grey16"), 2: ("b-w", "grey16"), 3: ("srgb", "rgb16"), 4: ("srgb", "rgb16")}
 
 
@@ -30,18 +30,18 @@ def comparison_path(image_path: pathlib.Path) -> pathlib.Path:
 
 
 def write_comparison(image_path: pathlib.Path, before: ImageFile, scale: int) -> None:
-    """Writes the input on the left and the restored picture on the right, whole; then, if that makes them smaller, a
-    textured place of both at 100 %. Transparent pictures lie on white.
+    """Write a picture with the input on the left and the restored picture on the right.
 
-    The restored picture is read back from its file a few rows at a time.
+    If the two had to be made smaller to fit, a second row shows a textured part of both at 100 %. Transparent pictures
+    are drawn on white. The restored picture is read back from its file a few rows at a time.
 
     Args:
-      image_path: of the restored picture.
+      image_path: path of the restored picture.
       before: the input.
-      scale: between the two.
+      scale: ratio of their sizes.
 
     Raises:
-      DataError: the restored picture cannot be read, or the comparison not written.
+      DataError: the restored picture cannot be read, or the comparison cannot be written.
     """
     try:
         pairs = _pairs(image_path, before.pixels, scale)
@@ -54,7 +54,7 @@ def write_comparison(image_path: pathlib.Path, before: ImageFile, scale: int) ->
 
 
 def _pairs(image_path: pathlib.Path, before: np.ndarray, scale: int) -> list[list[tuple[str, Image.Image]]]:
-    """Captions and pictures, two of a size in a row."""
+    """Rows of two captioned pictures of equal size."""
     height, width = (scale * side for side in before.shape[:2])
     factor = min(_SIDE / max(height, width), 1)
     size = max(round(width * factor), 1), max(round(height * factor), 1)
@@ -95,7 +95,7 @@ def _of_array(pixels: np.ndarray) -> Vips:
 
 
 def _shown(image: Vips, size: typing.Sequence[int]) -> np.ndarray:
-    """uint8 [h, w, 3] on white, brought to a size (w, h)."""
+    """Convert an image to uint8 [h, w, 3] on white, resized to (w, h)."""
     deep = image.format == "ushort"
     if image.hasalpha():
         image = image.flatten(background=65535 if deep else 255)

@@ -1,4 +1,4 @@
-"""``blindsr convert``: a training run, or an official checkpoint, into one bundle."""
+"""``blindsr convert``: turn a training run or an official checkpoint into a bundle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     text = "Turn a training run, or an official .pth file, into one .safetensors file."
     command = add_command(commands, "convert", run, text)
     command.add_argument("source", type=pathlib.Path, metavar="RUN", help="workdir of a run, or a .pth file")
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr convert``: a training run's best checkpoint, or an official checkpoint, into one bundle file."""
+    """``blindsr convert``: write a training run's best checkpoint, or an official checkpoint, as a bundle."""
     from blindsr_jax.weights.bundle import save_bundle
 
     if arguments.output.suffix != ".safetensors":

@@ -1,4 +1,4 @@
-"""``blindsr data``: shards of sharp sub-images to train from, made and checked."""
+"""``blindsr data``: make and check shards of sharp sub-images for training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENCODING = "png, or raw pixels: twice the room, but nothing to decode; default:
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's actions."""
+    """Add the subcommand and its actions."""
     text = "Make and check shards of training data, for machines that take more patches than image files give."
     actions = commands.add_parser("data", help=text, description=text).add_subparsers(required=True, metavar="ACTION")
 
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    """``blindsr data prepare``: a folder of shards; photographs that cannot be read are named."""
+    """``blindsr data prepare``: write a folder of shards, and name the photographs that cannot be read."""
     from blindsr_jax.data.shard_writing import prepare_shards
     from blindsr_jax.data.subimages import Cutting
 
@@ -64,7 +64,7 @@ def _described(prepared: Prepared, out: pathlib.Path) -> str:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """``blindsr data verify``: whether all shards are as they were written; each that is not is named."""
+    """``blindsr data verify``: check that shards are as they were written, and name those that are not."""
     from blindsr_jax.data.shard_manifest import read_manifest, verify_shards
 
     problems = verify_shards(arguments.folder)

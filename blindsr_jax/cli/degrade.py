@@ -1,4 +1,4 @@
-"""``blindsr degrade``: LR files with a known blur."""
+"""``blindsr degrade``: make LR files with a known blur."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     command = add_command(commands, "degrade", run, "Make low-resolution files with a known blur, for experiments.")
     add_files(command)
     command.add_argument("--scale", type=positive, default=4, help="default: 4")
@@ -41,7 +41,7 @@ def _downsamplers() -> tuple[str, ...]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr degrade``: LR files of known blur from HR images, the kernel beside them."""
+    """``blindsr degrade``: write LR files of HR images, each with its kernel beside it."""
     import functools
 
     import jax
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     degrade = functools.partial(degrade_by, steps, scale=arguments.scale)
     if arguments.steps:
         print(f"steps: {text_of_steps(steps)}")
-        degrade = jax.jit(degrade)  # of many operations, which by themselves would take longer
+        degrade = jax.jit(degrade)  # faster for the many operations of such a degradation
     jobs = plan_outputs(arguments.inputs, arguments.output, "png")
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -95,5 +95,5 @@ def _steps_of(arguments: argparse.Namespace) -> Steps:
 
 
 def _number_of(path: pathlib.Path) -> int:
-    """A number that depends on the file's name alone, so that noise does not depend on the company it is in."""
+    """A number from the file's name alone, so that a file's noise does not depend on the other inputs."""
     return zlib.crc32(path.name.encode())

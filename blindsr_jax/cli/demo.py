@@ -1,4 +1,4 @@
-"""``blindsr demo``: a page in the browser to play with."""
+"""``blindsr demo``: serve a page that restores pictures in the browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MODEL = "further models to offer: packaged names, .safetensors bundles, workdir
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     command = add_command(commands, "demo", run, "Restore pictures in the browser, on this machine.")
     command.add_argument("--host", default="127.0.0.1", help=_HOST)
     command.add_argument("--port", type=_port, help="default: 7860, or the next free one")
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr demo``: serves the page until it is interrupted."""
+    """``blindsr demo``: serve the page until it is interrupted."""
     from blindsr_jax.demo.server import serve
 
     return serve(

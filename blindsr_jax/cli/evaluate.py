@@ -1,4 +1,4 @@
-"""``blindsr evaluate``: a protocol on test sets, a report for each."""
+"""``blindsr evaluate``: score a model by a protocol on test sets, with a report for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     command = add_command(commands, "evaluate", run, "Score a model on folders of high-resolution images.")
     add_model(command)
     command.add_argument(
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
     beside = open_beside(arguments.beside, model.scale, arguments.sigma)
     protocol = _protocol_of(arguments, model.scale)
-    candidates_of(model, methods, _name(arguments), beside, protocol)  # whether they can be compared
+    candidates_of(model, methods, _name(arguments), beside, protocol)  # raises if they cannot be compared
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
         raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _name(arguments: argparse.Namespace) -> str:
-    """What the report calls the model; with its precision, so that it can stand beside itself in float32."""
+    """The model's name in the report, with its precision, so that it can be compared with itself in float32."""
     from blindsr_jax.inference.loading import name_in_reports
 
     reduced = "" if arguments.precision == "float32" else f" ({arguments.precision})"
@@ -136,10 +136,10 @@ def _evaluate_folder(
     folder: pathlib.Path,
     target: pathlib.Path,
 ) -> bool:
-    """One report; whether all files could be used."""
-    from blindsr_jax.evaluation.journal import Journal
+    """Evaluate one folder and write its report; return whether all files were usable."""
     from blindsr_jax.evaluation.methods import BLIND
     from blindsr_jax.evaluation.report import headline, summarise, tables, write_report
+    from blindsr_jax.evaluation.resume_log import ResumeLog
     from blindsr_jax.evaluation.run import evaluate as run_protocol
     from blindsr_jax.evaluation.samples import open_tests
 
@@ -153,13 +153,13 @@ def _evaluate_folder(
         "methods": dataclasses.asdict(methods),
         "data": name,
     }
-    journal = Journal(target, question, overwrite=arguments.overwrite)
-    if len(journal):
-        print(f"{target}: going on after {len(journal)} of {len(tests.names)} images (--overwrite starts anew)")
+    resume_log = ResumeLog(target, question, overwrite=arguments.overwrite)
+    if len(resume_log):
+        print(f"{target}: going on after {len(resume_log)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
     label = _name(arguments)
     options = {"beside": beside, "name": label if beside else BLIND}
-    rows = run_protocol(model, tests, methods, **options, failures=failures, journal=journal, bar=name)
+    rows = run_protocol(model, tests, methods, **options, failures=failures, resume_log=resume_log, bar=name)
     unusable = len(failures) + len(tests.left_out)
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}

@@ -1,4 +1,4 @@
-"""Work on many files: which output belongs to which input, and going on when one of them fails."""
+"""Jobs on many files: choose an output for each input, and continue when one of them fails."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from blindsr_jax.images.formats import FORMATS
 def plan_outputs(
     inputs: typing.Sequence[pathlib.Path], output: pathlib.Path, form: str | None = None
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Which file is written for which input.
+    """Choose an output file for each input.
 
-    One file to one file name; anything else into a folder, where folders keep their tree.
+    A single file can be written to a file name. Anything else is written into a folder, which keeps the tree of input
+    folders.
 
     Args:
       inputs: files and folders.
       output: a file name with an image extension, or a folder.
-      form: the format of outputs in a folder, one of ``formats.NAMES``; by default the input's, by its extension. What
-        is only read, GIF, becomes PNG.
+      form: the format of outputs in a folder, one of ``formats.NAMES``. By default it follows the input's extension;
+        formats that can only be read, such as GIF, become PNG.
 
     Returns:
-      (source, target) pairs.
+      Pairs of source and target.
 
     Raises:
       DataError: an input is missing, two inputs would become one output, or an output would replace an input; or the
-        output is a file of another format.
+        output's extension is not an image format or contradicts ``form``.
     """
     to_one = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
     if to_one and output.suffix.lower() not in FORMATS:
@@ -58,7 +59,7 @@ def plan_outputs(
 
 
 def _only(inputs: typing.Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
-    """The input, if it is one file."""
+    """Return the input if it is a single file; raise DataError otherwise."""
     for given in inputs:
         list_images(given)  # names what is missing or empty
     if len(inputs) != 1 or inputs[0].is_dir():
@@ -68,7 +69,7 @@ def _only(inputs: typing.Sequence[pathlib.Path], output: pathlib.Path) -> pathli
 
 
 def _suffix(source: pathlib.Path, form: str | None) -> str:
-    """An output's extension; the input's if that is of the format."""
+    """Choose an output's extension: the input's if it belongs to the format."""
     own = FORMATS.get(source.suffix.lower())
     if form is None:
         return source.suffix if own else ".png"
@@ -83,14 +84,15 @@ def run_jobs(
     verb: str,
     companions: typing.Callable[[pathlib.Path], list[pathlib.Path]] = lambda target: [],
 ) -> int:
-    """Runs an action on each (source, target) with a progress bar; a bad file is named and the others go on.
+    """Run an action on each source and target with a progress bar; report a file that fails, and continue.
 
     Args:
-      jobs: from ``plan_outputs``.
-      action: called with source and target; a BlindSRError that it raises is that file's failure.
-      overwrite: replace targets that exist, instead of skipping them.
-      verb: what the progress bar says.
-      companions: files that are made with a target; which of them are missing beside a target that exists is said.
+      jobs: pairs from ``plan_outputs``.
+      action: function of source and target; a BlindSRError that it raises counts as that file's failure.
+      overwrite: replace existing targets instead of skipping them.
+      verb: label of the progress bar.
+      companions: function that lists the files made along with a target. The message on a skipped target names the
+        missing ones.
 
     Returns:
       Exit code: 0, or 1 if a file failed.

@@ -1,4 +1,4 @@
-"""Blur kernels as users write and see them: files beside an image, and a short notation."""
+"""Blur kernels for users: files beside an image, and a short notation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kernel_paths(image_path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
-    """Writes the files of ``kernel_paths``.
+    """Write the files of ``kernel_paths``.
 
     Raises:
       DataError: a file cannot be written.
@@ -33,10 +33,10 @@ def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
 
 
 def kernel_from_text(text: str) -> np.ndarray:
-    """A kernel as users write it: ``iso:2.4``, ``aniso:SX,SY,DEGREES``, or a .npy or .mat file.
+    """Parse a kernel: ``iso:SIGMA``, ``aniso:SIGMA_X,SIGMA_Y,DEGREES``, or the path of a .npy or .mat file.
 
     Returns:
-      float32 [K, K], summing to one; K is 21 for round kernels, 31 for the others.
+      float32 [K, K], summing to one. K is 21 for ``iso`` and 31 for ``aniso``.
 
     Raises:
       DataError: the text is none of these, or the file holds no kernel.

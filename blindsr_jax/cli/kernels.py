@@ -1,4 +1,4 @@
-"""``blindsr kernels``: pools of blur kernels, made, drawn and described."""
+"""``blindsr kernels``: make, draw and describe pools of blur kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _scales() -> tuple[int, ...]:
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's actions."""
+    """Add the subcommand and its actions."""
     text = "Make, draw and describe pools of blur kernels, which KernelNet is trained on."
     actions = commands.add_parser("kernels", help=text, description=text).add_subparsers(
         required=True, metavar="ACTION"
@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """``blindsr kernels build``: a pool to train KernelNet on, and one to test it on."""
+    """``blindsr kernels build``: make a pool to train KernelNet on, and one to test it on."""
     from blindsr_jax.cli.pool_files import write_pool
 
     sizes = {name: getattr(arguments, name) for name in ("scale", "count", "size", "seed")}
@@ -60,7 +60,7 @@ def build(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """``blindsr kernels show``: a contact sheet of a pool."""
+    """``blindsr kernels show``: draw a contact sheet of a pool."""
     from blindsr_jax.cli.pool_files import draw_pool
 
     print(draw_pool(arguments.pool, arguments.output, count=arguments.count, size=arguments.size))
@@ -68,7 +68,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def summarise(arguments: argparse.Namespace) -> int:
-    """``blindsr kernels summarise``: what a pool holds, and how well one fixed Gaussian does on it."""
+    """``blindsr kernels summarise``: describe a pool, and the error of the best fixed Gaussian on it."""
     from blindsr_jax.cli.pool_files import summarise_pool
 
     print("\n".join(summarise_pool(arguments.pool, arguments.train, size=arguments.size)))

@@ -1,4 +1,4 @@
-"""``blindsr models``: the packaged weights, and the card of each."""
+"""``blindsr models``: list the packaged models, or print the card of one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from blindsr_jax.cli.arguments import Commands, add_command
 
 
 def add(commands: Commands) -> None:
-    """The subcommand."""
+    """Add the subcommand."""
     text = "List the packaged models, and those without weights; or say all about one."
     command = add_command(commands, "models", run, text)
     command.add_argument("name", nargs="?", help="a packaged model, to read its card")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr models``: the packaged weights, or the card of one."""
+    """``blindsr models``: list the packaged models, or print the card of one."""
     from blindsr_jax.evaluation.cards import card
     from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, is_default, models
 

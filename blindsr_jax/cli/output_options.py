@@ -1,4 +1,4 @@
-"""Options of ``blindsr restore`` that say how files are read and written."""
+"""Options of ``blindsr restore`` for reading and writing files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _formats() -> list[str]:
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     command.add_argument("--format", choices=Choices(_formats), metavar="FORMAT", help=_FORMAT)
     command.add_argument("--quality", type=_quality, metavar="N", help=_QUALITY)
     command.add_argument("--depth", type=int, choices=[8, 16], help=_DEPTH)
@@ -35,7 +35,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
 
 
 def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) -> None:
-    """Raises DataError if an option means nothing for the formats of these files, or one of them cannot hold it."""
+    """Raise DataError if an option does not apply to any of these files' formats, or one of them does not support it."""
     from blindsr_jax.images.formats import format_of
 
     forms = {path: format_of(path) for path in targets}
@@ -48,7 +48,7 @@ def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) ->
 
 
 def max_pixels(arguments: argparse.Namespace) -> int:
-    """The limit of ``--max-pixels``, or the default one."""
+    """The limit of ``--max-pixels``, or the default."""
     from blindsr_jax.images.opening import MAX_PIXELS
 
     return MAX_PIXELS if arguments.max_pixels is None else arguments.max_pixels

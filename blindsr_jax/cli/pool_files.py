@@ -1,4 +1,4 @@
-"""Kernel pools as users make and see them: files, a contact sheet, a summary."""
+"""Kernel pools for users: files, a contact sheet and a summary."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _GAP, _BACKGROUND = 4, 96
 
 
 def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bool, **sizes: typing.Any) -> list[str]:
-    """Draws a pool and writes it.
+    """Draw a pool and write it.
 
     Args:
-      output: .npy file for the pool; for its training part, if there is a test file.
-      test: .npy file for every fifth kernel, held out.
-      overwrite: replace files that exist.
-      **sizes: of ``degradations.pools.kernel_pool``.
+      output: .npy file for the pool, or for its training part if there is a test file.
+      test: .npy file for a fifth of the kernels, which are held out.
+      overwrite: replace existing files.
+      **sizes: arguments of ``degradations.pools.kernel_pool``.
 
     Returns:
       A line about each file.
 
     Raises:
-      DataError: a file cannot be written, exists, or has another ending; or the sizes do not go together.
+      DataError: a file cannot be written, exists, or has another extension; or the sizes are invalid.
     """
     targets = [output] if test is None else [output, test]
     for target in targets:
@@ -53,19 +53,19 @@ def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bo
 
 
 def draw_pool(pool: pathlib.Path, output: pathlib.Path, *, count: int, size: int | None = None) -> str:
-    """Writes a contact sheet of a pool's first kernels.
+    """Write a contact sheet of a pool's first kernels.
 
     Args:
       pool: file of kernels.
       output: .png file.
-      count: how many at most.
+      count: the largest number of kernels to draw.
       size: see ``read_pool``.
 
     Returns:
-      A line about it.
+      A line about the file.
 
     Raises:
-      DataError: as ``read_pool``; or the output has another ending or cannot be written.
+      DataError: as ``read_pool``; or the output has another extension or cannot be written.
     """
     if output.suffix.lower() != ".png":
         raise DataError(f"{output}: a contact sheet's name ends in .png")
@@ -77,11 +77,11 @@ def draw_pool(pool: pathlib.Path, output: pathlib.Path, *, count: int, size: int
 
 
 def contact_sheet(kernels: np.ndarray, side: int = 62) -> Image.Image:
-    """Kernels in rows, as near to a square as they go; each as ``kernel_picture`` draws it.
+    """Draw kernels in a nearly square grid, each by ``kernel_picture``.
 
     Args:
       kernels: [N, K, K], at least one.
-      side: about how large each is drawn, in pixels.
+      side: approximate side of each drawing in pixels.
 
     Returns:
       A grey picture.
@@ -97,11 +97,11 @@ def contact_sheet(kernels: np.ndarray, side: int = 62) -> Image.Image:
 
 
 def summarise_pool(pool: pathlib.Path, train: pathlib.Path | None = None, *, size: int | None = None) -> list[str]:
-    """What one wants to know of a pool before training on it, in lines of text.
+    """Summarise a pool in lines of text: the number of kernels, their widths and offsets, and the best Gaussian.
 
     Args:
       pool: file of kernels.
-      train: the pool that the fixed Gaussian is fitted to; the same one if it is not given.
+      train: file of the pool that the fixed Gaussian is fitted to; by default ``pool``.
       size: see ``read_pool``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Compiled programs are kept from one ``blindsr`` command to the next."""
+"""Keep compiled programs from one ``blindsr`` command to the next."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ _MOST_BYTES = 512 * 2**20
 
 
 def keep_compiled_programs() -> None:
-    """Lets JAX keep what it compiles in the user's cache folder, at most half a gigabyte, oldest out first.
+    """Let JAX cache compiled programs in the user's cache folder, at most half a gigabyte; the oldest go first.
 
-    Only its owner may write there, since whoever can writes programs that will be run. JAX's own variables go before:
-    ``JAX_COMPILATION_CACHE_DIR`` names another folder, ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off. Without a
-    folder that can be written, or where JAX was imported before and is set up already, nothing happens.
+    The folder is private to its owner, because anyone who can write to it could plant programs that will run. JAX's own
+    variables take precedence: ``JAX_COMPILATION_CACHE_DIR`` names another folder, and
+    ``JAX_ENABLE_COMPILATION_CACHE=false`` disables the cache. If the folder is not writable, or JAX has already been
+    imported and configured, nothing happens.
     """
     if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         folder = pathlib.Path(base, "blindsr_jax", "programs")
         folder.mkdir(parents=True, exist_ok=True)

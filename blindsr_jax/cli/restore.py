@@ -1,4 +1,4 @@
-"""``blindsr restore``: pictures, several times larger and sharp."""
+"""``blindsr restore``: make pictures several times larger and sharp."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AT_ONCE = "tiles in one batch; default: 1 on a CPU, which gains nothing from mo
 
 
 def add(commands: Commands) -> None:
-    """The subcommand's options."""
+    """Add the subcommand and its options."""
     command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
     add_files(command)
     add_model(command, required=False)
@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """``blindsr restore``: each image s times larger, the kernel beside it if asked."""
+    """``blindsr restore``: write each image s times larger, optionally with its kernel beside it."""
     from blindsr_jax.cli.jobs import plan_outputs, run_jobs
     from blindsr_jax.images.formats import format_of
     from blindsr_jax.images.kernel_arrays import read_kernel
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restorer:
-    """The model, as it restores all pictures. Raises DataError if it cannot do what is asked."""
+    """Open the model with the options for all pictures. Raises DataError if it does not support them."""
     model = open_model(arguments)
     if not model.restores:
         raise DataError(
@@ -104,7 +104,7 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
 
 
 def _sizes(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> typing.Iterator[tuple[int, int]]:
-    """Of the pictures that can be read; the others are named when it is their turn."""
+    """Yield the sizes of the readable pictures; the others are reported when they are restored."""
     from blindsr_jax.images.reading import image_size
 
     for source in sources:
@@ -113,7 +113,7 @@ def _sizes(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> typing
 
 
 def _companions(arguments: argparse.Namespace, target: pathlib.Path) -> list[pathlib.Path]:
-    """Files that are written beside an output."""
+    """List the files that are written beside an output."""
     from blindsr_jax.cli.comparison import comparison_path
     from blindsr_jax.cli.kernel_files import kernel_paths
 
@@ -124,7 +124,7 @@ def _companions(arguments: argparse.Namespace, target: pathlib.Path) -> list[pat
 def _write_companions(
     arguments: argparse.Namespace, target: pathlib.Path, file: ImageFile, restored: RestoredBands
 ) -> None:
-    """Kernel and comparison beside an output, if asked for; if one of them fails none of the files stays."""
+    """Write the requested kernel and comparison beside an output; if one fails, remove all of its files."""
     from blindsr_jax.cli.comparison import write_comparison
     from blindsr_jax.cli.kernel_files import write_kernel
 
@@ -140,10 +140,10 @@ def _write_companions(
 
 
 def _tile(text: str) -> Tile:
-    """``auto``, 0, or a number of pixels that leaves room for the overlap."""
+    """Parse ``--tile``: ``auto``, 0, or a number of pixels that leaves room for the overlap."""
     from blindsr_jax.inference.tile_policy import SMALLEST
 
-    if text == "auto":  # argparse reads the default as well
+    if text == "auto":  # argparse also parses the default
         return text
     if not text.isdigit() or 0 < int(text) < SMALLEST:
         raise argparse.ArgumentTypeError(f"must be 0 or a whole number of at least {SMALLEST}, got {text!r}")

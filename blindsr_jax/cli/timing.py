@@ -1,4 +1,4 @@
-"""How long a model takes for a picture on this machine, and how much memory."""
+"""Measure a model's time and memory for a picture on this machine."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.inference.restorer import Restorer
 
-_WIDTH, _KERNEL = 2.0, 21  # of the Gaussian for models that cannot find the blur
+_WIDTH, _KERNEL = 2.0, 21  # width and size of the Gaussian for models that need a kernel
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Of square pictures of one size.
+    """Time and memory for square pictures of one size.
 
     Attributes:
-      side: of the LR picture, in pixels.
-      first_seconds: the first call: tracing, compiling (or reading what an earlier command compiled), computing.
-      seconds: each later call.
-      pixels: of the restored picture; of the LR one if the model only estimates kernels.
-      temporaries: bytes that the largest of its programs sets aside besides weights, input and result; None if all
-        were compiled for another size before, as a solver's may be.
+      side: side of the LR picture in pixels.
+      first_seconds: time of the first call: tracing, compiling (or reading a cached program) and computing.
+      seconds: time of each later call.
+      pixels: number of pixels of the restored picture; of the LR picture if the model only estimates kernels.
+      temporaries: the most bytes that one of its programs allocates besides weights, input and result. None if this
+        size compiled no program, which can happen with solvers.
     """
 
     side: int
@@ -38,17 +38,17 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Seconds of a later call."""
+        """Median of ``seconds``."""
         return statistics.median(self.seconds)
 
     @property
     def megapixels_per_second(self) -> float:
-        """Of ``pixels``, once compiled."""
+        """Megapixels of ``pixels`` per second, without compilation."""
         return self.pixels / self.median / 1e6
 
     @property
     def bytes_per_pixel(self) -> float | None:
-        """Temporaries for each of ``pixels``, where they are known."""
+        """Temporaries divided by ``pixels``; None if they are unknown."""
         return None if self.temporaries is None else self.temporaries / self.pixels
 
 
@@ -61,15 +61,15 @@ def time_model(
     iterations: int | None = None,
     self_ensemble: bool = False,
 ) -> Timing:
-    """Restores a random picture again and again, as ``restore_image`` does, its conversions included.
+    """Time ``restore_image``, including its conversions, on a random picture.
 
     Args:
-      model: gets a Gaussian kernel if it needs one.
-      side: of the LR picture, in pixels; of a size that this process has not restored yet, so that the first call
-        compiles.
-      repeats: calls after the first.
-      advance: called after each of the ``repeats + 1`` calls.
-      iterations, self_ensemble: of ``restore_image``.
+      model: the model; it gets a Gaussian kernel if it needs one.
+      side: side of the LR picture in pixels. This process must not have restored this size yet, because the first call
+        should compile.
+      repeats: number of calls after the first.
+      advance: function to call after each of the ``repeats + 1`` calls.
+      iterations, self_ensemble: see ``restore_image``.
 
     Raises:
       DataError: the model cannot restore pictures of this size.
@@ -97,7 +97,7 @@ def time_model(
 
 
 def _programs() -> dict[int, typing.Any]:
-    """All compiled programs of this process; they stay alive as long as they are kept here."""
+    """All compiled programs of this process. Holding them keeps their ids unique."""
     return {id(program): program for program in jax.devices()[0].client.live_executables()}
 
 

@@ -1,8 +1,8 @@
 """The settings of a run.
 
-A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked: a
-mistyped field is an error that names the nearest one. Config objects stop at ``training.setup``, ``loop`` and
-``results``: all other code takes plain arguments.
+A config file (``configs/*.py``) calls ``default(model, scale)`` and changes a few fields. The result is locked, so a
+mistyped field is an error that names the nearest one. Only ``training.setup``, ``loop`` and ``results`` take config
+objects; all other code takes plain arguments.
 """
 
 from ml_collections import ConfigDict

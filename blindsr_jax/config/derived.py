@@ -47,12 +47,12 @@ def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
 
 
 def to_json(config: ConfigDict) -> str:
-    """A config as sorted, readable JSON."""
+    """Format a config as sorted, readable JSON."""
     return json.dumps(config.to_dict(), indent=1, sort_keys=True)
 
 
 def recipe(config: ConfigDict) -> dict[str, typing.Any]:
-    """The config without the places of data on one machine: what another person needs to repeat a training."""
+    """The config without this machine's data paths: the settings that another person needs to repeat a training."""
     settings = config.to_dict()
     for section in ("data", "validation"):
         settings[section].pop("root")
@@ -63,7 +63,7 @@ def recipe(config: ConfigDict) -> dict[str, typing.Any]:
 
 
 def flat(config: ConfigDict) -> dict[str, typing.Any]:
-    """The config as one level of names with scalar values, as hyper-parameter tables want it."""
+    """Flatten the config to one level of names with scalar values, for tables of hyper-parameters."""
     settings: dict[str, typing.Any] = {"config_hash": config_hash(config)}
     for name, value in config.items():
         section = value if isinstance(value, ConfigDict) else {"": value}
@@ -73,5 +73,5 @@ def flat(config: ConfigDict) -> dict[str, typing.Any]:
 
 
 def config_hash(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits that change with any setting of the recipe: which numbers came from which."""
+    """Twelve hexadecimal digits that identify the recipe: they change with any of its settings."""
     return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Finding config files: where a user says, or among those of this project, which the wheel brings along."""
+"""Find config files: at a user's path, or among this project's, which the wheel includes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _FLAG = "--config"
 
 
 def project_configs() -> dict[str, pathlib.Path]:
-    """The config files of this project by name: in the wheel inside the package, in a clone beside it."""
+    """This project's config files by name: inside the package in the wheel, beside the package in a clone."""
     folders = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
     folder = next((folder for folder in folders if (folder / "quickstart.py").is_file()), folders[0])
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def with_found_config(arguments: typing.Sequence[str]) -> list[str]:
-    """A command line whose ``--config`` is the path of a file.
+    """Replace the ``--config`` of a command line by the path of a file.
 
-    A path that exists stays. ``dan_x4``, ``dan_x4.py`` and ``configs/dan_x4.py`` name a config of this project
-    wherever the command is run.
+    The path of an existing file is kept. ``dan_x4``, ``dan_x4.py`` and ``configs/dan_x4.py`` name this project's config
+    in any working directory.
     """
     found = list(arguments)
     for i, argument in enumerate(found):

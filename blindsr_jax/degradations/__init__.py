@@ -10,13 +10,13 @@ from blindsr_jax.degradations.kernel_mixtures import (
 )
 from blindsr_jax.degradations.kernels import (
     anisotropic_gaussian,
+    bicubic_equivalent_kernel,
     dirac,
     isotropic_gaussian,
     move_kernel,
     sample_anisotropic,
     sample_isotropic,
     sample_pool,
-    sampled_kernel,
 )
 from blindsr_jax.degradations.noise import add_awgn, add_correlated, add_poisson, add_speckle
 from blindsr_jax.degradations.notation import steps_from_text, text_of_steps
@@ -45,6 +45,7 @@ __all__ = [
     "anisotropic_gaussian",
     "apply_degradation",
     "basis_for",
+    "bicubic_equivalent_kernel",
     "crop_kernel",
     "decode",
     "degrade",
@@ -72,7 +73,6 @@ __all__ = [
     "sample_real_esrgan",
     "sample_realdan",
     "sample_sinc",
-    "sampled_kernel",
     "sinc_kernel",
     "steps_from_text",
     "text_of_steps",

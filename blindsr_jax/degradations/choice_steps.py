@@ -20,7 +20,7 @@ from blindsr_jax.degradations.steps import (
     Task,
     check_share,
     full_size,
-    on_canvas,
+    pad_batch,
     register_step,
     run_steps,
     where,
@@ -74,7 +74,7 @@ def _alike(results: list[Batch]) -> list[Batch]:
     """The results of branches with arrays of the same shapes; without a blur, the kernel is Dirac's."""
     if len({result.image.shape for result in results}) > 1 or len({result.size is None for result in results}) > 1:
         height, width = (max(result.image.shape[axis] for result in results) for axis in (1, 2))
-        results = [on_canvas(result, height, width) for result in results]
+        results = [pad_batch(result, height, width) for result in results]
     sizes = {result.kernel.shape[-1] for result in results if result.kernel is not None}
     if len(sizes) > 1:
         raise ValueError(f"one_of: the kernels of its branches have {sorted(sizes)} pixels a side; give them one size")
@@ -129,7 +129,7 @@ class Shuffled:
             result = step(batch, Keys(jax.random.fold_in(key, number)), task)
             if result.image.shape[1] > height or result.image.shape[2] > width:
                 raise ValueError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
-            return on_canvas(result, height, width)
+            return pad_batch(result, height, width)
 
         runs = [functools.partial(after, step, number) for number, step in enumerate(self.steps)]
         batch = batch._replace(size=full_size(batch))

@@ -162,12 +162,12 @@ def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
     return scipy.ndimage.shift(kernel, target - np.array(scipy.ndimage.center_of_mass(kernel)))
 
 
-def sampled_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
-    """The kernel that does by itself, with the upper-left pixel of each block, what a kernel and bicubic do together.
+def bicubic_equivalent_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
+    """The kernel for which s-fold sampling equals blur by ``kernel`` and bicubic downsampling.
 
-    ``s_fold_down(blur(x, sampled_kernel(k, s)), s)`` equals ``imresize(blur(x, k), 1 / s)`` away from the borders: the
-    kernel is widened by the bicubic one and moved to the blocks' centres. With it, solvers that are about s-fold
-    sampling can use what an estimator says that was trained with bicubic downsampling.
+    Away from the borders, with k' = bicubic_equivalent_kernel(k, s), ``s_fold_down(blur(x, k'), s)`` equals
+    ``imresize(blur(x, k), 1 / s)``. The kernel is widened by the bicubic one and moved to the blocks' centres.
+    Solvers for s-fold sampling can thus use the estimate of a network that was trained with bicubic downsampling.
 
     Args:
       kernel: [K, K], odd K.

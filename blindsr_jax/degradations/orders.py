@@ -25,7 +25,7 @@ _OrderFunction = typing.TypeVar("_OrderFunction", bound=Order)
 
 def register_order(name: str) -> typing.Callable[[_OrderFunction], _OrderFunction]:
     """Makes a function (scale, **options) -> steps known as a degradation by this name."""
-    return registering(ORDERS, "degradation", name, but_not_in=STEPS)
+    return registering(ORDERS, "degradation", name, reserved=STEPS)
 
 
 @register_order("classic")

@@ -186,19 +186,21 @@ def _uneven(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
 def _blobs(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
     """Two to four round Gaussians of different weights, some way apart."""
     points = rng.standard_normal((rng.integers(2, 5), 2))
-    return _spread(points, rng.uniform(0.3, 1.0, len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
+    return _blobs_of_width(
+        points, rng.uniform(0.3, 1.0, len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size
+    )
 
 
 def _path(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
     """A random walk that turns slowly, as a camera shakes, and is out of focus."""
     points = _walk(rng)
-    return _spread(points, np.ones(len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
+    return _blobs_of_width(points, np.ones(len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
 
 
 def _path_in_focus(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
     """The same, as thin as the pixels allow."""
     points, width = _walk(rng), rng.uniform(*widths)
-    return _spread(points, np.ones(len(points)), min((0.6 / width) ** 2, 1.0), width, size)
+    return _blobs_of_width(points, np.ones(len(points)), min((0.6 / width) ** 2, 1.0), width, size)
 
 
 def _walk(rng: np.random.Generator) -> np.ndarray:
@@ -216,7 +218,7 @@ def _moved(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
 _DRAW = (_isotropic, _anisotropic, _uneven, _blobs, _path)
 
 
-def _spread(points: np.ndarray, weights: np.ndarray, share: float, width: float, size: int) -> np.ndarray:
+def _blobs_of_width(points: np.ndarray, weights: np.ndarray, share: float, width: float, size: int) -> np.ndarray:
     """Blobs at points, all scaled so that they have this width together, with this share of its square in each blob."""
     weights = weights / weights.sum()
     points = points - weights @ points

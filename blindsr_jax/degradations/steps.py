@@ -123,7 +123,7 @@ def full_size(batch: Batch) -> jax.Array:
     return jnp.broadcast_to(jnp.array(batch.image.shape[1:3], jnp.int32), (len(batch.image), 2))
 
 
-def on_canvas(batch: Batch, height: int, width: int) -> Batch:
+def pad_batch(batch: Batch, height: int, width: int) -> Batch:
     """The same images in the upper left of larger arrays."""
     margins = (0, height - batch.image.shape[1]), (0, width - batch.image.shape[2])
     return batch._replace(image=jnp.pad(batch.image, ((0, 0), *margins, (0, 0))), size=full_size(batch))

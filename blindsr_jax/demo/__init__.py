@@ -1,5 +1,5 @@
-"""The page of ``blindsr demo``: restore a picture in the browser, on this machine, without a line of Python.
+"""The page of ``blindsr demo``: restore pictures in a browser on this machine, without Python.
 
-What a run computes (``offers``, ``uploads``, ``handmade_kernels``, ``known_blur``, ``restoring``, ``actions``,
-``views``) knows nothing of Gradio; ``page`` lays it out, ``answers`` fills it, ``server`` opens it.
+The modules that compute (``model_choices``, ``uploads``, ``handmade_kernels``, ``synthetic_test``, ``restoring``,
+``run``, ``views``) do not use Gradio. ``page`` defines the layout, ``updates`` fills it, and ``server`` serves it.
 """

@@ -1,4 +1,4 @@
-"""The small square in which a visitor draws a kernel: what a browser needs for it. Its value is JSON, cell by cell."""
+"""HTML and JavaScript of the small square where visitors draw a kernel. Its value is JSON, a number for each cell."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ show();
 
 
 def drawing_options() -> dict[str, typing.Any]:
-    """What ``gr.HTML`` is made with to be such a square."""
+    """Arguments of ``gr.HTML`` that make it such a square."""
     return {"value": "", "html_template": _TEMPLATE, "js_on_load": _SCRIPT.replace("SIDE", str(DRAWING_SIDE))}

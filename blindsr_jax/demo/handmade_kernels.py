@@ -1,4 +1,4 @@
-"""Blur kernels that a visitor makes: a Gaussian by its widths, a drawing, a file."""
+"""Blur kernels that visitors make: a Gaussian with chosen widths, a drawing, or a file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.images.kernel_arrays import read_kernel
 
 DRAWING_SIDE = 21
-WIDTHS = (0.2, 4.0)  # of Gaussians, in pixels of the restored picture; what DANs are trained for
+WIDTHS = (0.2, 4.0)  # range of Gaussian widths, in pixels of the restored picture, that DANs are trained for
 
 
 def gaussian(width_x: float, width_y: float, degrees: float, size: int) -> np.ndarray:
-    """A Gaussian, its first axis turned clockwise from the horizontal.
+    """Make a Gaussian whose first axis is turned clockwise from the horizontal.
 
     Args:
-      width_x, width_y: standard deviations along its axes in pixels of the restored picture.
+      width_x, width_y: standard deviations along its axes, in pixels of the restored picture.
       degrees: the angle.
       size: K, odd.
 
@@ -36,16 +36,16 @@ def gaussian(width_x: float, width_y: float, degrees: float, size: int) -> np.nd
 
 
 def drawn(cells: str) -> np.ndarray:
-    """A drawing as a kernel: moved until its centre of mass is the centre, so that pictures stay where they are.
+    """Convert a drawing to a kernel. Its centre of mass moves to the centre, so restoring does not shift the picture.
 
     Args:
-      cells: JSON, the rows of a square of odd side one after the other; each cell's ink from 0 to 1.
+      cells: JSON list of the cells of a square with an odd side, row by row; each is the ink, from 0 to 1.
 
     Returns:
       float32 [K, K], not negative, summing to one.
 
     Raises:
-      DataError: nothing is drawn, or it is no such square.
+      DataError: the drawing is empty, or ``cells`` is not such a list.
     """
     try:
         ink = np.asarray(json.loads(cells or "[]"), np.float64).ravel()
@@ -63,10 +63,10 @@ def drawn(cells: str) -> np.ndarray:
 
 
 def from_file(path: str | None) -> np.ndarray:
-    """The kernel of an uploaded .npy or .mat file: float32 [K, K], summing to one.
+    """Read the kernel of an uploaded .npy or .mat file: float32 [K, K], summing to one.
 
     Raises:
-      DataError: there is no file, or it holds no kernel; messages name the file without its folder.
+      DataError: there is no file, or it holds no kernel. Messages name the file without its folder.
     """
     if not path:
         raise DataError("choose a kernel file first: .npy or .mat, [K, K] with an odd side")

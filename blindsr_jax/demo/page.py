@@ -1,4 +1,4 @@
-"""The page: its parts from top to bottom, and which part asks for which action."""
+"""The page's layout, from top to bottom, and the functions that its events call."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import typing
 
 import gradio as gr
 
-from blindsr_jax.demo import actions, answers, stopping, views
-from blindsr_jax.demo.actions import DRAWN, FILE, GAUSSIAN, SHARP, SMALL
+from blindsr_jax.demo import stopping, updates, views
 from blindsr_jax.demo.drawing import drawing_options
 from blindsr_jax.demo.handmade_kernels import WIDTHS, gaussian
-from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo.model_choices import ModelChoice
+from blindsr_jax.demo.run import DRAWN, FILE, GAUSSIAN, SHARP, SMALL, blur_choices, chosen_model
 from blindsr_jax.demo.uploads import MEGAPIXELS, samples
 from blindsr_jax.errors import DataError
 
 STYLE = (pathlib.Path(__file__).parent / "page.css").read_text()
-_KEPT_SECONDS = 3600  # of uploads and results
+_KEPT_SECONDS = 3600  # how long uploads and results are kept
 _HEAD = """
 # blindsr
 Makes a small, blurred picture several times larger and sharp, without being told how it was blurred.
@@ -24,36 +24,36 @@ Everything is computed on this machine; nothing is sent anywhere else.
 """
 
 
-def build(offers: typing.Sequence[Offer], megapixels: float, folder: pathlib.Path) -> gr.Blocks:
-    """The page, ready to be launched.
+def build(model_choices: typing.Sequence[ModelChoice], megapixels: float, folder: pathlib.Path) -> gr.Blocks:
+    """Build the page, ready to launch.
 
     Args:
-      offers: models.
-      megapixels: the largest picture that is taken.
-      folder: for files to download, until the page has copied them.
+      model_choices: the models to offer.
+      megapixels: size of the largest picture that is accepted.
+      folder: folder for files to download, until the page has copied them.
     """
     with gr.Blocks(title="blindsr", analytics_enabled=False, delete_cache=(600, _KEPT_SECONDS)) as page:
         picture = gr.State(None, time_to_live=_KEPT_SECONDS)
         steps = gr.State([], time_to_live=_KEPT_SECONDS)
         gr.Markdown(_HEAD, elem_id="head")
         with gr.Row(equal_height=False):
-            with gr.Column(scale=2, min_width=340, elem_id="wishes"):
-                file, ours, told, use, test = _picture_part(megapixels)
-                family, scale, noise = _model_part(offers)
-                blur, kernel_parts = _blur_part(offers, use, family, scale)
+            with gr.Column(scale=2, min_width=340, elem_id="form"):
+                file, gallery, picture_message, use, test = _picture_part(megapixels)
+                family, scale, noise = _model_part(model_choices)
+                blur, kernel_parts = _blur_part(model_choices, use, family, scale)
             with gr.Column(scale=5, min_width=420, elem_id="results"):
                 with gr.Row(elem_id="top"):
-                    message = gr.HTML(views.message(answers.WELCOME), elem_id="message")
+                    message = gr.HTML(views.message(updates.WELCOME), elem_id="message")
                     go = gr.Button("Restore", variant="primary", scale=0, min_width=150, elem_id="go")
                     stop = gr.Button("Stop", scale=0, min_width=90, interactive=False, elem_id="stop")
                 results = [message, *_result_part(steps)]
-        opening = [picture, told, use, file, *results[:4]]
-        _opens(file, ours, opening, megapixels)
+        opening = [picture, picture_message, use, file, *results[:4]]
+        _connect_uploads(file, gallery, opening, megapixels)
         runs = stopping.Runs()
 
         def run(request: gr.Request, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
-            with runs.running(request.session_hash) as asked:
-                yield from answers.run(offers, folder, asked, values)
+            with runs.running(request.session_hash) as stop_event:
+                yield from updates.run_updates(model_choices, folder, stop_event, values)
 
         def halt(request: gr.Request) -> None:
             runs.stop(request.session_hash)
@@ -75,45 +75,45 @@ _QUICK: dict[str, typing.Any] = {"queue": False, "show_progress": "hidden", "api
 
 
 def _picture_part(megapixels: float) -> tuple[gr.File, gr.Gallery, gr.HTML, gr.Radio, list[gr.Slider]]:
-    """Where pictures are dropped and taken, a message, what the picture is, and the sliders of a test."""
+    """The drop zone, the sample pictures, a message, the picture's use, and the sliders of a synthetic test."""
     gr.Markdown(f"### Picture\nDrop one of yours, up to {megapixels:g} megapixels, or take one of ours.")
     file = gr.File(show_label=False, height=104, elem_id="file")
-    ours = gr.Gallery(
+    gallery = gr.Gallery(
         [str(path) for path in samples()],
         **{"show_label": False, "columns": 3, "height": 92, "object_fit": "cover", "buttons": []},
         **{"allow_preview": False, "interactive": False, "elem_id": "ours", "format": "jpeg"},
     )
-    told = gr.HTML(elem_id="picture-message")
+    picture_message = gr.HTML(elem_id="picture-message")
     use = gr.Radio([SMALL, SHARP], value=SMALL, label="This picture is", elem_id="use")
     with gr.Accordion("The test’s blur and noise", open=False, visible=False, elem_id="test") as group:
         test = _gaussian_sliders("test", (1.8, 1.8, 0))
         test.append(gr.Slider(0, 50, 0, step=1, label="noise, on the scale of 255", elem_id="test-noise"))
     use.change(lambda use: gr.update(visible=use == SHARP), use, group, **_QUICK)
-    return file, ours, told, use, test
+    return file, gallery, picture_message, use, test
 
 
-def _opens(file: gr.File, ours: gr.Gallery, outputs: list[typing.Any], megapixels: float) -> None:
-    """Joins upload and packaged photographs to what shows the opened picture."""
+def _connect_uploads(file: gr.File, gallery: gr.Gallery, outputs: list[typing.Any], megapixels: float) -> None:
+    """Open an uploaded or sample picture when the visitor chooses it."""
 
     def upload(path: str | None) -> list[typing.Any]:
-        return answers.opened(path or "", megapixels, gr.update())
+        return updates.opened(path or "", megapixels, gr.update())
 
     def take(chosen: gr.SelectData) -> list[typing.Any]:
-        return answers.opened(
+        return updates.opened(
             str(samples()[chosen.index]), max(megapixels, MEGAPIXELS), SHARP
         )  # packaged ones are sharp
 
     file.upload(upload, file, outputs, **_QUICK)
-    ours.select(take, None, outputs, **_QUICK)
+    gallery.select(take, None, outputs, **_QUICK)
 
 
-def _model_part(offers: typing.Sequence[Offer]) -> tuple[gr.Dropdown, gr.Radio, gr.Slider]:
-    """Which model, at which scale, and the noise that a solver is told."""
+def _model_part(model_choices: typing.Sequence[ModelChoice]) -> tuple[gr.Dropdown, gr.Radio, gr.Slider]:
+    """The model's family and scale, and the noise level for solvers."""
     gr.Markdown("### Model")
-    first = offers[0]
+    first = model_choices[0]
     value = first.scales[-1]
     family = gr.Dropdown(
-        [(offer.title, offer.name) for offer in offers],
+        [(choice.title, choice.name) for choice in model_choices],
         **{"value": first.name, "label": "Kind of picture", "info": first.line, "elem_id": "family"},
     )
     scale = gr.Radio(_scale_choices(first), value=value, label="Times larger", elem_id="scale")
@@ -123,26 +123,26 @@ def _model_part(offers: typing.Sequence[Offer]) -> tuple[gr.Dropdown, gr.Radio, 
     )
 
     def changed(name: str, now: int) -> list[typing.Any]:
-        offer = next(offer for offer in offers if offer.name == name)
-        value = now if now in offer.scales else offer.scales[-1]
-        choices = gr.update(choices=_scale_choices(offer), value=value)
-        return [gr.update(info=offer.line), choices, gr.update(visible=offer.models[value].takes_sigma)]
+        choice = next(choice for choice in model_choices if choice.name == name)
+        value = now if now in choice.scales else choice.scales[-1]
+        choices = gr.update(choices=_scale_choices(choice), value=value)
+        return [gr.update(info=choice.line), choices, gr.update(visible=choice.models[value].takes_sigma)]
 
     family.change(changed, [family, scale], [family, scale, noise], **_QUICK)
     return family, scale, noise
 
 
-def _scale_choices(offer: Offer) -> list[tuple[str, int]]:
-    return [(f"×{scale}", scale) for scale in offer.scales]
+def _scale_choices(choice: ModelChoice) -> list[tuple[str, int]]:
+    return [(f"×{scale}", scale) for scale in choice.scales]
 
 
 def _blur_part(
-    offers: typing.Sequence[Offer], use: gr.Radio, family: gr.Dropdown, scale: gr.Radio
+    model_choices: typing.Sequence[ModelChoice], use: gr.Radio, family: gr.Dropdown, scale: gr.Radio
 ) -> tuple[gr.Radio, list[typing.Any]]:
-    """How the blur is told: the choice, and the Gaussian's sliders, the drawing and the file."""
+    """The source of the blur kernel, with the Gaussian's sliders, the drawing and the file."""
     gr.Markdown("### Blur")
-    first = offers[0]
-    choices = actions.blur_choices(first.models[first.scales[-1]], SMALL)
+    first = model_choices[0]
+    choices = blur_choices(first.models[first.scales[-1]], SMALL)
     blur = gr.Radio(choices, value=choices[0], show_label=False, elem_id="blur")
     with gr.Group(visible=False) as by_sliders:
         sliders = _gaussian_sliders("blur", (1.8, 1.8, 0))
@@ -152,7 +152,7 @@ def _blur_part(
 
     def offered(use: str, name: str, scale: int, now: str) -> typing.Any:
         try:
-            choices = actions.blur_choices(actions.chosen_model(offers, name, scale), use)
+            choices = blur_choices(chosen_model(model_choices, name, scale), use)
         except DataError:  # name and scale change one after the other
             return gr.update()
         return gr.update(choices=choices, value=now if now in choices else choices[0])
@@ -167,7 +167,7 @@ def _blur_part(
 
 
 def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.Slider]:
-    """Widths and angle of a Gaussian with its live picture; in a group."""
+    """Sliders for a Gaussian's widths and angle, with a live picture of the kernel."""
     lowest, highest = WIDTHS
     sliders = [
         gr.Slider(lowest, highest, values[0], step=0.1, label="width along, pixels", elem_id=f"{name}-x"),
@@ -185,7 +185,7 @@ def _gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.
 
 
 def _result_part(steps: gr.State) -> list[typing.Any]:
-    """Where results appear below the message, in the order of ``answers.run``."""
+    """The parts that show results below the message, in the order of ``updates.run_updates``."""
     opened = gr.Image(
         **{"show_label": False, "interactive": False, "height": 520, "visible": False, "buttons": []},
         **{"elem_id": "opened", "format": "jpeg"},
@@ -210,6 +210,6 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
     with gr.Row(visible=False, elem_id="downloads") as downloads:
         image_file = gr.DownloadButton("Download the picture (PNG)", elem_id="download")
         kernel_file = gr.DownloadButton("Download the kernel (.npy)", elem_id="download-kernel")
-    step.change(answers.show_step, [steps, step], [step_image, step_kernel], trigger_mode="always_last", **_QUICK)
+    step.change(updates.show_step, [steps, step], [step_image, step_kernel], trigger_mode="always_last", **_QUICK)
     parts = [opened, tabs, downloads, compared, kernels, steps_tab, step, step_image, step_kernel]
     return [*parts, image_file, kernel_file]

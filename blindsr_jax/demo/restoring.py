@@ -1,4 +1,4 @@
-"""One run of the page: a picture through a model, with progress on the way."""
+"""Restore a picture for the page and report progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.demo.known_blur import interpolated
+from blindsr_jax.demo.synthetic_test import interpolated
 from blindsr_jax.errors import OutOfMemory
 from blindsr_jax.inference import memory
 from blindsr_jax.inference.pixels import Pixels
@@ -16,19 +16,19 @@ from blindsr_jax.inference.restore import Restored, restore_bands
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.pictures import from_unit
 
-# LR pixels up to which every unfolded step is kept, to be shown.
+# LR pixels; the steps of pictures up to this size are kept and shown.
 STEPS = 2**18
 
-# One program at a time, also where a run was stopped whose last program still computes.
+# Only one program runs at a time. The last program of a stopped run may still be computing.
 _COMPUTING = threading.Lock()
 
 
 class Progress(typing.NamedTuple):
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-      share: 0 to 1.
-      text: what comes now.
+      share: finished share, 0 to 1.
+      text: the current stage.
     """
 
     share: float
@@ -36,13 +36,13 @@ class Progress(typing.NamedTuple):
 
 
 class Outcome(typing.NamedTuple):
-    """What a run leaves.
+    """The result of a run.
 
     Attributes:
-      image: restored, of the input's kind, s times larger.
+      image: the restored image, of the input's kind and s times larger.
       interpolated: bicubic interpolation, uint8 [s·H, s·W, 3].
-      kernel: [K, K], found or given; None for models without one.
-      steps: image and kernel after each unfolded step; empty where they cannot be told apart, or were not kept.
+      kernel: [K, K], estimated or given; None for models without kernels.
+      steps: image and kernel after each unfolded step; empty if there is only one step or they were not kept.
     """
 
     image: np.ndarray
@@ -52,15 +52,15 @@ class Outcome(typing.NamedTuple):
 
 
 def run(model: Restorer, pixels: np.ndarray, kernel: np.ndarray | None = None) -> typing.Iterator[Progress | Outcome]:
-    """Restores one picture, with the same pixels as ``model.restore``.
+    """Restore one picture; the pixels are those of ``model.restore``.
 
     Args:
-      model: one that restores.
+      model: a model that restores images.
       pixels: as for ``Model.restore``.
-      kernel: the blur if it is known, [K, K]; else the model finds it.
+      kernel: the blur kernel [K, K], or None for the model to estimate it.
 
     Yields:
-      Progress, several times; at the end the Outcome. Who stops asking stops the run.
+      Progress several times, and the Outcome at the end. Closing the generator stops the run.
 
     Raises:
       DataError: as ``Model.restore``.
@@ -81,7 +81,7 @@ def run(model: Restorer, pixels: np.ndarray, kernel: np.ndarray | None = None) -
 
 
 def _with_steps(model: Restorer, pixels: np.ndarray, kernel: np.ndarray | None) -> list[Restored]:
-    """The picture, restored whole, and its kernel; then those after each unfolded step, if there are several."""
+    """Restore the picture whole: the result first, then that of each unfolded step if there are several."""
     given = Pixels(pixels)
     output = model(given.rgb()[None], kernel=kernel, trace=True)
     found = None if output.kernel is None else np.asarray(output.kernel[0])

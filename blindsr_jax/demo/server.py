@@ -1,4 +1,4 @@
-"""Serving the page: on this machine only unless told otherwise, asking nobody else, leaving no files behind."""
+"""Serve the page: by default to this machine only, without contacting other servers, leaving no files behind."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import threading
 import typing
 import webbrowser
 
-from blindsr_jax.demo.offers import find_offers
+from blindsr_jax.demo.model_choices import find_model_choices
 from blindsr_jax.demo.uploads import MEGAPIXELS, most_bytes
 from blindsr_jax.errors import DataError
 
 HOST, PORT = "127.0.0.1", 7860
-_PORTS = 100  # tried from the default one on
-_SESSIONS = 50  # whose pictures are kept; the oldest one's are forgotten first
+_PORTS = 100  # how many ports to try, starting with the default
+_SESSIONS = 50  # how many sessions' pictures are kept; the oldest are dropped first
 
 
 def free_port(host: str, port: int | None) -> int:
-    """A port that nobody listens on: the one asked for, or the first free one from the default on.
+    """Find a free port: ``port`` itself, or the first free one from the default on.
 
     Raises:
-      DataError: it is taken, or not allowed; or all are; or there is no such host.
+      DataError: the port is taken or not allowed; no port is free; or there is no such host.
     """
     for candidate in [port] if port else range(PORT, PORT + _PORTS):
         try:
@@ -48,31 +48,32 @@ def free_port(host: str, port: int | None) -> int:
 def serving(
     *, host: str = HOST, port: int | None = None, models: typing.Sequence[str] = (), megapixels: float = MEGAPIXELS
 ) -> typing.Iterator[str]:
-    """In this block the page is there, at the address that is returned; after it no file is left of it.
+    """Serve the page during this block, at the address that it returns; its files are removed afterwards.
 
     Args:
-      host: to bind to.
-      port: by default the first free one from 7860 on.
-      models: further ones, as ``load`` takes them.
-      megapixels: the largest picture that is taken.
+      host: address to listen on.
+      port: by default the first free port from 7860 on.
+      models: further models to offer, as ``load`` takes them.
+      megapixels: size of the largest picture that is accepted.
 
     Raises:
-      DataError: Gradio is not installed; or as ``free_port`` and ``find_offers``.
-      WeightsError: as ``find_offers``.
+      DataError: Gradio is not installed; or as ``free_port`` and ``find_model_choices``.
+      WeightsError: as ``find_model_choices``.
     """
     if importlib.util.find_spec("gradio") is None:
         raise DataError("the page needs Gradio, which is not installed: pip install 'blindsr_jax[demo]'")
-    port, offers = free_port(host, port), find_offers(models)
+    port, model_choices = free_port(host, port), find_model_choices(models)
     with tempfile.TemporaryDirectory(prefix="blindsr-demo-") as folder:
         cache, runs = pathlib.Path(folder, "cache"), pathlib.Path(folder, "runs")
         runs.mkdir()
-        # Gradio reads these when it is imported. What lies in its cache is not copied there, so runs write elsewhere.
+        # Gradio reads these when it is imported. It does not copy files that are already in its cache, and such files
+        # would disappear with their run, so runs write to another folder.
         os.environ |= {"GRADIO_TEMP_DIR": str(cache), "GRADIO_ANALYTICS_ENABLED": "False"}
         import gradio
 
         from blindsr_jax.demo import page
 
-        shown = page.build(offers, megapixels, runs)
+        shown = page.build(model_choices, megapixels, runs)
         _, address, _ = shown.queue(default_concurrency_limit=1).launch(
             server_name=host,
             server_port=port,
@@ -98,7 +99,7 @@ def serving(
 
 
 def serve(*, browser: bool, **options: typing.Any) -> int:
-    """The page until Ctrl-C or SIGTERM; options as of ``serving``. Returns the exit code."""
+    """Serve the page until Ctrl-C or SIGTERM and return the exit code; for the options see ``serving``."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -1,4 +1,4 @@
-"""Stopping a visitor's run at once, also while one of its programs computes."""
+"""Stop a visitor's run at once, even while one of its programs computes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import contextlib
 import threading
 import typing
 
-_LOOKS = 0.1  # seconds between two looks at whether a run is to stop
+_LOOKS = 0.1  # seconds between two checks of the stop event
 
 T = typing.TypeVar("T")
 
 
 class Runs:
-    """The runs of a page, one of each visitor."""
+    """The runs of a page, one for each visitor."""
 
     def __init__(self):
         self._stops: dict[str, threading.Event] = {}
 
     @contextlib.contextmanager
     def running(self, visitor: str) -> typing.Iterator[threading.Event]:
-        """While a visitor's run lasts: the event that tells it to stop."""
+        """Register a visitor's run for this block; returns the event that stops it."""
         stop = self._stops[visitor] = threading.Event()
         try:
             yield stop
@@ -29,19 +29,19 @@ class Runs:
                 del self._stops[visitor]
 
     def stop(self, visitor: str) -> None:
-        """Tells a visitor's run to stop; nothing if none is under way."""
+        """Stop a visitor's run, if there is one."""
         if stop := self._stops.get(visitor):
             stop.set()
 
 
 def until(stop: threading.Event, stages: typing.Generator[T, None, None]) -> typing.Iterator[T]:
-    """The stages of a run until an event is set, which ends them at once.
+    """Yield the stages of a run until an event is set; then end at once.
 
-    The stage that is computed then goes on by itself, and its result is forgotten: a program cannot be interrupted.
+    A program cannot be interrupted, so the current stage runs to its end in the background and its result is dropped.
 
     Args:
       stop: the event.
-      stages: of the run; they are computed by a thread of their own, and closed when this ends.
+      stages: generator of the run's stages. A separate thread computes them, and closes the generator at the end.
     """
     end = object()
     thread = concurrent.futures.ThreadPoolExecutor(1, "run")

@@ -1,4 +1,4 @@
-"""What a visitor gives: read with care, refused with a sentence that says what to do instead."""
+"""Read a visitor's pictures; refuse unsuitable ones with a sentence that says what to do instead."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from blindsr_jax.images.metadata import Metadata
 from blindsr_jax.images.reading import image_size, read_image
 
 MEGAPIXELS = 2.0
-_FIRST_PAGE = {"page": 1, "max_pixels": 0}  # the limit is the page's own
-_SMALLEST = 16  # pixels of a side
-# A 16-bit RGBA picture without compression, and so much more that photographs that are too large get here, where they
-# are told the limit, before the server refuses their bytes.
+_FIRST_PAGE = {"page": 1, "max_pixels": 0}  # no limit when decoding: read_upload checks the page's limit first
+_SMALLEST = 16  # pixels: the shortest side of a picture
+# Bytes of an uncompressed 16-bit RGBA pixel, and a margin. With the margin, most photographs that are too large still
+# reach read_upload, whose message names the limit; without it, the server would refuse the upload.
 _BYTES_PER_PIXEL, _LEAST_BYTES = 8, 32 * 2**20
 
 
@@ -26,9 +26,9 @@ class Picture:
     """A picture to restore.
 
     Attributes:
-      name: of its file, without folder and extension.
-      pixels: as ``ImageFile.pixels``.
-      metadata: its colour profile, and what else its file says of it.
+      name: name of its file, without folder and extension.
+      pixels: see ``ImageFile.pixels``.
+      metadata: the colour profile and other metadata of its file.
     """
 
     name: str
@@ -37,19 +37,20 @@ class Picture:
 
 
 def most_bytes(megapixels: float) -> int:
-    """How large an uploaded file may be: more than any picture within the limit takes."""
+    """The limit on the size of uploaded files: more bytes than any picture within the limit needs."""
     return _LEAST_BYTES + int(_BYTES_PER_PIXEL * megapixels * 1e6)
 
 
 def read_upload(path: str, megapixels: float = MEGAPIXELS) -> Picture:
-    """An uploaded file as a picture, of several pages the first; its size is looked at before it is decoded.
+    """Read an uploaded picture, checking its size before decoding it; only the first page of a file is read.
 
     Args:
       path: the file.
       megapixels: the limit.
 
     Raises:
-      DataError: it is no picture, damaged, or larger or smaller than allowed; messages name the file without folder.
+      DataError: the file is not a picture, is damaged, or is larger or smaller than allowed. Messages name the file
+        without its folder.
     """
     file = pathlib.Path(path)
     try:
@@ -72,11 +73,11 @@ def read_upload(path: str, megapixels: float = MEGAPIXELS) -> Picture:
 
 
 def samples() -> list[pathlib.Path]:
-    """The packaged photographs of the page: those that models are validated on."""
+    """The page's sample photographs, which are those that models are validated on."""
     return list_images(SAMPLE_ROOT / "validation")
 
 
 def describe(picture: Picture) -> str:
-    """Name and size, for people."""
+    """A picture's name and size as text."""
     height, width = picture.pixels.shape[:2]
     return f"{picture.name}, {width} × {height} pixels"

@@ -1,4 +1,4 @@
-"""Results as a browser shows them: pictures of a size that it can hold, kernels as small squares with captions."""
+"""Results for the browser: pictures reduced to a size that it can show, kernels as small squares with captions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.pictures import from_unit, kernel_picture
 
-MOST_PIXELS = 2_000_000  # of a picture that is shown; files to download are whole
+MOST_PIXELS = 2_000_000  # the most pixels of a picture that is shown; files to download are not reduced
 _KERNEL_SIDE = 168
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """A picture of any kind as uint8 RGB, reduced to at most two megapixels.
+    """Convert a picture of any kind to uint8 RGB and reduce it to at most ``MOST_PIXELS``.
 
     Args:
       image: as for ``Model.restore``.
@@ -36,7 +36,7 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 
 def kernel_row(kernels: typing.Sequence[tuple[str, np.ndarray | None]]) -> str:
-    """Kernels side by side with captions, as HTML that needs no other file; nothing for those that are None."""
+    """Show kernels side by side with captions, as self-contained HTML; kernels that are None are left out."""
     figures = [
         f'<figure><img alt="{html.escape(caption)}" src="{_data_uri(kernel)}"><figcaption>{html.escape(caption)}, '
         f"{len(kernel)}×{len(kernel)}</figcaption></figure>"
@@ -47,7 +47,7 @@ def kernel_row(kernels: typing.Sequence[tuple[str, np.ndarray | None]]) -> str:
 
 
 def message(text: str, kind: typing.Literal["note", "error"] = "note") -> str:
-    """A sentence for the visitor as HTML; errors are announced to screen readers."""
+    """Format a sentence for the visitor as HTML; screen readers announce errors."""
     if not text:
         return ""
     role = "alert" if kind == "error" else "status"
@@ -55,7 +55,7 @@ def message(text: str, kind: typing.Literal["note", "error"] = "note") -> str:
 
 
 def progress(share: float, text: str) -> str:
-    """How far a run is, 0 to 1, as HTML."""
+    """Format a run's progress, 0 to 1, as HTML."""
     bar = f'<progress max="1" value="{share:.3f}"></progress>'
     return f'<div class="progress" role="status">{bar}{html.escape(text)} …</div>'
 

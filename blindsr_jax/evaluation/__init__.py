@@ -1,1 +1,1 @@
-"""Scores: a protocol's test images through a model, one row each, and the reports made of the rows."""
+"""Evaluation: score a model on a protocol's test images, and write reports of the scores."""

@@ -1,4 +1,4 @@
-"""Candidates: models that are scored on the same samples; each is a method of the report."""
+"""Candidates: models that are scored on the same samples. Each is a method of the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blindsr_jax.inference.restorer import Restorer
 
 
 class Candidate(typing.NamedTuple):
-    """A model, how it restores, and what its methods are called: see ``name_of``."""
+    """A model with its methods, and its name in the report: see ``name_of``."""
 
     name: str
     model: Restorer
@@ -25,16 +25,17 @@ def candidates_of(
     beside: typing.Mapping[str, Restorer],
     protocol: Protocol,
 ) -> list[Candidate]:
-    """The models of an evaluation, the one that it is about first.
+    """List the models of an evaluation, the main one first.
 
     Args:
-      model, methods, name: of that one.
-      beside: the others by name. They use their own estimates; of the methods they share self-ensemble alone.
-      protocol: of the tests. Where its images wrap around, models with an FFT over them use that.
+      model, methods, name: the main model.
+      beside: models to compare with, by name. They use their own estimates, and share only ``self_ensemble`` of
+        ``methods``.
+      protocol: the tests' protocol. If its images wrap around, models that use an FFT treat them so.
 
     Raises:
-      DataError: a model cannot do what is asked, is of another scale than the tests, or two have one name; or others
-        stand beside a sweep.
+      DataError: a model does not support its methods, has another scale than the tests, or has the name of another;
+        or there are several models and a sweep.
     """
     if name in beside:
         raise DataError(f"two models are called {name}: rename a file, so that the report can tell them apart")
@@ -55,7 +56,7 @@ def candidates_of(
 
 
 def name_of(method: str, candidate: str) -> str:
-    """What a method of an candidate is called in the report: by the candidate's name where it uses its own estimate.
+    """Name a candidate's method in the report: a method that uses its own estimate has the candidate's name.
 
     >>> name_of("blind", "kernelnet.safetensors+dpir-tv"), name_of("true kernel", "kernelnet.safetensors+dpir-tv")
     ('kernelnet.safetensors+dpir-tv', 'kernelnet.safetensors+dpir-tv, true kernel')

@@ -1,4 +1,4 @@
-"""Model cards: the purpose of a packaged model, where it fails, its recipe and its scores."""
+"""Model cards: the purpose of a packaged model, its failures, its recipe and its scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 from blindsr_jax.weights.zoo import PACKAGED, count_parameters, models, packaged_path
 
-_COMPARED = "DANv1"  # the paper's row beside ours
+_COMPARED = "DANv1"  # the published method to compare with
 _NO_SCORE = "–"
 _HEADLINES = {  # the README's rows: protocol and test set of each model
     "dan-lite-x2": ("gaussian8", "Set14"),
@@ -21,7 +21,7 @@ _HEADLINES = {  # the README's rows: protocol and test set of each model
 
 
 def card(name: str) -> str:
-    """The card of a packaged model, in Markdown: its text, its recipe, and its scores beside the paper's.
+    """Format the card of a packaged model in Markdown: its text, its recipe, and its scores beside the paper's.
 
     Args:
       name: one of ``models()``.
@@ -38,7 +38,7 @@ def card(name: str) -> str:
 
 
 def cards() -> str:
-    """All packaged models on one page: a table of all scores, then text and recipe of each model."""
+    """Format a page of all packaged models: a table of all scores, then text and recipe of each model."""
     bundles = [(name, load_bundle(PACKAGED / f"{name}.safetensors")) for name in models()]
     lines = [
         "# Packaged weights",
@@ -76,12 +76,12 @@ def _text_and_facts(name: str, bundle: Bundle) -> list[str]:
 
 
 def score_table(bundles: typing.Sequence[tuple[str, Bundle]]) -> list[str]:
-    """A Markdown table of the evaluations that bundles hold, as lines; none if they hold none.
+    """Format the evaluations that bundles hold as lines of a Markdown table; empty if they hold none.
 
-    PSNR on luma in dB, and SSIM; the mean over all images and blurs of a protocol.
+    Scores are PSNR on luma in dB, and SSIM, as means over all images and blurs of a protocol.
 
     Args:
-      bundles: with their names.
+      bundles: names and bundles.
     """
     rows = [(name, entry) for name, bundle in bundles for entry in bundle.metadata.get("evaluations", [])]
     if not rows:

@@ -1,4 +1,4 @@
-"""The ways in which a model restores a sample, and what comes of each."""
+"""The ways in which a model restores a sample, and the result of each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Methods:
     """The ways in which a model restores each test image.
 
     Attributes:
-      kernels: with the model's own estimate, with the true kernel (DAN's table 3), or with the Dirac kernel: what it
-        would do if it knew of no blur. The first is the method that the headline is about.
-      iterations: unfolded steps of the estimate; by default as in training.
-      sweep: also score 1, 2 … so many steps (DAN's figure 6); 0 for no sweep.
+      kernels: the kernels to restore with: ``estimated``, the model's estimate; ``true``, the true kernel (DAN's table
+        3); ``none``, the Dirac kernel, as if there were no blur. The headline gives the scores of the first.
+      iterations: number of unfolded steps of the estimate; by default that of training.
+      sweep: also score 1, 2 … ``sweep`` unfolded steps (DAN's figure 6); 0 for no sweep.
       self_ensemble: average over the eight flips and turns of the image.
 
     Raises:
@@ -47,11 +47,11 @@ class Methods:
 
     @classmethod
     def of(cls, model: Restorer) -> Methods:
-        """What a model is made for: its own estimate of the kernel, or the true one if it has none."""
+        """The default methods for a model: its own kernel estimate, or the true kernel if it estimates none."""
         return cls(kernels=("true",)) if model.needs_kernel else cls()
 
     def check(self, model: Restorer) -> None:
-        """Raises DataError if a model cannot do what is asked."""
+        """Raise DataError if a model does not support these methods."""
         name = model.network
         if "estimated" in self.kernels and model.needs_kernel:
             raise DataError(
@@ -73,10 +73,10 @@ class MethodResult(typing.NamedTuple):
     """The result of one method on one sample.
 
     Attributes:
-      name: of the way.
+      name: name of the method.
       restored: image and kernel.
-      seconds: that it took; None where it was a part of something else, as a step of a sweep is.
-      kernel_seconds: of these, for the estimate of the kernel; None where that is no step of its own.
+      seconds: time of the restoration; None if it was not timed alone, such as a step of a sweep.
+      kernel_seconds: the part of ``seconds`` that estimates the kernel; None if there is no separate estimate.
     """
 
     name: str
@@ -86,10 +86,10 @@ class MethodResult(typing.NamedTuple):
 
 
 class Estimates:
-    """The kernels of one sample by each estimator that is asked: only once, however many solvers use it.
+    """The kernels of one sample by estimator. Each estimator runs once, even if several solvers use its kernel.
 
     Args:
-      sample: whose LR image they are told from.
+      sample: the sample; kernels are estimated from its LR image.
     """
 
     def __init__(self, sample: Sample):
@@ -97,7 +97,7 @@ class Estimates:
         self._found: dict[str, tuple[list[Restored], float]] = {}
 
     def steps(self, estimator: Restorer) -> tuple[list[Restored], float]:
-        """The estimator's kernels, the coarse ones first and the answer last, and the seconds that they took."""
+        """The estimator's kernels, coarse ones first and the final one last, and the seconds that they took."""
         if estimator.fingerprint not in self._found:
             start = time.perf_counter()
             alone = restore_image if estimator.restores else restore_steps
@@ -110,10 +110,10 @@ class Estimates:
 def results_of(
     model: Restorer, sample: Sample, methods: Methods, estimates: Estimates
 ) -> typing.Iterator[MethodResult]:
-    """What comes of each method, the first one first; a sweep is run at once.
+    """Yield the result of each method in order; a single run computes all steps of a sweep.
 
     Raises:
-      DataError: the true kernel is asked for and not known, or too wide for the model.
+      DataError: a method needs the true kernel, which is not known or is too wide for the model.
     """
     if not model.restores and not methods.self_ensemble:
         (*coarse, refined), seconds = estimates.steps(model)

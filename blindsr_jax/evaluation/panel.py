@@ -1,4 +1,4 @@
-"""The panel of a sample: what each step of a model made of it, beside the truth."""
+"""A picture of a sample's results: the output of each step of a model beside the truth."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import kernel_l1, psnr
 from blindsr_jax.pictures import estimation_panel, from_unit, panel
 
-_CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; a kernel is told from more of them
+_CROP, _ESTIMATION_CROP = 256, 512  # HR pixels; estimating a kernel needs a larger part
 
 
 def draw_panel(model: Restorer, hr: np.ndarray, protocol: Protocol) -> Image.Image:
-    """The panel of a model on the centre of an HR image, uint8 [H, W, 3], with the middle blur of a protocol."""
+    """Draw the panel of a model on the centre of an HR image, uint8 [H, W, 3], with the protocol's middle blur."""
     case = protocol.cases[len(protocol.cases) // 2]
     if not model.restores:
         return kernel_panel(model, synthetic_sample("panel", hr, protocol, case, _ESTIMATION_CROP))
@@ -26,11 +26,13 @@ def draw_panel(model: Restorer, hr: np.ndarray, protocol: Protocol) -> Image.Ima
 
 
 def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
-    """LR enlarged, bicubic, every unfolded step, truth; the true kernel and the estimated ones, with their scores.
+    """Draw the enlarged LR image, bicubic, every unfolded step and the truth, then true and estimated kernels.
+
+    Captions give the scores.
 
     Args:
-      model: an unfolded model; one that needs a kernel is given the true one.
-      sample: a small one: its images are shown in full.
+      model: an unfolded model. A model that needs a kernel gets the true one.
+      sample: a small sample, because its images are shown in full.
     """
     trace = model(_as_batch(sample), kernel=sample.kernel if model.needs_kernel else None, trace=True).trace
     has_kernels = trace.kernel is not None and sample.kernel is not None
@@ -50,11 +52,11 @@ def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
 
 
 def kernel_panel(model: Model, sample: Sample) -> Image.Image:
-    """LR image, what a kernel estimator finds on its way, its kernels and the true one (KernelNet, figure 6).
+    """Draw the LR image, what a kernel estimator finds on the way, its kernels and the true one (KernelNet, figure 6).
 
     Args:
       model: a kernel estimator.
-      sample: a small one: its LR image is shown in full; its true kernel is known.
+      sample: a small sample with a known kernel; its LR image is shown in full.
     """
     found = model.module.apply(model.variables, _as_batch(sample), method="findings")
     maps, lr_kernels, kernels = ([(name, np.asarray(x[0])) for name, x in group.items()] for group in found)
@@ -67,5 +69,5 @@ def _as_batch(sample: Sample) -> jnp.ndarray:
 
 
 def _true_caption(sample: Sample) -> str:
-    """Without Greek letters, which Pillow's own font lacks."""
+    """The true kernel's caption, without Greek letters, which Pillow's default font lacks."""
     return f"true kernel, {sample.case.replace('σ=', 'width ')}"

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: scores over the unfolded steps, and over the width of the blur."""
+"""Plots of an evaluation: scores against the number of unfolded steps and against the width of the blur."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import typing
 
 from matplotlib.figure import Figure
 
-from blindsr_jax.evaluation.rows import Row, group, mean_scores
+from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.files import atomic_path
 
 _STEPS, _WIDTHS = "steps.png", "widths.png"
 
 
 def draw_plots(folder: pathlib.Path, rows: list[Row], title: str) -> list[str]:
-    """Draws what the rows allow: ``steps.png`` for a sweep (DAN's figure 6), ``widths.png`` (its figure 5).
+    """Draw the plots that the rows have data for: ``steps.png`` of a sweep (DAN's figure 6), ``widths.png`` (figure 5).
 
     Args:
-      folder: where they are written.
-      rows: of an evaluation.
-      title: above each plot; names protocol, scale and data.
+      folder: folder to write the plots to.
+      rows: rows of an evaluation.
+      title: title of each plot; it names protocol, scale and data.
 
     Returns:
       The names of the files.
@@ -39,7 +39,7 @@ def draw_plots(folder: pathlib.Path, rows: list[Row], title: str) -> list[str]:
 
 
 def _over_steps(rows: list[Row]) -> Figure | None:
-    """PSNR, and the kernel's error where there is one, after T = 1, 2 … unfolded steps."""
+    """Plot PSNR and the kernel's error, if the model estimates one, against the number of unfolded steps."""
     steps = {
         int(name.removeprefix("T = ")): mean_scores(members)
         for name, members in group(rows, "method").items()
@@ -63,9 +63,9 @@ def _over_steps(rows: list[Row]) -> Figure | None:
 
 
 def _over_widths(rows: list[Row]) -> Figure | None:
-    """PSNR of each method, and the errors of kernel and code, for each width of a round Gaussian blur.
+    """Plot PSNR of each method, and the errors of kernel and code, against the width of a round Gaussian blur.
 
-    Models that restore no image have the second only.
+    Models that restore no images have only the errors.
     """
     methods = {name: members for name, members in group(rows, "method").items() if not name.startswith("T = ")}
     main = next(iter(methods.values()))
@@ -94,7 +94,7 @@ def _over_widths(rows: list[Row]) -> Figure | None:
 
 
 def _curve(rows: list[Row], widths: list[float], score: str) -> tuple[list[float], list[float]] | tuple[()]:
-    """Widths and means of a score; empty if no row has it."""
+    """Widths and mean scores; empty if no row has the score."""
     by_width = group(rows, "sigma")
     values = {width: mean_scores(by_width.get(width, []))[score] for width in widths}
     known = {width: value for width, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Evaluation protocols as frozen values. A number is worth something only with the name of its protocol."""
+"""Evaluation protocols as frozen values. A score means something only together with the name of its protocol."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GaussianCase:
     """A blur by a round Gaussian.
 
     Attributes:
-      label: what tells it apart in a table, such as ``σ=1.80``.
+      label: its name in tables, such as ``σ=1.80``.
       sigma: its width in HR pixels.
       size: K.
     """
@@ -54,11 +54,11 @@ class GaussianCase:
 
 @dataclasses.dataclass(frozen=True)
 class GivenCase:
-    """A blur by a kernel that someone gave.
+    """A blur by a given kernel.
 
     Attributes:
-      label: what tells it apart in a table.
-      weights: the kernel's rows; plain numbers, so that a protocol is a value that can be compared and written down.
+      label: its name in tables.
+      weights: the kernel's rows as plain numbers, so that protocols can be compared and written as text.
     """
 
     label: str
@@ -75,12 +75,12 @@ class GivenCase:
 
 @dataclasses.dataclass(frozen=True)
 class PhotoCase:
-    """A picture as people have them: round blur or none, noise or none, JPEG or none.
+    """A degradation of ordinary photographs: round blur or none, noise or none, JPEG or none.
 
     Attributes:
       sigma: width of the Gaussian in HR pixels; 0 for no blur.
       noise: standard deviation of white noise on the 0–255 scale, added before compression.
-      quality: of the JPEG file (4:2:0), or None for a file that loses nothing.
+      quality: quality of the JPEG file (4:2:0), or None for a lossless file.
       size: K.
     """
 
@@ -91,7 +91,7 @@ class PhotoCase:
 
     @property
     def label(self) -> str:
-        """What tells it apart in a table."""
+        """Its name in tables."""
         return f"σ={self.sigma:.2f}, noise {self.noise:g}, {f'JPEG {self.quality}' if self.quality else 'no JPEG'}"
 
     @property
@@ -105,18 +105,18 @@ Case = GaussianCase | GivenCase | PhotoCase
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How LR test images are made, or where they come from, and how results are scored.
+    """The definition of a test: how LR images are made, or that they are stored, and how results are scored.
 
     Attributes:
-      name: as printed with every number.
-      scale: s; also the border that is shaved before scoring.
-      cases: the blurs of synthetic LR images; a score is the mean over images and cases. Empty for stored ones.
+      name: name that is printed with every score.
+      scale: s; also the width of the border that scores leave out.
+      cases: the blurs of synthetic LR images; a score is the mean over images and cases. Empty if LR images are stored.
       downsample, blur_mode: see ``degradations.degrade``.
-      block_centres: the kernel is first moved to sample the centres of s×s blocks: see ``degradations.move_kernel``.
-      rounding: to 8 bits: ``nearest``, or ``down`` as a plain cast does.
+      block_centres: first move the kernel to sample the centres of s×s blocks: see ``degradations.move_kernel``.
+      rounding: rounding to 8 bits: ``nearest``, or ``down`` as a plain cast does.
       noise: standard deviation of white noise that is added before rounding, on the 0–255 scale.
       rgb: also score all three channels.
-      one_case_per_image: image i of a test set is blurred by case i modulo their number alone, not by each.
+      one_case_per_image: blur image i only by case i modulo the number of cases, instead of by every case.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Protocol:
 
     @property
     def border(self) -> int:
-        """Pixels shaved off each side before scoring."""
+        """Number of pixels at each side that scores leave out."""
         return self.scale
 
     def cases_of(self, image: int) -> tuple[Case, ...]:
@@ -140,7 +140,7 @@ class Protocol:
         return (self.cases[image % len(self.cases)],) if self.one_case_per_image else self.cases
 
     def steps_of(self, case: Case | None = None) -> Steps:
-        """The degradation of a case, whose blur uses the case's kernel; without a case, one that adds nothing to it."""
+        """The degradation of a case; its blur uses the kernels of the batch. Without a case, the protocol's own noise."""
         noise = self.noise if case is None or case.noise is None else case.noise
         steps = Blur(mode=self.blur_mode), Downsample(self.downsample), Noise((noise, noise))
         compressed = (Jpeg((case.quality, case.quality)),) if case is not None and case.quality else ()
@@ -148,11 +148,11 @@ class Protocol:
 
     @property
     def fingerprint(self) -> str:
-        """Its name and a SHA-256 over all that it says: equal protocols make equal trials."""
+        """Its name and a SHA-256 of all its fields; equal fingerprints mean equal tests."""
         return f"{self.name}, {hashlib.sha256(repr(self).encode()).hexdigest()}"
 
     def subset(self, count: int) -> Protocol:
-        """The same with ``count`` of its cases, evenly spread, and a name that says so; itself if that is all."""
+        """Keep ``count`` evenly spread cases and say so in the name; with all cases, return the protocol itself."""
         if count >= len(self.cases):
             return self
         chosen = np.round(np.linspace(0, len(self.cases) - 1, count) if count > 1 else [len(self.cases) // 2])
@@ -174,7 +174,7 @@ def gaussian8(scale: int) -> Protocol:
 
 
 def gaussian8_noise15(scale: int) -> Protocol:
-    """Gaussian8 with white noise of 15/255 in its LR images: ours, to score models that are made for noise.
+    """Gaussian8 with white noise of 15/255 in its LR images: our protocol for models that are trained with noise.
 
     Raises:
       ConfigError: as ``gaussian8``.
@@ -183,9 +183,9 @@ def gaussian8_noise15(scale: int) -> Protocol:
 
 
 def anisotropic8(scale: int) -> Protocol:
-    """Eight rotated Gaussians of DAN's setting 2, one in each eighth of its widths and angles; else as gaussian8.
+    """Eight rotated Gaussians of DAN's setting 2, one in each eighth of its widths and angles; otherwise gaussian8.
 
-    Ours, to choose among the states of a training: setting 2 is scored on DIV2KRK.
+    Our protocol for selecting checkpoints: the paper scores setting 2 on DIV2KRK.
 
     Raises:
       ConfigError: it is defined for scales 2, 3 and 4 only.
@@ -203,9 +203,11 @@ def anisotropic8(scale: int) -> Protocol:
 
 
 def photo(scale: int) -> Protocol:
-    """Ours: pictures as people have them. All combinations of no blur and two round ones, no noise and 10/255, and
-    no compression and JPEG (4:2:0) of quality 90, 70 and 40; else as gaussian8. The noise is drawn from the picture's
-    pixels and the case, so it is the same every time.
+    """Our protocol for ordinary photographs: all combinations of blur, noise and JPEG.
+
+    Blur is none or one of two round Gaussians, noise is none or 10/255, and compression is none or JPEG (4:2:0) of
+    quality 90, 70 or 40. Everything else is as in gaussian8. The noise is seeded by the picture's pixels and the case,
+    so it is the same every time.
 
     Raises:
       ConfigError: it is defined for scales 2, 3 and 4 only.
@@ -217,7 +219,7 @@ def photo(scale: int) -> Protocol:
 
 
 def gaussian_width(scale: int) -> Protocol:
-    """DSSR table VI: four round 21×21 Gaussians, none (width 0) to wide, each reported by itself; else as gaussian8.
+    """DSSR table VI: four round 21×21 Gaussians from width 0 to wide, reported one by one; otherwise gaussian8.
 
     Raises:
       ConfigError: it is defined for scales 2, 3 and 4 only.
@@ -231,9 +233,9 @@ def gaussian_width(scale: int) -> Protocol:
 def div2krk(scale: int) -> Protocol:
     """DIV2KRK (Bell-Kligler et al., NeurIPS 2019; DAN table 2): the set's own LR files and kernels.
 
-    How its LR files follow from HR files and kernels was found by rebuilding them (``docs/protocols.md``): the kernel's
-    centre of mass moved to the blocks' centres, a correlation with repeated border pixels, the upper-left pixel of
-    each block, cut to 8 bits. Here it serves to judge estimated kernels.
+    The degradation below reproduces its LR files from HR files and kernels (``docs/protocols.md``): the kernel's centre
+    of mass moves to the blocks' centres, a correlation repeats border pixels, sampling keeps the upper-left pixel of
+    each block, and values are truncated to 8 bits. It serves to score estimated kernels.
 
     Raises:
       ConfigError: the set has LR files for scales 2 and 4 only.
@@ -246,12 +248,13 @@ def div2krk(scale: int) -> Protocol:
 def s_fold_circular(
     scale: int, kernels: typing.Mapping[str, np.ndarray], *, one_kernel_per_image: bool = False
 ) -> Protocol:
-    """The non-blind solvers' protocol (USRNet, CVPR 2020): given kernels, circular blur, the upper-left pixel kept.
+    """The non-blind solvers' protocol (USRNet, CVPR 2020): given kernels, circular blur, s-fold sampling.
 
     Args:
       scale: s.
       kernels: [K, K] by label, correlation kernels summing to one.
-      one_kernel_per_image: see ``Protocol.one_case_per_image``; the name says so. By default, every kernel for each.
+      one_kernel_per_image: see ``Protocol.one_case_per_image``; the protocol's name says so. By default every image is
+        blurred by every kernel.
     """
     cases = tuple(_given(label, kernel) for label, kernel in kernels.items())
     protocol = Protocol(S_FOLD_CIRCULAR, scale, cases, downsample="s_fold", blur_mode="circular", rgb=True)
@@ -270,12 +273,12 @@ def _given(label: str, kernel: np.ndarray) -> GivenCase:
 
 
 def validation_protocol(scale: int, *, anisotropic: bool = False, noise: float = 0.0) -> Protocol:
-    """What training is validated by: gaussian8; at scale 1, where there is none, the blurs of ×2 without sampling.
+    """The protocol that validates training: gaussian8, or at scale 1 the blurs of gaussian8 ×2 without downsampling.
 
     Args:
       scale: s.
-      anisotropic: trained on rotated Gaussians, so validated on such: anisotropic8.
-      noise: standard deviation of white noise in LR images, 0 to 255; the name says so.
+      anisotropic: whether training uses rotated Gaussians; then validation uses anisotropic8.
+      noise: standard deviation of white noise in LR images, 0 to 255; the protocol's name includes it.
     """
     protocol = anisotropic8(scale) if anisotropic and scale in SETTING2_SIZE else _validation_on_round_blurs(scale)
     if not noise:
@@ -289,7 +292,7 @@ def _validation_on_round_blurs(scale: int) -> Protocol:
     return dataclasses.replace(gaussian8(2), name="deblur8 (the widths of gaussian8 ×2, no sampling)", scale=scale)
 
 
-# Those that a scale alone defines; s_fold_circular wants kernels besides.
+# Protocols that the scale alone defines. s_fold_circular is missing because it also needs kernels.
 PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
     "gaussian8_noise15": gaussian8_noise15,

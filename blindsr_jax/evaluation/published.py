@@ -1,4 +1,4 @@
-"""The papers' own figures, to stand beside ours where protocol, scale and test set are the same."""
+"""Published figures of the papers, for comparison where protocol, scale and test set are the same."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pathlib
 import typing
 
 _FOLDER = pathlib.Path(__file__).parent / "published"
-# Number of images in the test sets that the tables name.
+# Number of images in each test set of the tables.
 SET_SIZES = {"set5": 5, "set14": 14, "bsd100": 100, "urban100": 100, "manga109": 109, "div2krk": 100}
 
 
 class Published(typing.NamedTuple):
-    """One figure of a table: PSNR in dB and SSIM on luma (None where the table has none), and which table it is."""
+    """One entry of a table: PSNR in dB and SSIM on luma (None if the table has none), and the table as its source."""
 
     method: str
     case: str
@@ -23,15 +23,15 @@ class Published(typing.NamedTuple):
 
 
 def published_rows(protocol: str, scale: int, data: str) -> list[Published]:
-    """The published figures of a protocol, scale and test set, in the order of their tables.
+    """Look up the published figures of a protocol, scale and test set, in the order of their tables.
 
     Args:
       protocol: name of a protocol, such as ``gaussian8``.
       scale: s.
-      data: name of the test set, in any spelling of case.
+      data: name of the test set, in upper or lower case.
 
     Returns:
-      Empty where nothing is published.
+      The figures; empty if nothing is published.
     """
     data = set_name(protocol, data)
     rows = []
@@ -50,9 +50,9 @@ def published_rows(protocol: str, scale: int, data: str) -> list[Published]:
 
 
 class PublishedKernels(typing.NamedTuple):
-    """A line of KernelNet's table 2: mean ℓ1 of the kernels, PSNR in dB and SSIM of two solvers that use them, seconds.
+    """A row of KernelNet's table 2: mean ℓ1 of the kernels, PSNR in dB and SSIM of two solvers that use them, seconds.
 
-    None where the table has nothing.
+    ``kernel_seconds`` is None if the table gives no time.
     """
 
     method: str
@@ -65,7 +65,7 @@ class PublishedKernels(typing.NamedTuple):
 
 
 def published_kernels(scale: int) -> list[PublishedKernels]:
-    """KernelNet's table 2 at one scale, in its order; empty for scales that it has not."""
+    """The rows of KernelNet's table 2 at one scale, in its order; empty for scales that it does not have."""
     return [
         PublishedKernels(
             row["method"],
@@ -82,7 +82,7 @@ def published_kernels(scale: int) -> list[PublishedKernels]:
 
 
 def set_name(protocol: str, data: str) -> str:
-    """The name of a test set as the tables have it: DIV2KRK's protocol is of that set alone, wherever it lies."""
+    """The name of a test set in the tables. The protocol div2krk has a single test set, whatever its folder's name."""
     return "div2krk" if protocol == "div2krk" else data.lower()
 
 

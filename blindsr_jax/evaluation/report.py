@@ -1,4 +1,4 @@
-"""Rows to reports: a CSV line per row, a JSON summary, a Markdown page to read, and plots to look at."""
+"""Reports of an evaluation: scores as CSV, a summary as JSON, a page in Markdown, and plots."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import typing
 from blindsr_jax.evaluation.plots import draw_plots
 from blindsr_jax.evaluation.protocols import S_FOLD_CIRCULAR
 from blindsr_jax.evaluation.published import SET_SIZES, published_kernels, published_rows, set_name
-from blindsr_jax.evaluation.rows import Row, group, mean_scores
+from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.files import write_text
 
-# Score, heading of its column, digits.
+# Score, heading of its column, decimal places.
 _COLUMNS = (
     ("psnr_y", "PSNR", 2),
     ("ssim_y", "SSIM", 4),
@@ -35,21 +35,21 @@ _COLUMNS = (
 
 
 def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
-    """Means of the first method over all images and blurs, with the facts that give them meaning first.
+    """Summarise an evaluation: its facts, then the mean scores of the first method over all images and blurs.
 
     Args:
-      rows: of an evaluation.
-      **facts: protocol, scale, model and what else is known.
+      rows: rows of an evaluation.
+      **facts: protocol, scale, model and other facts that the scores depend on.
 
     Returns:
-      A JSON-ready dictionary; ``images`` counts test images, ``rows`` images times blurs; ``methods`` has the means of
-      each method where there are several.
+      A JSON-ready dictionary. ``images`` counts test images, and ``rows`` counts images times blurs. If there are
+      several methods, ``methods`` holds the mean scores of each.
     """
     methods = group(rows, "method")
     main = next(iter(methods.values()))
     infinite = sum(row.psnr_y is not None and not math.isfinite(row.psnr_y) for row in main)
     if infinite:
-        facts["perfect_rows"] = infinite  # without any error, hence without a finite PSNR: not in the means
+        facts["perfect_rows"] = infinite  # their PSNR is infinite, so the means leave them out
     summary = {**facts, "images": len(group(main, "image")), "rows": len(main), **mean_scores(main)}
     if len(methods) > 1:
         summary["methods"] = {name: mean_scores(members) for name, members in methods.items()}
@@ -57,7 +57,7 @@ def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
 
 
 def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, typing.Any]) -> None:
-    """Writes ``report.csv``, ``report.json``, ``report.md`` and its plots into a folder, each atomically.
+    """Write ``report.csv``, ``report.json``, ``report.md`` and its plots into a folder, each atomically.
 
     Raises:
       DataError: a file cannot be written.
@@ -70,7 +70,7 @@ def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, 
 
 
 def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.Sequence[str] = ()) -> str:
-    """A page: the headline, the methods beside bicubic and the papers, then a line per blur and a line per image."""
+    """Format a report: the headline, the methods beside bicubic and the papers, then tables by blur and by image."""
     facts = [f"- {key}: {value}" for key, value in summary.items() if key not in mean_scores(rows) and key != "methods"]
     methods = group(rows, "method")
     main = next(iter(methods.values()))
@@ -94,16 +94,16 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.S
 
 
 def tables(rows: list[Row], summary: dict[str, typing.Any]) -> list[list[str]]:
-    """What a terminal shows of a report: the methods, where there are several, and the papers' figures."""
+    """The tables that a terminal shows: the methods if there are several, and the papers' figures."""
     methods = method_table(rows) if "methods" in summary else []
     shown = [methods, beside_published(rows, summary), published_kernels_table(rows, summary)]
     return [table for table in shown if table]
 
 
 def method_table(rows: list[Row]) -> list[str]:
-    """A Markdown table of the mean scores of each method and of bicubic interpolation, as lines.
+    """Format the mean scores of each method and of bicubic interpolation as lines of a Markdown table.
 
-    The rows ``true kernel`` and ``no kernel`` show what knowing the kernel is worth to this network.
+    The rows ``true kernel`` and ``no kernel`` show how much knowing the kernel helps this network.
     """
     groups = group(rows, "method")
     restoring = [members for members in groups.values() if members[0].bicubic_psnr_y is not None]
@@ -121,9 +121,9 @@ def method_table(rows: list[Row]) -> list[str]:
 
 
 def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
-    """A Markdown table of the papers' figures with ours among them, as lines; empty where nothing is published.
+    """Format the papers' figures and ours as lines of a Markdown table; empty if nothing is published.
 
-    A test set of which only a part was scored is marked: its mean does not compare with a whole set's.
+    If only a part of the test set was scored, the table says so, because its mean is not comparable.
     """
     published = published_rows(summary["protocol"], summary["scale"], str(summary.get("data", "")))
     if not published or _is_about_kernels(summary):
@@ -153,7 +153,7 @@ _ABOUT_ITS_TABLE = (
 
 
 def published_kernels_table(rows: list[Row], summary: dict[str, typing.Any]) -> list[str]:
-    """KernelNet's table 2 in Markdown, as lines, for s-fold reports of kernel estimators; else empty."""
+    """Format KernelNet's table 2 in Markdown lines for s-fold reports of kernel estimators; empty for others."""
     estimated = any(row.kernel_seconds is not None for row in rows)
     published = published_kernels(summary["scale"])
     if not estimated or not published or not summary["protocol"].startswith(S_FOLD_CIRCULAR):
@@ -168,7 +168,7 @@ def published_kernels_table(rows: list[Row], summary: dict[str, typing.Any]) -> 
 
 
 def headline(summary: dict[str, typing.Any]) -> str:
-    """The scores of a summary in one line, the protocol named."""
+    """Format the protocol and the main scores of a summary in one line."""
     protocol = f"{summary['protocol']} ×{summary['scale']}"
     if _is_about_kernels(summary):
         methods = list(summary.get("methods", {}).items())[1:]
@@ -183,17 +183,17 @@ def headline(summary: dict[str, typing.Any]) -> str:
 
 
 def score_of(summary: dict[str, typing.Any]) -> float | None:
-    """What a model is chosen by, the higher, the better: its PSNR; minus its kernel ℓ1 where it restores no image."""
+    """The score that training selects a model by, higher is better: PSNR, or −kernel ℓ1 if it restores no images."""
     return -summary["kernel_l1"] if _is_about_kernels(summary) else summary["psnr_y"]
 
 
 def _is_about_kernels(summary: dict[str, typing.Any]) -> bool:
-    """Whether the model restored no image; one without a single error has no mean PSNR either."""
+    """Whether the model restored no images. A missing mean PSNR can also mean that all images are perfect."""
     return summary["psnr_y"] is None and "perfect_rows" not in summary and summary["kernel_l1"] is not None
 
 
 def _table(heading: str, groups: dict[str, list[Row]], leave_out: str = "\0") -> list[str]:
-    """A line of means for each group; columns that no group has are left out."""
+    """Format the mean scores of each group as a line; columns without scores are left out."""
     means = {name: mean_scores(rows) for name, rows in groups.items()}
     columns = [
         column

@@ -1,4 +1,4 @@
-"""Samples through a model: rows of scores."""
+"""Score models on samples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.candidates import Candidate, candidates_of, name_of
-from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.methods import BLIND, OWN_ESTIMATE, Estimates, Methods, results_of
 from blindsr_jax.evaluation.protocols import Protocol
-from blindsr_jax.evaluation.rows import Row, group
+from blindsr_jax.evaluation.resume_log import ResumeLog
 from blindsr_jax.evaluation.samples import EvaluationSet, Sample, make_lr
+from blindsr_jax.evaluation.scores import Row, group
 from blindsr_jax.hosts import gathered, is_first
 from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
@@ -37,27 +37,27 @@ def evaluate(
     beside: typing.Mapping[str, Restorer] | None = None,
     name: str = BLIND,
     failures: list[str] | None = None,
-    journal: Journal | None = None,
+    resume_log: ResumeLog | None = None,
     bar: str = "",
 ) -> list[Row]:
-    """Scores a model on a test set; together, each process its share of the images, of which all get all rows.
+    """Score a model on a test set. With several processes, each scores a share of the images and receives all rows.
 
     Args:
-      model: to score.
+      model: the model to score.
       tests: the test set.
-      methods: how it restores.
-      beside: other models by name, which restore the very same samples, each with its own estimate of the kernel.
-      name: of the method in which the model itself uses its own estimate.
-      failures: collects a line for each image that cannot be used; without it the first one raises.
-      journal: remembers the images that are done; those are not restored again.
-      bar: name on a progress bar; none if it is empty.
+      methods: the ways in which the model restores.
+      beside: models to compare with, by name. They restore the same samples, each with its own kernel estimate.
+      name: the report's name for the model with its own kernel estimate.
+      failures: list to which a line is added for each unusable image; without it the first such image raises.
+      resume_log: record of finished images, which are not restored again.
+      bar: label of the progress bar; empty for no bar.
 
     Returns:
       A row for each image, blur and method.
 
     Raises:
-      DataError: no image can be used, or one cannot and ``failures`` was not given; or a model cannot do what is
-        asked, or is of another scale than the tests.
+      DataError: no image is usable, or one is not and ``failures`` was not given; or a model does not support its
+        methods, or has another scale than the tests.
     """
     candidates = candidates_of(model, methods, name, beside or {}, tests.protocol)
     mine = range(jax.process_index(), len(tests.names), jax.process_count())
@@ -69,7 +69,7 @@ def evaluate(
     ):
         for index in mine:
             try:
-                done[index] = _evaluate_image(candidates, tests, index, journal, progress), ""
+                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress), ""
             except DataError as error:
                 if failures is None:
                     raise
@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row], str]]:
-    """The rows and failures of all processes, by number of the image."""
+    """Gather the rows and failures of all processes, by number of the image."""
     if jax.process_count() == 1:
         return done
     mine = [(index, [dataclasses.asdict(row) for row in rows], failure) for index, (rows, failure) in done.items()]
@@ -95,10 +95,10 @@ def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row]
 
 
 def _evaluate_image(
-    candidates: list[Candidate], tests: EvaluationSet, index: int, journal: Journal | None, progress: tqdm
+    candidates: list[Candidate], tests: EvaluationSet, index: int, resume_log: ResumeLog | None, progress: tqdm
 ) -> list[Row]:
     image = tests.open(index)
-    rows = journal.rows_of(image) if journal is not None else None
+    rows = resume_log.rows_of(image) if resume_log is not None else None
     if rows is not None:
         progress.update(tests.samples_per_image)
         return rows
@@ -109,8 +109,8 @@ def _evaluate_image(
             scored = score(model, sample, tests.protocol, methods, estimates)
             rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
         progress.update()
-    if journal is not None:
-        journal.add(image, rows)
+    if resume_log is not None:
+        resume_log.add(image, rows)
     return rows
 
 
@@ -121,17 +121,17 @@ def score(
     methods: Methods = OWN_ESTIMATE,
     estimates: Estimates | None = None,
 ) -> list[Row]:
-    """A row for each method, of one sample; scores are measured on 8-bit images.
+    """Score a model on one sample: a row for each method, measured on 8-bit images.
 
     Args:
-      model: to score.
+      model: the model to score.
       sample: one image under one blur.
-      protocol: of the sample.
-      methods: how the model restores.
-      estimates: kernels of the sample that models have found before.
+      protocol: the sample's protocol.
+      methods: the ways in which the model restores.
+      estimates: the sample's kernels that estimators have already found.
 
     Raises:
-      DataError: the true kernel is asked for and not known, or too wide for the model.
+      DataError: a method needs the true kernel, which is not known or is too wide for the model.
     """
     bicubic: dict[str, float] = {}
     if model.restores:
@@ -154,13 +154,13 @@ def score(
 
 
 def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, name: str) -> list[Row]:
-    """What naming one kernel for every image scores: the baseline of those who estimate kernels.
+    """Score one fixed kernel for every image, the baseline of kernel estimators.
 
     Args:
-      rows: of a model on synthetic tests; the new ones have the same images and cases.
-      protocol: of these tests.
+      rows: rows of a model on synthetic tests; the new rows have the same images and cases.
+      protocol: the protocol of these tests.
       kernel: [K, K].
-      name: of the method.
+      name: name of the method in the report.
     """
     truth = {case.label: case.kernel for case in protocol.cases}
     main = next(iter(group(rows, "method").values()))
@@ -181,12 +181,12 @@ def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) 
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
         return scores | {f"ssim_{channel}": ssim(image, hr, protocol.border, channel) for channel in channels}
-    except ValueError as error:  # too small
+    except ValueError as error:  # the image is too small
         raise DataError(str(error)) from None
 
 
 def _kernel_scores(restored: Restored, sample: Sample, protocol: Protocol, model: Restorer) -> dict[str, float | None]:
-    """How well the kernel explains the LR image, and its distance from the truth, as far as both are known."""
+    """Score the estimated kernel against the LR image and the true kernel; empty if either kernel is unknown."""
     if restored.kernel is None or sample.kernel is None:
         return {}
     again = make_lr(sample.hr, protocol, restored.kernel, kernel_space=model.kernel_space)

@@ -1,4 +1,4 @@
-"""Samples: a test image under one blur, as a protocol makes it or as a test set has it in files."""
+"""Samples: a test image under one blur, made by a protocol or read from a test set's files."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from blindsr_jax.pictures import from_unit
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """What a model is given, and the truth.
+    """A model's input and the truth.
 
     Attributes:
       image: name of the test image.
       case: label of the blur.
-      sigma: width of the blur in HR pixels, where it is a round Gaussian.
+      sigma: width of the blur in HR pixels if it is a round Gaussian.
       hr: uint8 [sH, sW, 3].
       lr: uint8 [H, W, 3].
-      kernel: the true kernel [K, K], or None where it is not known.
+      kernel: the true kernel [K, K], or None if it is not known.
     """
 
     image: str
@@ -48,12 +48,12 @@ class Sample:
 
 
 class EvaluationImage(typing.NamedTuple):
-    """A test image that was read.
+    """A test image in memory.
 
     Attributes:
-      name: unique in its set.
-      digest: of its pixels, so that an image that was replaced is noticed.
-      samples: made one by one as they are asked for. Iterating raises DataError if one cannot be made.
+      name: its name, unique in its set.
+      digest: checksum of its pixels, which reveals that an image was replaced.
+      samples: its samples, made one by one during iteration. Iterating raises DataError if one cannot be made.
     """
 
     name: str
@@ -62,13 +62,13 @@ class EvaluationImage(typing.NamedTuple):
 
 
 class EvaluationSet(typing.Protocol):
-    """Test images by number.
+    """A set of test images.
 
     Attributes:
-      names: of the images.
+      names: names of the images.
       left_out: a line for each file that cannot be used.
-      protocol: what they are tests of.
-      samples_per_image: number of samples of each.
+      protocol: the protocol of the set.
+      samples_per_image: number of samples for each image.
     """
 
     names: list[str]
@@ -77,18 +77,18 @@ class EvaluationSet(typing.Protocol):
     samples_per_image: int
 
     def open(self, index: int) -> EvaluationImage:
-        """Reads an image. Raises DataError if it is damaged."""
+        """Read the image with this number. Raises DataError if it is damaged."""
         ...
 
 
 class SyntheticTests:
-    """HR images whose LR images are made by a protocol.
+    """HR images whose LR images a protocol makes.
 
     Args:
       source: HR images, used at their own sizes.
       protocol: blurs and downsampling.
-      limit: only the first so many images; 0 for all.
-      crop: only the central so many pixels of each; 0 for whole images.
+      limit: number of images to use, from the first; 0 for all.
+      crop: side in HR pixels of the central part of each image to use; 0 for whole images.
     """
 
     def __init__(self, source: Source, protocol: Protocol, *, limit: int = 0, crop: int = 0):
@@ -98,7 +98,7 @@ class SyntheticTests:
         self.samples_per_image = 1 if protocol.one_case_per_image else len(protocol.cases)
 
     def open(self, index: int) -> EvaluationImage:
-        """The image, and a sample for each case that the protocol has for it."""
+        """Read an image; it has one sample for each of its cases in the protocol."""
         hr, name = self._source.read(index), self.names[index]
         cases = self.protocol.cases_of(index)
         samples = (synthetic_sample(name, hr, self.protocol, case, self._crop) for case in cases)
@@ -106,14 +106,14 @@ class SyntheticTests:
 
 
 class StoredTests:
-    """HR images, LR images and kernels that lie in files.
+    """HR images, LR images and kernels that are stored in files.
 
-    The kernels are centred on their centre of mass, as the set's LR images were made: that is the kernel a method sees
-    that takes LR pixels for samples at the centres of blocks, as all models here do.
+    The kernels are centred on their centre of mass, as they were when the set's LR images were made. For a method that
+    takes LR pixels to be samples at the centres of blocks, as all models here do, this is the true kernel.
 
     Args:
       source: the files.
-      protocol: how results are scored, and LR images made again.
+      protocol: how results are scored and LR images are made again.
     """
 
     def __init__(self, source: Div2krkSource, protocol: Protocol):
@@ -121,7 +121,7 @@ class StoredTests:
         self.names, self.left_out, self.samples_per_image = source.names, source.left_out, 1
 
     def open(self, index: int) -> EvaluationImage:
-        """The image and its one sample."""
+        """Read an image; it has a single sample."""
         stored, name = self._source.read(index), self.names[index]
         kernel = None if stored.kernel is None else move_kernel(stored.kernel)
         sample = Sample(name, "its own", None, stored.hr, stored.lr, kernel)
@@ -129,10 +129,10 @@ class StoredTests:
 
 
 def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
-    """The test set in a folder: HR images in any subfolders, or DIV2KRK's folders for ``div2krk``.
+    """Open the test set in a folder: HR images in any subfolders, or DIV2KRK's folders for ``div2krk``.
 
     Raises:
-      DataError: nothing there can be used.
+      DataError: the folder has no usable images.
     """
     if not protocol.cases:
         return StoredTests(Div2krkSource(root, protocol.scale), protocol)
@@ -140,14 +140,14 @@ def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
 
 
 def synthetic_sample(name: str, hr: np.ndarray, protocol: Protocol, case: Case, crop: int = 0) -> Sample:
-    """One HR image, uint8 [H, W, 3] of any size, under one blur of a protocol; ``crop`` as in ``SyntheticTests``."""
+    """Make a sample from an HR image, uint8 [H, W, 3] of any size, and a case; for ``crop`` see ``SyntheticTests``."""
     hr = prepare_hr(hr, protocol.scale, crop)
     seed = int(_digest(hr), 16), zlib.crc32(case.label.encode())
     return Sample(name, case.label, case.sigma, hr, make_lr(hr, protocol, case.kernel, case, seed), case.kernel)
 
 
 def prepare_hr(hr: np.ndarray, scale: int, crop: int = 0) -> np.ndarray:
-    """Crops an HR image to its centre if asked, and to sides that are multiples of the scale (lower right cut off)."""
+    """Crop an HR image to its central ``crop`` pixels, and below and on the right to a multiple of the scale."""
     if crop:
         height, width = (min(crop, side) for side in hr.shape[:2])
         top, left = (hr.shape[0] - height) // 2, (hr.shape[1] - width) // 2
@@ -164,14 +164,14 @@ def make_lr(
     *,
     kernel_space: typing.Literal["hr", "lr"] = "hr",
 ) -> np.ndarray:
-    """The LR image of a protocol as its file would hold it.
+    """Make the LR image of a protocol, rounded as its file would be.
 
     Args:
       hr: uint8 [sH, sW, 3].
       protocol: border, downsampling, noise and rounding.
       kernel: [K, K].
-      case: noise and compression beside the blur; None for a protocol's own noise and no compression.
-      seed: of the noise.
+      case: noise and compression besides the blur; None for the protocol's noise and no compression.
+      seed: seed of the noise; None for no noise.
       kernel_space: ``hr``, or ``lr`` for a kernel that blurs the HR image after bicubic downsampling.
 
     Returns:
@@ -205,7 +205,7 @@ def _as_noise(step: Step) -> Noise | None:
 
 
 def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | None) -> Batch:
-    """The batch after a step of one noise level, drawn by NumPy: a protocol must not change with JAX's generators."""
+    """Add noise of one level, drawn by NumPy: a protocol must not change when JAX's generators do."""
     if not step.level[0] or seed is None:
         return batch
     noise = np.random.default_rng(seed).normal(0, step.level[0] / 255, batch.image.shape)
@@ -214,7 +214,7 @@ def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | N
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def _after(steps: Steps, batch: Batch, task: Task) -> Batch:
-    """The batch after steps that draw nothing."""
+    """Run steps that draw no random numbers."""
     return run_steps(steps, batch, Keys(jax.random.key(0)), task)
 
 

@@ -1,4 +1,4 @@
-"""``BlindNetwork``: facts about a network that restores or estimates kernels from LR images alone."""
+"""``BlindNetwork``: properties of a network that restores images or estimates kernels from LR images alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import jax
 import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
-from blindsr_jax.inference.weighted import Weighted
+from blindsr_jax.inference.network_with_weights import NetworkWithWeights
 
 
-class BlindNetwork(Weighted):
+class BlindNetwork(NetworkWithWeights):
     """A blind network of one scale with its weights."""
 
     @property
@@ -31,7 +31,7 @@ class BlindNetwork(Weighted):
 
     @property
     def estimates_kernel(self) -> bool:
-        """Whether it finds one by itself."""
+        """Whether the network estimates the kernel itself."""
         return self.module.estimates_kernel
 
     @property
@@ -43,7 +43,7 @@ class BlindNetwork(Weighted):
 
     @property
     def restores(self) -> bool:
-        """Whether images come out; some models estimate kernels only."""
+        """Whether the network returns images; some only estimate kernels."""
         return self.module.restores
 
     @property
@@ -53,12 +53,12 @@ class BlindNetwork(Weighted):
 
     @property
     def iterations(self) -> int | None:
-        """Unfolded steps when a call does not say; None for networks that repeat nothing."""
+        """Default number of unfolded steps; None for networks that are not unfolded."""
         return getattr(self.module, "iterations", None)
 
     @property
     def downsample(self) -> Downsample:
-        """The sampling that its kernels are about: what it was trained with, bicubic for the authors' weights."""
+        """The downsampling that its kernels assume: that of its training, or bicubic for the authors' weights."""
         if "downsample" in self.module.made_for:
             return self.module.made_for["downsample"]
         recipe = self.metadata.get("source", {}).get("config", {})
@@ -71,10 +71,10 @@ class BlindNetwork(Weighted):
 
     @property
     def pca_basis(self) -> np.ndarray | None:
-        """[K², L], the basis of kernel codes; None for networks without such codes."""
+        """[K², L], the basis of kernel codes; None for networks without codes."""
         basis = self.variables["constants"].get("pca_basis")
         return None if basis is None else np.asarray(basis)
 
     def reported(self, images: jax.Array) -> jax.Array:
-        """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
+        """Convert the images [T, ...] of a trace to the images that a call with 1, 2 … T steps returns."""
         return self.module.reported(images)

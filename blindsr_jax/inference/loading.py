@@ -1,4 +1,4 @@
-"""Models by name: packaged ones, bundles, runs, official files, and two of them joined by a plus sign."""
+"""Load models by name: packaged models, bundles, runs, official files, and pairs joined by a plus sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a program fits into memory, asked before it runs: on a CPU one that does not brings the process down."""
+"""Check that a program fits into memory before it runs: on a CPU, one that does not would kill the process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from blindsr_jax.errors import OutOfMemory
 
 _BOUNDED: contextvars.ContextVar[bool] = contextvars.ContextVar("bounded", default=False)
 _CGROUP = pathlib.Path("/sys/fs/cgroup")
-_SHARE = 0.8  # of what is free; the rest is for input, result and everybody else
+_SHARE = 0.8  # share of the free memory that a program may use; the rest is for its input and other processes
 
 
 @contextlib.contextmanager
 def bounded(on: bool = True) -> typing.Iterator[None]:
-    """In this block programs that need more memory than is free are refused on a CPU; accelerators do so themselves."""
+    """On a CPU, refuse programs that need more memory than is free in this block; accelerators do so themselves."""
     token = _BOUNDED.set(on and jax.default_backend() == "cpu")
     try:
         yield
@@ -27,10 +27,10 @@ def bounded(on: bool = True) -> typing.Iterator[None]:
 
 
 def checked(function: typing.Callable[..., typing.Any], *arguments: typing.Any, **options: typing.Any) -> typing.Any:
-    """Calls a jitted function, after a look at what it needs in ``bounded``.
+    """Call a jitted function; within ``bounded``, check first that it fits into memory.
 
     Raises:
-      OutOfMemory: its temporaries and its result are more than four fifths of the free memory.
+      OutOfMemory: the function's temporaries and result need more than four fifths of the free memory.
     """
     if _BOUNDED.get():
         free, needed = available(), _needed(function, arguments, options)
@@ -40,7 +40,7 @@ def checked(function: typing.Callable[..., typing.Any], *arguments: typing.Any, 
 
 
 def available() -> int | None:
-    """Bytes of main memory that can still be had, by the system's and the container's account; None if unknown."""
+    """Bytes of main memory that are available according to the system and the container; None if unknown."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
@@ -52,6 +52,6 @@ def available() -> int | None:
 
 
 def _needed(function: typing.Any, arguments: tuple[typing.Any, ...], options: dict[str, typing.Any]) -> int:
-    """Bytes that a program sets aside, by the compiler's account; it is compiled once for this and for the call."""
+    """Bytes that a program allocates according to the compiler; the call itself reuses this compilation."""
     sizes = function.lower(*arguments, **options).compile().memory_analysis()
     return sizes.temp_size_in_bytes + sizes.output_size_in_bytes

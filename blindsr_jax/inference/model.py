@@ -27,7 +27,7 @@ from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
-_KERNEL_WINDOW = 512  # LR pixels, of an image that is too large for a kernel estimator to see whole
+_KERNEL_WINDOW = 512  # LR pixels: side of the part that estimators look at in images that are too large
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +35,7 @@ class Model(BlindNetwork, RestoresImages):
     """A blind model of one scale: call it on a batch, or ``restore`` one image. A ``Restorer``.
 
     Attributes:
-      module, variables, metadata: see ``Weighted``; what kind of network it is: see ``BlindNetwork``.
+      module, variables, metadata: see ``NetworkWithWeights``; what kind of network it is: see ``BlindNetwork``.
       kernel_window: see ``with_kernel_window``.
       shapes: see ``padded_to``.
       rows: see ``shard_rows``.
@@ -50,13 +50,13 @@ class Model(BlindNetwork, RestoresImages):
     estimator: typing.ClassVar[None] = None
 
     def with_kernel_window(self, side: int) -> Model:
-        """The same model, looking only at the most textured part of an image, which is faster and nearly as good.
+        """Return a copy that looks only at the most textured part of an image: faster and nearly as good.
 
         Args:
-          side: of that part in LR pixels; smaller images are seen whole.
+          side: side of that part in LR pixels; smaller images are used whole.
 
         Raises:
-          DataError: the model restores images, for which it needs them whole; or the window has fewer than 16 pixels.
+          DataError: the model restores images, so it needs all of their pixels; or ``side`` is less than 16.
         """
         if self.restores:
             raise DataError(f"{self.network} restores the image it looks at: it needs it whole")
@@ -65,31 +65,31 @@ class Model(BlindNetwork, RestoresImages):
         return dataclasses.replace(self, kernel_window=side)
 
     def padded_to(self, shapes: typing.Sequence[Size]) -> Model:
-        """The same model, padding images to the smallest of these shapes that holds them.
+        """Return a copy that pads images to the smallest of these shapes that holds them.
 
-        The results are the same within float32's rounding, as NumPy arrays, and images of many sizes share a compiled
-        program. Images that fit into no shape, or whose shape does not fit into memory, are computed at their own
-        size. ``restore.share_programs`` chooses shapes for a set of pictures.
+        Images of many sizes then share a compiled program. The results are NumPy arrays and equal within the rounding
+        of float32. Images that fit into no shape, or whose shape does not fit into memory, are not padded.
+        ``restore.share_programs`` chooses shapes for a set of pictures.
 
         Args:
           shapes: heights and widths in LR pixels.
 
         Raises:
-          DataError: the network needs images of their own size.
+          DataError: the network does not support padding.
         """
         if not self.takes_padding:
             raise DataError(f"{self.network} needs images of their own size: it takes no padding")
         return dataclasses.replace(self, shapes=tuple(shapes))
 
     def in_precision(self, precision: Precision) -> Model:
-        """The same model, computing in another type: its weights and results are float32 in any case.
+        """Return a copy that computes in another type. Weights and results stay float32.
 
         Args:
-          precision: ``float32``, or ``bfloat16``, which is for accelerators, see ``networks.compute``.
+          precision: ``float32``, or ``bfloat16`` for accelerators, see ``networks.compute``.
 
         Raises:
-          DataError: there is no such precision, or the network solves for a kernel or an image by an FFT, which loses
-            too much by it.
+          DataError: the precision is unknown, or the network solves for a kernel or an image by an FFT, which loses
+            too much accuracy in bfloat16.
         """
         known = typing.get_args(Precision)
         if precision not in known:
@@ -104,12 +104,12 @@ class Model(BlindNetwork, RestoresImages):
         return self.module.compute.precision
 
     def shard_rows(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
-        """The same model, each device computing some of the rows of every image; for large ones, restored whole.
+        """Return a copy that splits the rows of every image among devices, to restore large images whole.
 
-        The results are the same within float32's rounding. Images are not padded.
+        The results are equal within the rounding of float32. Images are not padded.
 
         Args:
-          devices: by default all.
+          devices: the devices; by default all.
 
         Raises:
           DataError: the network sees the whole image through an FFT.
@@ -133,24 +133,24 @@ class Model(BlindNetwork, RestoresImages):
         return self.shard_rows(devices)
 
     def with_sigma(self, sigma: float) -> Model:
-        """The same model for σ = 0. Raises DataError for another noise level: the model finds out by itself."""
+        """Return the model itself for σ = 0. Raises DataError for another noise level, which the model cannot use."""
         if sigma:
             raise DataError(f"{self.network} is not told the noise level; USRNet and DPIR are")
         return self
 
     def with_border(self, border: Border) -> Model:
-        """The same model: it knows of one border only, where an image ends."""
+        """Return the model itself: it uses the same border for all images."""
         return self
 
     def at_scale(self, scale: int) -> Model:
-        """The model itself. Raises DataError for another scale than its own."""
+        """Return the model itself. Raises DataError for any other scale."""
         if scale != self.scale:
             raise DataError(f"{self.network} works at scale {self.scale}, not {scale}")
         return self
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """As of ``Weighted``; another one for each window and each precision."""
+        """See ``NetworkWithWeights``; it also depends on the kernel window and the precision."""
         window = f", window {self.kernel_window}" if self.kernel_window else ""
         return super().fingerprint + window + (f", {self.precision}" if self.precision != "float32" else "")
 
@@ -248,9 +248,9 @@ class Model(BlindNetwork, RestoresImages):
         return {"kernel_code": np.broadcast_to(code, shape)}
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
-        """The kernel of one image of any size; a DAN's is that of the image's tiles.
+        """Estimate the kernel of one image of any size; a DAN estimates it as for the image's tiles.
 
-        Another network looks at the whole of an image of up to 2²⁰ pixels if there is memory for it, else at its most
+        Another network looks at images of up to 2²⁰ pixels whole if they fit into memory, and otherwise at their most
         textured part.
 
         Args:
@@ -269,15 +269,15 @@ class Model(BlindNetwork, RestoresImages):
         return self(pixels.rgb(*part)[None], iterations=iterations, trace=trace)
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
-        """What the tiles of an image share: its kernel, for a DAN also the means of attention.
+        """Compute the context that the tiles of an image share: its kernel and, for a DAN, the means of attention.
 
         Args:
           pixels: the image.
           kernel, iterations: see ``__call__``.
 
         Raises:
-          DataError: the kernel is none, or too wide.
-          OutOfMemory: not even a few patches of the image fit.
+          DataError: the kernel is invalid or too wide.
+          OutOfMemory: not even one patch of the image fits into memory.
         """
         if not self.takes_kernel:
             self._known(1, kernel, None)  # raises if there is one
@@ -289,7 +289,7 @@ class Model(BlindNetwork, RestoresImages):
         return context_of_patches(self.module, self.variables, pixels, kernel=known, iterations=iterations)
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
-        """Restores tiles [B, h, w, 3] of one image, padded to ``side`` pixels each way: [B, s·h, s·w, 3]."""
+        """Restore tiles [B, h, w, 3] of one image, padded to ``side`` by ``side`` pixels: [B, s·h, s·w, 3]."""
         if context.last_code is not None:
             return self._in_context(tiles, whole_windows(tiles), context, side)[0]
         model = self.padded_to([(side, side)]) if self.takes_padding else self
@@ -297,7 +297,7 @@ class Model(BlindNetwork, RestoresImages):
         return np.asarray(output.sr)
 
     def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
-        """The means that channel attention sees in windows [B, 4] of tiles."""
+        """Measure channel attention's means in windows [B, 4] of tiles."""
         return self._in_context(tiles, windows, context, side)[1]
 
     def _in_context(

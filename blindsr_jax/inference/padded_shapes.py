@@ -1,7 +1,8 @@
-"""Common shapes to which a set of pictures is padded, so that few programs are compiled and little is computed in vain.
+"""Common shapes for a set of pictures: padding to them saves compilations and wastes little computation.
 
-A program is compiled for one shape. Padded (``networks.region``), all images that fit into a shape share its program;
-empty pixels cost as much as others. All in NumPy: on an accelerator each little operation is a program of each shape.
+A program is compiled for one shape. All images that are padded to a shape (``networks.region``) share its program, but
+padding costs as much time as pixels do. Everything here is NumPy, because on an accelerator even a small operation
+would be compiled for each shape.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from blindsr_jax.types import SROutput
 
 Size = tuple[int, int]  # height and width in LR pixels
 
-# Sides of shapes are multiples of this, so that programs are found again in the cache of compiled ones.
+# Sides of shapes are multiples of this, so later runs find their programs in the compilation cache.
 GRID = 32
-# Programs that restore a set of pictures.
+# The most programs that restore a set of pictures.
 PROGRAMS = 3
-_MANY = 256  # sizes that are told apart
+_MANY = 256  # most distinct sizes; more are rounded up to a coarser grid
 
 
 def shared_shapes(sizes: typing.Sequence[Size], *, tiled: bool, turned: bool = False) -> list[Size]:
-    """The shapes to which pictures are padded, so that restoring them takes at most ``PROGRAMS`` programs.
+    """Choose padded shapes for pictures, so that restoring them takes at most ``PROGRAMS`` programs.
 
     Args:
-      sizes: of the pictures that are restored whole.
-      tiled: whether others are restored in tiles. These take two programs: one estimates the blur, one restores tiles.
-      turned: whether pictures are turned by a right angle as well (self-ensemble).
+      sizes: sizes of the pictures that are restored whole.
+      tiled: whether other pictures are restored in tiles. Tiles take two programs: one estimates the blur, the other
+        restores.
+      turned: whether pictures are also turned by a right angle (self-ensemble).
 
     Returns:
-      Shapes; each picture fits into one. None if the sizes are few enough for each to have a program of its own.
+      Shapes, such that each picture fits into one. Empty if there are so few sizes that each can have a program.
     """
     sizes = [*sizes, *(size[::-1] for size in sizes)] if turned else list(sizes)
     most = PROGRAMS - 2 if tiled else PROGRAMS
@@ -39,10 +41,10 @@ def shared_shapes(sizes: typing.Sequence[Size], *, tiled: bool, turned: bool = F
 
 
 def few(sizes: typing.Sequence[Size], most: int) -> list[Size]:
-    """At most so many shapes into which all sizes fit, with few pixels in vain.
+    """Choose at most ``most`` shapes that hold all sizes with little padding.
 
-    Beginning with a shape for each size, the two are merged that lose least by it; at the end each size moves to the
-    smallest shape that holds it, and shapes shrink to what they hold.
+    The search starts with one shape for each size and repeatedly merges the pair of shapes that adds the least padding.
+    Finally each size moves to the smallest shape that holds it, and each shape shrinks to fit its sizes.
     """
     counts = _rounded(sizes)
     shapes, weights = np.array(list(counts), np.int64).reshape(-1, 2), np.array(list(counts.values()), np.int64)
@@ -59,25 +61,25 @@ def few(sizes: typing.Sequence[Size], most: int) -> list[Size]:
 
 
 def smallest(shapes: typing.Sequence[Size], size: Size) -> Size | None:
-    """The shape of least area that holds a size; None if there is none."""
+    """Find the shape with the smallest area that holds a size; None if no shape does."""
     fitting = [shape for shape in shapes if shape[0] >= size[0] and shape[1] >= size[1]]
     return min(fitting, key=lambda shape: shape[0] * shape[1], default=None)
 
 
 def padded(shape: Size, images: np.ndarray) -> np.ndarray:
-    """Images [B, H, W, 3] in the upper left corners of zeros of a shape."""
+    """Pad images [B, H, W, 3] with zeros, below and on the right, to a shape."""
     whole = np.zeros((images.shape[0], *shape, 3), np.float32)
     whole[:, : images.shape[1], : images.shape[2]] = images
     return whole
 
 
 def valid_size_of(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Height and width of images [B, H, W, 3], as arguments of a compiled program that takes padded ones."""
+    """Height and width of images [B, H, W, 3] as arrays, the arguments of a program for padded images."""
     return np.array(images.shape[1], np.int32), np.array(images.shape[2], np.int32)
 
 
 def cropped(output: SROutput, height: int, width: int) -> SROutput:
-    """The upper left part of all images in an output."""
+    """Crop all images of an output to their upper left ``height`` by ``width`` pixels."""
 
     def part(x: np.ndarray | None) -> np.ndarray | None:
         return None if x is None else x[..., :height, :width, :]
@@ -87,7 +89,7 @@ def cropped(output: SROutput, height: int, width: int) -> SROutput:
 
 
 def _rounded(sizes: typing.Sequence[Size]) -> dict[Size, int]:
-    """How many sizes are, rounded up, each of these; on a grid so coarse that they are not too many."""
+    """Round sizes up to a grid and count them; the grid is coarse enough to leave at most ``_MANY`` sizes."""
     grid = GRID
     while True:
         counts = collections.Counter((-(-height // grid) * grid, -(-width // grid) * grid) for height, width in sizes)

@@ -1,4 +1,4 @@
-"""``Pipeline``: a kernel estimator joined with a non-blind solver, a model like any other."""
+"""``Pipeline``: a kernel estimator joined with a non-blind solver; it behaves like any other model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typing
 import jax
 import numpy as np
 
-from blindsr_jax.degradations.kernels import sampled_kernel
+from blindsr_jax.degradations.kernels import bicubic_equivalent_kernel
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.inputs import checked_batch, checked_kernels, one_for_each
@@ -24,11 +24,11 @@ from blindsr_jax.types import SROutput
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline(RestoresImages):
-    """A kernel estimator, and a solver that uses its kernels. A ``Restorer``.
+    """A kernel estimator and a solver that uses its kernels. A ``Restorer``.
 
     Attributes:
-      estimator: finds the kernel.
-      solver: restores, at the estimator's scale.
+      estimator: the model that estimates the kernel.
+      solver: the solver that restores, at the estimator's scale.
     """
 
     estimator: Model
@@ -64,32 +64,32 @@ class Pipeline(RestoresImages):
 
     @property
     def iterations(self) -> int:
-        """Of the solver."""
+        """Default number of the solver's unfolded steps."""
         return self.solver.iterations
 
     @property
     def whole_only(self) -> str:
-        """As of the solver."""
+        """The solver's reason: see ``Restorer``."""
         return self.solver.whole_only
 
     @property
     def downsample(self) -> Downsample:
-        """The sampling that its kernels are about: the estimator's."""
+        """The downsampling that its kernels assume: the estimator's."""
         return self.estimator.downsample
 
     @property
     def kernel_size(self) -> int | None:
-        """K of the estimator."""
+        """K of the estimator's kernels."""
         return self.estimator.kernel_size
 
     @property
     def parameters(self) -> int:
-        """Number of trained numbers, of both."""
+        """Number of trained parameters of both networks."""
         return self.solver.parameters + self.estimator.parameters
 
     @property
     def fingerprint(self) -> str:
-        """Of both."""
+        """The fingerprints of estimator and solver, joined."""
         return f"{self.estimator.fingerprint}+{self.solver.fingerprint}"
 
     def __call__(
@@ -101,16 +101,16 @@ class Pipeline(RestoresImages):
         trace: bool = False,
         image_only: bool = False,
     ) -> SROutput:
-        """Restores a batch.
+        """Restore a batch.
 
         Args:
           lr: [B, H, W, 3] float32 in [0, 1].
-          kernel: [B, K, K] or [K, K], in the place of the estimate, of the estimator's sampling.
-          iterations, trace: of the solver.
+          kernel: [B, K, K] or [K, K], used instead of an estimate; it assumes the estimator's downsampling.
+          iterations, trace: see ``Solver.__call__``.
           image_only: leave the kernel out of the result.
 
         Returns:
-          SROutput; its kernel is the estimated one, or the given one.
+          SROutput with the estimated or given kernel.
 
         Raises:
           DataError: shapes or values are not as above.
@@ -121,77 +121,78 @@ class Pipeline(RestoresImages):
         return output.replace(kernel=None if image_only else one_for_each(kernels, lr.shape[0]), lr=lr)
 
     def _for_solver(self, kernels: np.ndarray) -> np.ndarray:
-        """Kernels of the estimator's sampling as the solver understands them: of s-fold sampling."""
+        """Convert kernels for the estimator's downsampling to kernels for s-fold sampling, which the solver assumes."""
         if self.downsample == "s_fold":
             return kernels
-        return np.stack([sampled_kernel(kernel, self.scale) for kernel in kernels])
+        return np.stack([bicubic_equivalent_kernel(kernel, self.scale) for kernel in kernels])
 
     def reported(self, images: jax.Array) -> jax.Array:
-        """The images of a trace, as they are."""
+        """The images of a trace, unchanged."""
         return images
 
     def at_scale(self, scale: int) -> Pipeline:
-        """The pipeline itself. Raises DataError for another scale than its own."""
+        """Return the pipeline itself. Raises DataError for any other scale."""
         if scale != self.scale:
             raise DataError(f"{self.estimator.network} works at scale {self.scale}, not {scale}")
         return self
 
     def with_sigma(self, sigma: float) -> Pipeline:
-        """The same for another noise level in [0, 1]."""
+        """Return a copy for another noise level in [0, 1]."""
         return dataclasses.replace(self, solver=self.solver.with_sigma(sigma))
 
     def with_border(self, border: Border) -> Pipeline:
-        """The same for images that continue beyond their border in another way: see ``AtScale``."""
+        """Return a copy for images that continue differently beyond their border: see ``AtScale``."""
         return dataclasses.replace(self, solver=self.solver.with_border(border))
 
     def with_kernel_window(self, side: int) -> Pipeline:
-        """The same with an estimator that looks at a part of the image: see ``Model.with_kernel_window``."""
+        """Return a copy whose estimator looks at a part of the image: see ``Model.with_kernel_window``."""
         return dataclasses.replace(self, estimator=self.estimator.with_kernel_window(side))
 
     def in_precision(self, precision: str) -> Pipeline:
-        """The same pipeline in float32. Raises DataError for another precision."""
+        """Return the pipeline itself for float32. Raises DataError for any other precision."""
         self.solver.solver.in_precision(precision)
         return self
 
     def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> typing.NoReturn:
-        """Raises DataError: an FFT sees the whole image."""
+        """Raise DataError, because the solver's FFT sees the whole image."""
         return self.solver.padded_to(shapes)
 
     def shard_rows(self) -> typing.NoReturn:
-        """Raises DataError: an FFT sees the whole image."""
+        """Raise DataError, because the solver's FFT sees the whole image."""
         return self.solver.shard_rows()
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
-        """The estimator's kernel of one image of any size. ``iterations`` are the solver's, and not used."""
+        """Estimate the kernel of one image of any size. ``iterations`` belongs to the solver and is not used."""
         return self.estimator.estimate(pixels, trace=trace)
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
-        """The kernel of the whole image, given or estimated."""
+        """The context of an image: its given or estimated kernel."""
         kernel = self.estimator.estimate(pixels).kernel if kernel is None else kernel
         return TileContext(checked_kernels(kernel)[:1], iterations=iterations)
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
-        """Restores tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
+        """Restore tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
         return np.asarray(self(tiles, kernel=context.kernel, iterations=context.iterations).sr)
 
     def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
-        """None: solvers have no channel attention."""
+        """Empty, because solvers have no channel attention."""
         return {}
 
 
 def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipeline:
-    """Joins a kernel estimator with a non-blind solver (as KernelNet's paper does with USRNet and DPIR).
+    """Join a kernel estimator with a non-blind solver (as KernelNet's paper does with USRNet and DPIR).
 
-    The solvers are about s-fold sampling. The kernels of an estimator that was trained with bicubic downsampling, as
-    DAN is, are converted: see ``degradations.sampled_kernel``.
+    The solvers assume s-fold sampling. The kernels of an estimator that was trained with bicubic downsampling, such as
+    a DAN, are converted: see ``degradations.bicubic_equivalent_kernel``.
 
     Args:
-      estimator: a model that finds kernels: KernelNet or a DAN.
+      estimator: a model that estimates kernels: KernelNet or a DAN.
       solver: USRNet or DPIR.
       sigma: noise level for the solver, in [0, 1].
 
     Raises:
-      DataError: the first finds no kernels of HR images, or the second is no solver, or does not know the scale.
+      DataError: ``estimator`` estimates no kernels of HR images, ``solver`` is not a solver, or it does not support the
+        scale.
     """
     if not isinstance(solver, Solver):
         raise DataError(f"{solver} is no non-blind solver: take USRNet or DPIR")

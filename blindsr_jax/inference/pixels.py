@@ -1,4 +1,4 @@
-"""``Pixels``: an image of any accepted kind as floating-point RGB, part by part, and the way back."""
+"""``Pixels``: converts parts of an image of any accepted kind to floating-point RGB, and results back to that kind."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _EVERYTHING = slice(None)
 
 
 class Pixels:
-    """An image [H, W] or [H, W, 1 to 4], of which only parts become floating point, since large ones would not fit.
+    """An image [H, W] or [H, W, 1 to 4]. Only parts are converted to floating point, because large ones may not fit.
 
     Args:
-      image: uint8, uint16, or floating point in [0, 1]; with two or four channels the last is alpha. Colours that it
+      image: uint8, uint16, or floating point in [0, 1]. The last of two or four channels is alpha. Colours that alpha
         hides are replaced, see ``transparency``.
-      filled: they are already.
+      filled: whether hidden colours have already been replaced.
 
     Attributes:
       size: H and W.
-      dtype: the image's.
+      dtype: the image's type.
 
     Raises:
-      DataError: another shape or type, or values that are not finite or not in [0, 1].
+      DataError: the image has another shape or type, or values that are not finite or not in [0, 1].
     """
 
     def __init__(self, image: np.ndarray, *, filled: bool = False):
@@ -47,22 +47,26 @@ class Pixels:
         self.dtype: np.dtype = image.dtype
 
     def shape(self, scale: int) -> tuple[int, ...]:
-        """Of the image s times larger."""
+        """Shape of the image enlarged s times."""
         return (scale * self._shape[0], scale * self._shape[1], *self._shape[2:])
 
     def rgb(self, rows: slice = _EVERYTHING, columns: slice = _EVERYTHING) -> np.ndarray:
-        """A part as float32 [h, w, 3] in [0, 1]; grey is repeated, alpha left out."""
+        """A part of the image as float32 [h, w, 3] in [0, 1]; grey is repeated, and alpha is left out."""
         part = np.asarray(self._channels[rows, columns, : self._colours], np.float32) / self._levels
         return np.broadcast_to(part, (*part.shape[:2], 3))
 
     def seen_from(self, turn: typing.Callable[[np.ndarray], np.ndarray]) -> Pixels:
-        """The image flipped or turned, as a view."""
+        """A flipped or turned view of the image."""
         return Pixels(turn(self._image), filled=True)
 
     def finish(self, sr: np.ndarray, scale: int, first: int = 0, dtype: np.dtype | None = None) -> np.ndarray:
-        """Restored rows [n, sW, 3], beginning with row ``first`` of the restored image, in the kind that came in.
+        """Convert restored rows [n, sW, 3] to the image's kind; alpha is enlarged by bicubic interpolation.
 
-        Alpha is enlarged by bicubic interpolation. The type of numbers may be another than the image's.
+        Args:
+          sr: restored rows in [0, 1].
+          scale: s.
+          first: row of the restored image that ``sr`` begins with.
+          dtype: type of the result; by default the image's.
         """
         dtype = self.dtype if dtype is None else dtype
         colour = sr if self._colours == 3 else sr.mean(axis=-1, keepdims=True)

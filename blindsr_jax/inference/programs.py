@@ -1,6 +1,6 @@
-"""The compiled programs: a network applied to a batch, to patches of one image, to tiles of one image.
+"""The compiled programs, which apply a network to a batch, to patches of one image or to tiles of one image.
 
-Each is compiled once for each network and shape, whatever the weights.
+Each is compiled once for each network and shape. Other weights of the same network need no new compilation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
-Means = dict[str, typing.Any]  # of channel attention, by module
+Means = dict[str, typing.Any]  # channel attention's means, by module
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "rows"))
@@ -33,15 +33,15 @@ def apply(
     image_only: bool,
     rows: NamedSharding | None = None,
 ) -> SROutput:
-    """A blind network.
+    """Apply a blind network to a batch.
 
     Args:
       module, variables: the network.
       lr: [B, H, W, 3].
-      given: a kernel, its code or nothing, and the region of padded images.
+      given: optionally ``kernel`` or ``kernel_code``, and ``region`` for padded images.
       iterations, trace, image_only: see ``Model.__call__``.
-      rows: if given, all maps are cut along the height as it says. XLA exchanges the few rows that a convolution sees
-        of its neighbours.
+      rows: if given, the sharding of all feature maps along the height. XLA exchanges the few rows of the neighbouring
+        shards that a convolution reads.
     """
     options = {"image_only": True} if image_only else {}
     options |= {} if iterations is None else {"iterations": iterations}
@@ -61,12 +61,12 @@ def apply_solver(
     iterations: int | None,
     trace: bool,
 ) -> SROutput:
-    """A non-blind network; arguments as of ``Solver.__call__``."""
+    """Apply a non-blind network to a batch; for the arguments see ``Solver.__call__``."""
     return module.apply(variables, lr, kernel=kernel, scale=scale, sigma=sigma, iterations=iterations, trace=trace)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
-def look_at_patches(
+def estimate_from_patches(
     module: nn.Module,
     variables: Variables,
     patches: jax.Array,
@@ -75,18 +75,18 @@ def look_at_patches(
     *,
     iterations: int | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array, Means]:
-    """A DAN on patches of one image, padded to one shape.
+    """Apply a DAN to patches of one image that are padded to one shape.
 
     Args:
       module, variables: the DAN.
       patches: [B, H, W, 3].
-      region: size of the patches, and of each the part that counts in means.
-      given: a kernel [1, K, K], or nothing.
+      region: valid size of the patches, and the window of each that means are taken over.
+      given: optionally ``kernel`` [1, K, K].
       iterations: see ``apply``.
 
     Returns:
-      Kernel [1, K, K] and code [1, L], found or given; the code [1, L] of the last image, which is that of the step
-      before; and the means that channel attention saw then.
+      The kernel [1, K, K] and its code [1, L], estimated or given; the code [1, L] that the last restoration used,
+      which is the estimate of the step before; and channel attention's means in that restoration.
     """
     shared = {name: jnp.broadcast_to(x, (len(patches), *x.shape[1:])) for name, x in given.items()}
     if not given:
@@ -106,22 +106,22 @@ def restore_tiles(
     region: Region,
     code: jax.Array,
 ) -> tuple[jax.Array, Means]:
-    """A DAN on tiles of one image, whose kernel code and means are known.
+    """Apply a DAN to tiles of one image whose kernel code and means are known.
 
     Args:
-      module, variables: the DAN; ``means`` among the variables.
+      module, variables: the DAN; the variables include ``means``.
       tiles: [B, H, W, 3].
-      region: size of the tiles, and the windows [B, 4] whose means are returned.
+      region: valid size of the tiles, and the windows [B, 4] whose means are returned.
       code: [B, L].
 
     Returns:
-      [B, s·H, s·W, 3], and the means that channel attention would have seen in the windows.
+      The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
     """
     output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
 
 
 def _first_kernel(module: nn.Module, images: jax.Array) -> jax.Array:
-    """The kernel with which the first step restores."""
+    """The kernel that the first step restores with: the Dirac kernel."""
     kernel = dirac(module.kernel_size)
     return jnp.broadcast_to(kernel, (len(images), *kernel.shape))

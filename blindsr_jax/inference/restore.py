@@ -1,4 +1,7 @@
-"""One image through a model, whatever its kind: to floating-point RGB and back. Scores are measured on this."""
+"""Restore one image of any kind: convert it to floating-point RGB, apply the model, and convert the result back.
+
+Python, the commands, the page and the evaluation all restore images through this module.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,15 @@ from blindsr_jax.inference.tiling import Tiles, usual_batch
 from blindsr_jax.ops.resize import imresize
 from blindsr_jax.pictures import from_unit
 
-_ROWS = 64  # of a band that are brought into the image's kind at once
+_ROWS = 64  # rows that are converted to the image's kind at once
 
 log = logging.getLogger(__name__)
 
 
 class Restored(typing.NamedTuple):
-    """A restored image of the input's kind, and the kernel [K, K] and code [L] that the model found or was given.
+    """A restored image of the input's kind, and the kernel [K, K] and code [L] that the model estimated or was given.
 
-    Each is None for models without it.
+    Fields that a model does not produce are None.
     """
 
     image: np.ndarray | None
@@ -37,11 +40,11 @@ class Restored(typing.NamedTuple):
 
 
 class RestoredBands(typing.NamedTuple):
-    """An image whose rows are restored from top to bottom as they are asked for, so that they need not all be held.
+    """An image that is restored from top to bottom as its bands are requested, so it need not fit into memory.
 
     Attributes:
-      shape, dtype: of the restored image, which is of the input's kind.
-      bands: its rows, a few at a time, once.
+      shape, dtype: shape and type of the restored image, which is of the input's kind.
+      bands: iterator over the restored rows, a few at a time.
       kernel, kernel_code: see ``Restored``.
     """
 
@@ -53,7 +56,7 @@ class RestoredBands(typing.NamedTuple):
 
 
 class RestoresImages:
-    """The method that models, solvers at a scale and pipelines share."""
+    """The method ``restore``, which models, solvers at a scale and pipelines share."""
 
     def restore(
         self: Restorer,
@@ -65,24 +68,25 @@ class RestoresImages:
         tile: Tile = "auto",
         tiles_at_once: int | None = None,
     ) -> np.ndarray:
-        """One image, s times larger, of the same kind.
+        """Restore one image: the result is s times larger and of the same kind.
 
         Args:
-          image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel alpha); uint8, uint16, or float in [0, 1].
-          kernel: the blur kernel [K, K] if it is known, else it is estimated.
-          iterations: unfolded steps; by default as in training.
-          self_ensemble: the mean over the image's eight flips and turns, which takes eight times as long.
-          tile: ``"auto"``: whole up to 2²⁰ LR pixels if there is memory for it, else in overlapping tiles of 512×512;
-            N: in tiles of N×N pixels; 0: whole.
-          tiles_at_once: tiles in one batch; by default 1 on a CPU, else those of a megapixel.
+          image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel is alpha); uint8, uint16, or float in
+            [0, 1].
+          kernel: the blur kernel [K, K], or None to estimate it.
+          iterations: number of unfolded steps; by default that of training.
+          self_ensemble: return the mean over the image's eight flips and turns, which takes eight times as long.
+          tile: ``"auto"`` restores images of up to 2²⁰ LR pixels whole if memory allows, and others in overlapping
+            tiles of 512×512; N uses tiles of N×N pixels; 0 restores the image whole.
+          tiles_at_once: number of tiles in a batch; by default 1 on a CPU, and otherwise as many as make a megapixel.
 
         Returns:
           [s·H, s·W] with the same channels and type.
 
         Raises:
-          DataError: another shape or type, or values that are not finite or not in [0, 1]; the model estimates kernels
-            only; or an option does not suit it.
-          OutOfMemory: there is not enough memory, even for the smallest tiles.
+          DataError: the image has another shape or type, or values that are not finite or not in [0, 1]; the model
+            only estimates kernels; or the model does not support an option.
+          OutOfMemory: even the smallest tiles do not fit into memory.
         """
         if not self.restores:
             raise DataError(f"{self.network} restores no image: call the model for its kernel")
@@ -110,7 +114,10 @@ def restore_image(
     tiles_at_once: int | None = None,
     image_only: bool = False,
 ) -> Restored:
-    """Restores one image, or finds its kernel if the model does only that; arguments and errors: ``restore_bands``."""
+    """Restore one image, or estimate its kernel if the model does only that.
+
+    For the arguments and errors see ``restore_bands``.
+    """
     if not model.restores:
         return _estimated(model, Pixels(image), kernel, iterations, self_ensemble, tile)
     restored = restore_bands(
@@ -142,16 +149,16 @@ def restore_bands(
     image_only: bool = False,
     dtype: np.typing.DTypeLike | None = None,
 ) -> RestoredBands:
-    """Restores one image row by row. Grey images go through as grey RGB; alpha is enlarged by bicubic interpolation.
+    """Restore one image band by band. Grey images become grey RGB; alpha is enlarged by bicubic interpolation.
 
-    Whatever has to be known before the first row, the kernel above all, is found in this call.
+    This call computes everything that the first row depends on, above all the kernel.
 
     Args:
-      model: one that restores.
-      image, kernel, iterations, self_ensemble, tile, tiles_at_once: see ``RestoresImages.restore``. With ``"auto"`` a
-        program for which there is not enough memory is not run: see ``memory``.
-      image_only: leave the kernel out, which saves a little time where the image is restored whole.
-      dtype: of the restored rows; by default the image's.
+      model: a model that restores images.
+      image, kernel, iterations, self_ensemble, tile, tiles_at_once: see ``RestoresImages.restore``. With ``"auto"``, a
+        program that does not fit into memory is not run: see ``memory``.
+      image_only: do not return the kernel, which saves a little time if the image is restored whole.
+      dtype: type of the restored rows; by default the image's.
 
     Raises:
       DataError, OutOfMemory: as ``RestoresImages.restore``.
@@ -184,15 +191,15 @@ def restore_bands(
 
 
 def restore_steps(model: Restorer, image: np.ndarray, steps: int | None = None) -> list[Restored]:
-    """The results of ``restore_image`` after 1, 2 … unfolded steps, whole, for the price of the longest.
+    """Compute the results of ``restore_image`` after 1, 2 … unfolded steps in a single run, without tiles.
 
     Args:
       model: an unfolded model, or KernelNet, whose steps are the coarse and the refined kernel.
       image: as for ``RestoresImages.restore``.
-      steps: the largest number of steps; by default as in training.
+      steps: the largest number of steps; by default that of training.
 
     Raises:
-      DataError: as ``restore_image``; or the model unfolds no steps.
+      DataError: as ``restore_image``; or the model is not unfolded.
     """
     pixels = Pixels(image)
     if not model.restores:
@@ -211,12 +218,14 @@ def restore_steps(model: Restorer, image: np.ndarray, steps: int | None = None) 
 def share_programs(
     model: Restorer, sizes: typing.Sequence[tuple[int, int]], *, tile: Tile = "auto", self_ensemble: bool = False
 ) -> Restorer:
-    """The model for a set of pictures, which then take at most three compiled programs if it takes padding.
+    """Prepare a model for a set of pictures, so that they take at most three compiled programs.
+
+    Models that take no padding are returned unchanged.
 
     Args:
-      model: one that restores.
+      model: a model that restores images.
       sizes: heights and widths of the pictures.
-      tile, self_ensemble: with which they will be restored.
+      tile, self_ensemble: the options that the pictures will be restored with.
     """
     if not model.takes_padding:
         return model
@@ -226,7 +235,7 @@ def share_programs(
 
 
 def enlarge_bicubic(image: np.ndarray, scale: int) -> np.ndarray:
-    """A uint8 [H, W, 3] image enlarged by MATLAB's bicubic, rounded to 8 bits: what every method is compared with."""
+    """Enlarge a uint8 image [H, W, 3] by MATLAB's bicubic interpolation, the baseline of all scores, to uint8."""
     return from_unit(np.asarray(imresize(jnp.asarray(image, jnp.float32)[None] / 255, scale))[0], np.dtype(np.uint8))
 
 
@@ -238,7 +247,7 @@ def _estimated(
     self_ensemble: bool,
     tile: Tile,
 ) -> Restored:
-    """The kernel of an image by a model that restores none; of a large one by the model's own choice of a part."""
+    """Estimate the kernel with a model that restores no images; in large images it picks the part to look at."""
     if tile_side(pixels.size, tile) and not self_ensemble and kernel is None:
         return Restored(None, np.asarray(model.estimate(pixels, iterations=iterations).kernel[0]), None)
     return Restored(*_whole(model, pixels, kernel, iterations, self_ensemble, False))
@@ -252,7 +261,7 @@ def _whole(
     self_ensemble: bool,
     image_only: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """The restored image [sH, sW, 3], the kernel and its code, at once."""
+    """Restore the whole image in one call: the image [sH, sW, 3], the kernel and its code."""
     run = functools.partial(average_of_eight, model) if self_ensemble else model
     output = run(pixels.rgb()[None], kernel=kernel, iterations=iterations, image_only=image_only)
     return tuple(None if x is None else np.asarray(x)[0] for x in (output.sr, output.kernel, output.kernel_code))
@@ -272,7 +281,7 @@ def _as_bands(
 def _finished(
     pixels: Pixels, scale: int, bands: typing.Iterator[np.ndarray], dtype: np.dtype
 ) -> typing.Iterator[np.ndarray]:
-    """Restored rows [n, sW, 3] in the image's kind, a few at a time."""
+    """Convert restored bands [n, sW, 3] to the image's kind, ``_ROWS`` rows at a time."""
     done = 0
     for band in bands:
         for first in range(0, len(band), _ROWS):

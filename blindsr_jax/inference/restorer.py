@@ -1,4 +1,4 @@
-"""``Restorer``: the one type of everything that restores pictures or estimates their blur."""
+"""``Restorer``: the common interface of everything that restores pictures or estimates their blur."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Border = typing.Literal["reflect", "circular"]
 
 
 class Restorer(typing.Protocol):
-    """A network, or several, ready to be used at one scale: ``Model``, ``AtScale``, ``Pipeline``.
+    """One or more networks that are ready to use at one scale: ``Model``, ``AtScale``, ``Pipeline``.
 
-    Restoring, tiling, self-ensemble, evaluation, the commands and the page know nothing else of them.
+    Restoring, tiling, self-ensemble, evaluation, the commands and the page rely on this interface alone.
     """
 
     @property
@@ -27,11 +27,11 @@ class Restorer(typing.Protocol):
 
     @property
     def network(self) -> str:
-        """Name of the network that restores, for messages."""
+        """Name in messages of the network that restores."""
 
     @property
     def parameters(self) -> int:
-        """Number of trained numbers."""
+        """Number of trained parameters."""
 
     @property
     def fingerprint(self) -> str:
@@ -39,7 +39,7 @@ class Restorer(typing.Protocol):
 
     @property
     def restores(self) -> bool:
-        """Whether images come out. Some only estimate kernels."""
+        """Whether it returns images; some only estimate kernels."""
 
     @property
     def takes_kernel(self) -> bool:
@@ -47,7 +47,7 @@ class Restorer(typing.Protocol):
 
     @property
     def estimates_kernel(self) -> bool:
-        """Whether it finds the kernel by itself."""
+        """Whether it estimates the kernel itself."""
 
     @property
     def kernel_space(self) -> typing.Literal["hr", "lr"]:
@@ -55,7 +55,7 @@ class Restorer(typing.Protocol):
 
     @property
     def needs_kernel(self) -> bool:
-        """Whether a kernel must be given with every call."""
+        """Whether every call must give a kernel."""
 
     @property
     def takes_sigma(self) -> bool:
@@ -67,23 +67,23 @@ class Restorer(typing.Protocol):
 
     @property
     def whole_only(self) -> str:
-        """The reason why it restores no tiles, as a sentence; empty if it does."""
+        """The reason why it cannot restore tiles, as text for a message; empty if it can."""
 
     @property
     def unfolds(self) -> bool:
-        """Whether it repeats one step, so that step t of T gives what t steps give."""
+        """Whether it repeats one step, so that step t of a longer run equals the result of t steps."""
 
     @property
     def iterations(self) -> int | None:
-        """Unfolded steps when a call does not say; None for networks that repeat nothing."""
+        """Default number of unfolded steps; None for networks that are not unfolded."""
 
     @property
     def downsample(self) -> Downsample:
-        """The sampling that its kernels are about."""
+        """The downsampling that its kernels assume."""
 
     @property
     def kernel_size(self) -> int | None:
-        """K of its kernels; None if it takes any."""
+        """K of its kernels; None if it takes kernels of any size."""
 
     @property
     def pca_basis(self) -> np.ndarray | None:
@@ -91,7 +91,7 @@ class Restorer(typing.Protocol):
 
     @property
     def estimator(self) -> Restorer | None:
-        """The model that finds the kernel in a step of its own; None where there is no such step."""
+        """The model that estimates the kernel in a separate step; None if there is no such step."""
 
     def __call__(
         self,
@@ -102,7 +102,7 @@ class Restorer(typing.Protocol):
         trace: bool = False,
         image_only: bool = False,
     ) -> SROutput:
-        """Restores a batch [B, H, W, 3]: see ``Model.__call__``."""
+        """Restore a batch [B, H, W, 3]: see ``Model.__call__``."""
         ...
 
     def restore(
@@ -115,41 +115,41 @@ class Restorer(typing.Protocol):
         tile: Tile = "auto",
         tiles_at_once: int | None = None,
     ) -> np.ndarray:
-        """Restores one image: see ``restore.RestoresImages``."""
+        """Restore one image: see ``restore.RestoresImages``."""
         ...
 
     def reported(self, images: typing.Any) -> typing.Any:
-        """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
+        """Convert the images [T, ...] of a trace to the images that a call with 1, 2 … T steps returns."""
         ...
 
     def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> Restorer:
-        """The same, with images padded to the smallest of these heights and widths that holds them."""
+        """Return a copy that pads images to the smallest of these heights and widths that holds them."""
         ...
 
     def shard_rows(self) -> Restorer:
-        """The same, with the rows of every image shared among all devices."""
+        """Return a copy that splits the rows of every image among all devices."""
         ...
 
     def with_sigma(self, sigma: float) -> Restorer:
-        """The same, for a noise level in [0, 1]."""
+        """Return a copy for a noise level in [0, 1]."""
         ...
 
     def with_border(self, border: Border) -> Restorer:
-        """The same, for images that continue beyond their border as mirrored, or as wrapped around."""
+        """Return a copy for images that continue beyond their border mirrored, or wrapped around."""
         ...
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
-        """The kernel of one image of any size."""
+        """Estimate the kernel of one image of any size."""
         ...
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
-        """What the tiles of an image share."""
+        """Compute the context that the tiles of an image share."""
         ...
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
-        """Restores tiles [B, h, w, 3] of one image, at most ``side`` pixels wide and high: [B, s·h, s·w, 3]."""
+        """Restore tiles [B, h, w, 3] of one image, at most ``side`` pixels wide and high: [B, s·h, s·w, 3]."""
         ...
 
     def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
-        """The means that channel attention sees in windows [B, 4] of tiles; asked for if the context has means."""
+        """Measure channel attention's means in windows [B, 4] of tiles; called only if the context has means."""
         ...

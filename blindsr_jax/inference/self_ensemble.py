@@ -1,4 +1,4 @@
-"""Self-ensemble: the mean of what a model makes of an image's eight flips and turns (EDSR, CVPRW 2017, section 3.4)."""
+"""Self-ensemble: the mean of the results for an image's eight flips and turns (EDSR, CVPRW 2017, section 3.4)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def average_of_eight(
     iterations: int | None = None,
     image_only: bool = False,
 ) -> SROutput:
-    """Restores a batch in its eight orientations, one after the other, and averages what is turned back.
+    """Restore a batch in its eight orientations, turn the results back and average them.
 
-    A given kernel is turned with the image; estimated ones are turned back and averaged, and their code is that of the
-    average.
+    A given kernel is turned with the image. Estimated kernels are turned back and averaged, and the code is that of the
+    mean kernel.
 
-    Args, raises: see ``Model.__call__``; and DataError for restoring with s-fold sampling, whose pixels a turn moves.
+    For the arguments and errors see ``Model.__call__``. Raises DataError also for models of s-fold sampling: see
+    ``refuse_s_fold``.
     """
     refuse_s_fold(model)
     images, kernels = [], []
@@ -43,7 +44,7 @@ def average_of_eight(
 def mean_kernel(
     model: Restorer, kernels: typing.Sequence[np.ndarray | None]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The mean of the kernels found in the eight orientations, turned back, and its code; None without any."""
+    """Turn the kernels of the eight orientations back and average them: the mean and its code, or None for each."""
     found = [(orientation, np.asarray(kernel)) for orientation, kernel in enumerate(kernels) if kernel is not None]
     if not found:
         return None, None
@@ -54,20 +55,23 @@ def mean_kernel(
 
 
 def refuse_s_fold(model: Restorer) -> None:
-    """Raises DataError for a model that restores images of s-fold sampling, whose pixels a turn moves."""
+    """Raise DataError for a model that restores images of s-fold sampling.
+
+    Such a pixel is the upper-left sample of its block. Flipping the image would make it another sample.
+    """
     if model.downsample == "s_fold" and model.restores and model.scale > 1:
         raise DataError("self-ensemble turns images about their pixels' centres: not for a model of s-fold sampling")
 
 
 def turned(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
-    """One of eight orientations of arrays whose rows are axis ``rows``, and columns the next."""
+    """Turn arrays to one of eight orientations; ``rows`` is the axis of their rows, and columns are the next axis."""
     for bit, axis in ((1, rows), (2, rows + 1)):
         x = np.flip(x, axis) if orientation & bit else x
     return np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
 
 
 def turned_back(x: np.ndarray, orientation: int, rows: int) -> np.ndarray:
-    """The way back."""
+    """Undo ``turned``."""
     x = np.swapaxes(x, rows, rows + 1) if orientation & 4 else x
     for bit, axis in ((1, rows), (2, rows + 1)):
         x = np.flip(x, axis) if orientation & bit else x

@@ -1,4 +1,4 @@
-"""Non-blind models: USRNet and DPIR restore when they are given the blur."""
+"""Non-blind models: USRNet and DPIR, which restore images whose blur is known."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.inputs import checked_batch, checked_kernels, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
+from blindsr_jax.inference.network_with_weights import NetworkWithWeights
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, apply_solver
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.tile_context import TileContext
 from blindsr_jax.inference.tile_policy import Tile
-from blindsr_jax.inference.weighted import Weighted
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
 
-class Solver(Weighted):
-    """A non-blind model, for any scale that its network knows.
+class Solver(NetworkWithWeights):
+    """A non-blind model for all scales that its network supports.
 
-    It takes LR images for what the non-blind literature makes them: circular blur, the upper-left pixel of each block.
+    It assumes that LR images are made as in the non-blind literature: circular blur, then the upper-left pixel of each
+    block.
     """
 
     def __repr__(self) -> str:
@@ -35,28 +36,28 @@ class Solver(Weighted):
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """The scales that its network knows."""
+        """The scales that the network supports."""
         return self.module.scales
 
     def at_scale(self, scale: int, sigma: float = 0.0) -> AtScale:
-        """The solver as a ``Restorer``, for photographs.
+        """Return the solver as a ``Restorer`` for photographs.
 
         Args:
           scale: s.
           sigma: noise level in [0, 1].
 
         Raises:
-          DataError: the network does not know the scale.
+          DataError: the network does not support the scale.
         """
         self._check_scale(scale)
         return AtScale(self, scale, sigma)
 
     def with_kernel_window(self, side: int) -> typing.NoReturn:
-        """Raises DataError: a solver estimates no kernel."""
+        """Raise DataError, because a solver estimates no kernel."""
         raise DataError(f"{self.network} estimates no kernel: leave the window for it out")
 
     def in_precision(self, precision: str) -> Solver:
-        """The same solver in float32. Raises DataError for another precision."""
+        """Return the solver itself for float32. Raises DataError for any other precision."""
         if precision != "float32":
             raise DataError(f"{self.network} inverts a blur, for which it needs float32, not {precision}")
         return self
@@ -113,7 +114,7 @@ class Solver(Weighted):
         iterations: int | None = None,
         tile: Tile = "auto",
     ) -> np.ndarray:
-        """One image, s times larger, of the same kind; arguments as when called, image and tile as of ``Model``."""
+        """Restore one image: see ``__call__`` for the arguments, and ``Model.restore`` for ``image`` and ``tile``."""
         return self.at_scale(scale, sigma).restore(image, kernel=kernel, iterations=iterations, tile=tile)
 
     def _check_scale(self, scale: int) -> None:
@@ -126,11 +127,11 @@ class AtScale(RestoresImages):
     """A solver at one scale, for photographs: a ``Restorer`` that needs a kernel.
 
     Attributes:
-      solver: restores.
+      solver: the solver.
       scale: s.
       sigma: noise level in [0, 1].
-      border: ``reflect`` for photographs, which do not wrap around as the solvers think: they are extended until they
-        do, see ``wrap_smoothly``; ``circular`` for images that were made so.
+      border: ``reflect`` for photographs, which do not wrap around as solvers assume: they are extended until they do,
+        see ``wrap_smoothly``. ``circular`` for images that were made with circular blur.
     """
 
     solver: Solver
@@ -166,12 +167,12 @@ class AtScale(RestoresImages):
 
     @property
     def fingerprint(self) -> str:
-        """The solver's, with the noise level."""
+        """The solver's fingerprint and the noise level."""
         return f"{self.solver.fingerprint}+sigma={self.sigma}"
 
     @property
     def iterations(self) -> int:
-        """Steps when a call does not say."""
+        """Default number of unfolded steps."""
         return self.solver.module.iterations
 
     @property
@@ -221,37 +222,37 @@ class AtScale(RestoresImages):
         return output.replace(sr=sr, trace=steps, kernel=None if image_only else output.kernel, lr=lr)
 
     def reported(self, images: jax.Array) -> jax.Array:
-        """The images of a trace, as they are."""
+        """The images of a trace, unchanged."""
         return images
 
     def with_sigma(self, sigma: float) -> AtScale:
-        """The same for another noise level in [0, 1]."""
+        """Return a copy for another noise level in [0, 1]."""
         return dataclasses.replace(self, sigma=sigma)
 
     def with_border(self, border: Border) -> AtScale:
-        """The same for images that continue beyond their border in another way."""
+        """Return a copy for images that continue differently beyond their border."""
         return dataclasses.replace(self, border=border)
 
     def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> typing.NoReturn:
-        """Raises DataError: an FFT sees the whole image."""
+        """Raise DataError, because the solver's FFT sees the whole image."""
         raise DataError(f"{self.network} needs images of their own size: it takes no padding")
 
     def shard_rows(self) -> typing.NoReturn:
-        """Raises DataError: an FFT sees the whole image."""
+        """Raise DataError, because the solver's FFT sees the whole image."""
         raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> typing.NoReturn:
-        """Raises DataError: a solver estimates no kernel."""
+        """Raise DataError, because a solver estimates no kernel."""
         raise DataError(f"{self.network} estimates no kernel")
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
-        """The kernel, checked. Without one the first tile raises DataError."""
+        """The context of an image: its kernel, checked. Without a kernel, the first tile raises DataError."""
         return TileContext(None if kernel is None else checked_kernels(kernel)[:1], iterations=iterations)
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
-        """Restores tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
+        """Restore tiles [B, h, w, 3] like whole images: [B, s·h, s·w, 3]."""
         return np.asarray(self(tiles, kernel=context.kernel, iterations=context.iterations).sr)
 
     def tile_means(self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int) -> Means:
-        """None: solvers have no channel attention."""
+        """Empty, because solvers have no channel attention."""
         return {}

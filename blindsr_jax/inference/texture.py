@@ -1,4 +1,4 @@
-"""Where an image has most texture: what a kernel estimate can learn from."""
+"""The most textured window of an image, which tells a kernel estimator the most."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import typing
 
 import numpy as np
 
-_BAND = 256  # rows looked at together
+_BAND = 256  # rows read at once
 
 
 def most_textured(images: np.ndarray, side: int) -> np.ndarray:
-    """The window of each image that has the strongest gradients in both directions.
+    """Crop each image to the window with the strongest gradients in both directions.
 
-    Of the mean squared differences to the right and downwards the smaller counts: edges of one direction tell nothing
-    of the blur along them. Windows at every eighth pixel are compared.
+    A window's score is the smaller of its squared differences to the right and downwards, because edges in one
+    direction reveal nothing about the blur along them. Windows start at every eighth pixel.
 
     Args:
       images: [B, H, W, C].
-      side: of the window; along an axis on which an image is not longer it stays whole.
+      side: side of the window. An axis that is not longer stays whole.
 
     Returns:
       [B, min(H, side), min(W, side), C].
@@ -27,12 +27,12 @@ def most_textured(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def window_of(size: tuple[int, int], rows: typing.Callable[[slice], np.ndarray], side: int) -> tuple[slice, slice]:
-    """Rows and columns of the window that ``most_textured`` takes, for images of which only a band is held at once.
+    """Find the rows and columns of the window that ``most_textured`` takes, reading the image band by band.
 
     Args:
       size: H and W.
-      rows: gives so many rows of the image, [n, W, C].
-      side: of the window.
+      rows: function that returns a slice of the image's rows, [n, W, C].
+      side: side of the window.
     """
     height, width = (min(length, side) for length in size)
     sums = [_row_sums(rows(slice(top, top + _BAND + 1)), width) for top in range(0, size[0], _BAND)]
@@ -42,7 +42,10 @@ def window_of(size: tuple[int, int], rows: typing.Callable[[slice], np.ndarray],
 
 
 def _row_sums(band: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared differences to the right and downwards of a band and a row more, summed over windows along the rows."""
+    """Squared differences to the right and downwards, summed along the rows over windows of ``width`` pixels.
+
+    The band has one row more than the result, for the differences downwards.
+    """
     differences = [np.diff(band, axis=axis, append=band.take([-1], axis)) for axis in (1, 0)]
     energies = [np.square(difference[:_BAND]).sum(-1, dtype=np.float64) for difference in differences]
     right, below = (_sums(energy.T, width).T for energy in energies)
@@ -50,6 +53,6 @@ def _row_sums(band: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sums(values: np.ndarray, length: int) -> np.ndarray:
-    """Sums over all windows of so many rows that begin at multiples of eight."""
+    """Sums over all windows of ``length`` rows that begin at multiples of eight."""
     total = np.pad(values.cumsum(0), ((1, 0), (0, 0)))
     return total[length:][::8] - total[:-length][::8]

@@ -1,9 +1,9 @@
-"""What the tiles of an image share: its blur, and the means of channel attention.
+"""The context that the tiles of an image share: its blur and the means of channel attention.
 
-The blur is estimated once. A DAN finds it in small patches that lie evenly all over the image, as if they were the
-image: its means are over all of them. Then, where a network has channel attention, all tiles are looked at once before
-they are restored, for the means over the image that attention needs. These depend on the means of the blocks before,
-for which those of the patches are taken, so they are not exact, but nearly: see ``docs/models.md``.
+The blur is estimated once. A DAN estimates it from small patches spread evenly over the image, and its means are taken
+over all patches together. If the network has channel attention, a first pass over all tiles then measures the means
+over the whole image that attention needs. These depend on the means in earlier blocks, which the first pass takes from
+the patches. The result is therefore close to exact, but not exact: see ``docs/models.md``.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, Variables
 from blindsr_jax.networks.region import Region
 
-_PATCH, _EDGE = 64, 8  # sides of patches in LR pixels, and the border of a patch that is left out of means
-_COUNT = 64  # patches, in any case, so that one program serves all images
+_PATCH, _EDGE = 64, 8  # LR pixels: the side of a patch, and its border, which means leave out
+_COUNT = 64  # patches of every image, small or large, so that one program serves all
 
 
 @dataclasses.dataclass(frozen=True)
 class TileContext:
-    """What the tiles of an image share.
+    """Facts about a whole image that all its tiles share.
 
     Attributes:
-      kernel: [1, K, K], found or given; None for networks without one.
-      kernel_code: [1, L], its code; None for networks without one.
-      iterations: unfolded steps of a tile; None: as in training.
-      last_code: [1, L], the code with which a DAN restores tiles, in one step: that of the step before its last; None
+      kernel: [1, K, K], estimated or given; None for networks without a kernel.
+      kernel_code: [1, L], the kernel's code; None for networks without codes.
+      iterations: number of unfolded steps for a tile; None for the number used in training.
+      last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. None
         for models that restore tiles like whole images.
-      means: of channel attention over the image, by module; empty for networks without attention.
+      means: channel attention's means over the image, by module; empty for networks without attention.
     """
 
     kernel: np.ndarray | None = None
@@ -56,13 +56,13 @@ def context_of_patches(
     kernel: np.ndarray | None,
     iterations: int | None,
 ) -> TileContext:
-    """The context of an image for a DAN, from patches, of which there are as many as fit into memory.
+    """Estimate a DAN's context of an image from as many patches as fit into memory.
 
     Args:
       module, variables: the DAN.
       pixels: the image.
-      kernel: [1, K, K] if it is known.
-      iterations: unfolded steps of the estimate.
+      kernel: [1, K, K], or None to estimate it.
+      iterations: number of unfolded steps of the estimate.
 
     Raises:
       OutOfMemory: not even one patch fits.
@@ -75,7 +75,7 @@ def context_of_patches(
         arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
         try:
             with memory_errors(images):
-                found = checked(programs.look_at_patches, *arguments, iterations=iterations)
+                found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
                 kernel, code, last_code, means = jax.device_get(found)
                 return TileContext(kernel, code, iterations, last_code, means)
         except OutOfMemory:
@@ -85,14 +85,14 @@ def context_of_patches(
 
 
 def patches(pixels: Pixels, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Patches that lie evenly all over an image, in as many rows as suit its form.
+    """Cut patches that are spread evenly over an image; its aspect ratio decides the number of rows.
 
     Args:
       pixels: the image.
-      count: of the patches, a power of two.
+      count: number of patches, a power of two.
 
     Returns:
-      [B, h, w, 3], and their windows [B, 4], see ``networks.region``.
+      The patches [B, h, w, 3] and their windows [B, 4], see ``networks.region``.
     """
     height, width = pixels.size
     aspect = math.log2(count * height / width) / 2
@@ -117,17 +117,17 @@ def restore_in_context(
     *,
     side: int,
 ) -> tuple[np.ndarray, Means]:
-    """Tiles by a DAN that knows the code and the means of their image.
+    """Restore tiles with a DAN, given the code and the means of their image.
 
     Args:
       module, variables: the DAN.
-      tiles: [B, h, w, 3], padded to ``side`` pixels each way, so that all tiles of all images share a program.
-      windows: [B, 4], parts of the tiles, see ``networks.region``.
+      tiles: [B, h, w, 3]. They are padded to ``side`` by ``side`` pixels, so all tiles of all images share a program.
+      windows: [B, 4], the parts of the tiles to measure means in, see ``networks.region``.
       context: from ``context_of_patches``.
       side: at least h and w.
 
     Returns:
-      [B, s·h, s·w, 3], and the means that channel attention would have seen in the windows.
+      The restored tiles [B, s·h, s·w, 3], and channel attention's means in the windows.
     """
     code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
     images, region = padded((side, side), tiles), Region(valid_size_of(tiles), windows)
@@ -139,5 +139,5 @@ def restore_in_context(
 
 
 def whole_windows(tiles: np.ndarray) -> np.ndarray:
-    """The windows [B, 4] that are all of each tile."""
+    """Windows [B, 4] that cover each tile entirely."""
     return np.array([[0, tiles.shape[1], 0, tiles.shape[2]]] * len(tiles), np.int32)

@@ -1,4 +1,4 @@
-"""``OrientedTiles``: tiles of one image, restored in what they share; in eight orientations if asked for."""
+"""``OrientedTiles``: restores the tiles of one image in their shared context, optionally in eight orientations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from blindsr_jax.inference.tile_context import Means, TileContext
 
 
 class OrientedTiles:
-    """A model that restores tiles of one image. Each orientation has a context of its own.
+    """A model that restores the tiles of one image, with a separate context for each orientation.
 
     Args:
-      model: a model that restores.
+      model: a model that restores images.
       pixels: the image.
       kernel, iterations: see ``Model.__call__``.
-      self_ensemble: whether tiles are restored in all eight orientations.
+      self_ensemble: whether to restore tiles in all eight orientations.
 
     Attributes:
-      kernel, kernel_code: of the image, [1, K, K] and [1, L], or None.
+      kernel, kernel_code: the image's kernel [1, K, K] and its code [1, L], or None.
 
     Raises:
       DataError, OutOfMemory: as ``Restorer.tile_context``; DataError as ``average_of_eight``.
@@ -53,11 +53,11 @@ class OrientedTiles:
 
     @property
     def has_means(self) -> bool:
-        """Whether means over the image are to be taken from a look at all tiles."""
+        """Whether the model needs means over the whole image, which a first pass over all tiles measures."""
         return bool(self._contexts[0].means)
 
     def means(self, tiles: np.ndarray, windows: np.ndarray, side: int) -> list[Means]:
-        """The means of windows [B, 4] in a batch of tiles [B, h, w, 3], for each orientation."""
+        """Measure the means in windows [B, 4] of a batch of tiles [B, h, w, 3], for each orientation."""
         found = []
         for orientation, context in enumerate(self._contexts):
             turned_windows = np.stack([_turned_window(window, tiles.shape[1:3], orientation) for window in windows])
@@ -65,11 +65,11 @@ class OrientedTiles:
         return found
 
     def use_means(self, means: list[Means]) -> None:
-        """Takes the means of the whole image, for each orientation, into the contexts."""
+        """Store the means over the whole image, one for each orientation, in the contexts."""
         self._contexts = [dataclasses.replace(context, means=one) for context, one in zip(self._contexts, means)]
 
     def restore(self, tiles: np.ndarray, side: int) -> np.ndarray:
-        """A batch [B, h, w, 3], restored: [B, s·h, s·w, 3]."""
+        """Restore a batch of tiles [B, h, w, 3]: [B, s·h, s·w, 3]."""
         images = (
             turned_back(self._model.restore_tiles(turned(tiles, i, rows=1), context, side), i, rows=1)
             for i, context in enumerate(self._contexts)
@@ -78,7 +78,7 @@ class OrientedTiles:
 
 
 def _turned_window(window: np.ndarray, size: tuple[int, int], orientation: int) -> np.ndarray:
-    """A window, half-open [top, bottom), [left, right), in a tile that is turned."""
+    """The window [top, bottom), [left, right) of a tile in the coordinates of the turned tile."""
     (top, bottom, left, right), (height, width) = window, size
     rows = (height - bottom, height - top) if orientation & 1 else (top, bottom)
     columns = (width - right, width - left) if orientation & 2 else (left, right)

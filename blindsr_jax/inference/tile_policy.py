@@ -1,6 +1,6 @@
-"""Which pictures are restored whole and which in tiles: one answer for Python, commands, page and evaluation.
+"""The tile policy: which pictures are restored whole and which in tiles, for Python, commands, page and evaluation.
 
-Without JAX: the command line reads ``--tile`` by it, before JAX is set up.
+This module does not import JAX, because the command line checks ``--tile`` before JAX is set up.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from blindsr_jax.errors import DataError
 
 Tile = int | typing.Literal["auto"]
 
-WHOLE = 2**20  # LR pixels up to which a picture is restored, and a kernel estimated, from the whole of it
-SIDE = 512  # of the tiles of larger pictures, LR pixels
-SMALLEST = 64  # side that leaves room for the overlap
+WHOLE = 2**20  # LR pixels; pictures up to this size are restored, and their kernels estimated, whole
+SIDE = 512  # LR pixels: side of the tiles of larger pictures
+SMALLEST = 64  # LR pixels: the smallest side of a tile, which leaves room for the overlap
 
 
 def tile_side(size: tuple[int, int], tile: Tile, whole_only: str = "") -> int:
-    """The side of a picture's tiles in LR pixels; 0 if it is restored whole.
+    """Choose the side of a picture's tiles in LR pixels; 0 means that the picture is restored whole.
 
     Args:
       size: H and W.
-      tile: ``"auto"``: tiles of ``SIDE`` for pictures of more than ``WHOLE`` pixels; N: tiles of N×N pixels for
-        pictures with a longer side; 0: whole in any case.
+      tile: ``"auto"`` uses tiles of ``SIDE`` for pictures of more than ``WHOLE`` pixels; N uses tiles of N×N pixels for
+        pictures with a longer side; 0 never uses tiles.
       whole_only: see ``Restorer.whole_only``.
 
     Raises:
-      DataError: ``tile`` is none of these; or tiles of N×N are asked for where there can be none.
+      DataError: ``tile`` has another value; or it requests tiles of a model that restores pictures whole only.
     """
     if tile == "auto":
         return SIDE if math.prod(size) > WHOLE and not whole_only else 0
@@ -41,5 +41,8 @@ def tile_side(size: tuple[int, int], tile: Tile, whole_only: str = "") -> int:
 
 
 def side_without_memory(size: tuple[int, int]) -> int:
-    """The side of tiles for a picture that does not fit into memory whole: at most half of its longer side."""
+    """Choose the side of tiles for a picture that does not fit into memory: a power of two up to ``SIDE``.
+
+    It is less than the picture's longer side.
+    """
     return min(SIDE, 2 ** (max(size) - 1).bit_length() // 2)

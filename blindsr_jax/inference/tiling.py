@@ -1,8 +1,8 @@
-"""Large images in tiles, one or several at a time: finished rows come out as soon as no tile can change them.
+"""Restore large images in tiles, and return each row as soon as no later tile can change it.
 
-Tiles share what is known of the whole image (``tile_context``), so that a DAN needs one unfolded step for them, not T.
-They overlap and are blended, from left to right into rows of tiles, these from top to bottom. No more is held than one
-row of tiles: memory grows with the image's width, not with its height.
+Tiles share facts about the whole image (``tile_context``), so a DAN needs a single unfolded step for them, not T. Tiles
+overlap. They are blended from left to right into rows of tiles, and the rows from top to bottom. Only one row of tiles
+is in memory at a time, so memory grows with the image's width but not with its height.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.tile_orientations import OrientedTiles
 from blindsr_jax.inference.tile_policy import SMALLEST
 
-# LR pixels that neighbouring tiles share at least, and of these what is thrown away on either side: pixels that saw the
-# tile's border. Between them the tiles pass into each other.
+# LR pixels. Neighbouring tiles share at least OVERLAP pixels. MARGIN pixels at each end of the overlap are discarded,
+# because the tile's border affects them. Between the margins one tile fades into the other.
 OVERLAP, MARGIN = 32, 8
-_BATCH = 2**20  # LR pixels of tiles in one batch on an accelerator
+_BATCH = 2**20  # LR pixels in a batch of tiles on an accelerator
 
 log = logging.getLogger(__name__)
 
 
 def plan(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
-    """Where tiles of one size begin that cover a length, evenly spread.
+    """Choose the starts of evenly spread tiles that cover a length.
 
     Args:
-      length: pixels to cover.
-      tile: pixels of each tile, more than ``overlap``.
-      overlap: pixels that neighbours share at least.
+      length: number of pixels to cover.
+      tile: length of each tile in pixels, more than ``overlap``.
+      overlap: the least number of pixels that neighbours share.
 
     Returns:
-      First pixels; a single 0 if one tile is enough.
+      The first pixel of each tile; [0] if one tile is enough.
     """
     if length <= tile:
         return [0]
@@ -49,11 +49,11 @@ def plan(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
 
 
 def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) -> np.ndarray:
-    """Weights of a tile's pixels along an axis: zero in the margin, then rising to one where the overlap ends.
+    """Compute the weights of a tile's pixels along an axis: zero in the margin, rising to one at the overlap's end.
 
     Args:
-      length: of the tile, LR pixels.
-      first, last: whether the tile begins or ends where the image does; there nothing is thrown away.
+      length: length of the tile in LR pixels.
+      first, last: whether the tile begins or ends at the image's border; no pixels are discarded there.
       scale: s.
 
     Returns:
@@ -67,30 +67,31 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
 
 
 def usual_batch(side: int) -> int:
-    """Tiles in one batch: one on a CPU, which gains nothing from more; else those of a megapixel."""
+    """Default number of tiles in a batch: one on a CPU, which gains nothing from more; otherwise a megapixel's."""
     return 1 if jax.default_backend() == "cpu" else max(_BATCH // side**2, 1)
 
 
 class Tiles:
-    """An image that is restored in tiles: its finished rows, from top to bottom.
+    """An image that is restored in tiles, from top to bottom.
 
-    Tiles that do not fit into memory are taken one at a time, then halved; rows that are finished stay as they are.
+    If a batch of tiles does not fit into memory, tiles are restored one at a time; if one tile does not fit, its side
+    is halved. Finished rows stay as they are.
 
     Args:
-      model: a model that restores.
+      model: a model that restores images.
       pixels: the image.
-      side: of a tile in LR pixels, at least ``SMALLEST``.
+      side: side of a tile in LR pixels, at least ``SMALLEST``.
       kernel, iterations: see ``Model.__call__``.
       self_ensemble: see ``Model.restore``.
-      at_once: tiles in one batch.
-      bounded: whether tiles are halved also where they would need more memory than there is, see ``memory``.
+      at_once: number of tiles in a batch.
+      bounded: also halve tiles before they run if they would need more memory than is free, see ``memory``.
 
     Attributes:
-      kernel, kernel_code: of the image, [1, K, K] and [1, L], or None.
+      kernel, kernel_code: the image's kernel [1, K, K] and its code [1, L], or None.
 
     Raises:
-      DataError: as the model.
-      OutOfMemory: not even the smallest tile fits.
+      DataError: raised by the model.
+      OutOfMemory: not even the smallest tile fits into memory.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Tiles:
         self.kernel, self.kernel_code = self._tiles.kernel, self._tiles.kernel_code
 
     def bands(self) -> typing.Iterator[np.ndarray]:
-        """Finished rows [n, s·W, 3], one band after the other. The caller owns each band."""
+        """Yield finished rows [n, s·W, 3] band by band. The caller owns each band."""
         if self._tiles.has_means:
             self._tiles.use_means(self._within_memory(self._means_of_all))
         (height, width), scale = self._pixels.size, self._scale
@@ -139,7 +140,7 @@ class Tiles:
                 top = end
 
     def _within_memory(self, work: typing.Callable[[], typing.Any]) -> typing.Any:
-        """The result of the work, which is done again with smaller tiles if it runs out of memory."""
+        """Run ``work``, and run it again with fewer or smaller tiles if it runs out of memory."""
         while True:
             try:
                 with memory.bounded(self._bounded):
@@ -151,7 +152,7 @@ class Tiles:
                 log.info("out of memory: going on with tiles of %dx%d pixels", self._side, self._side)
 
     def _means_of_all(self) -> list[typing.Any]:
-        """The means over the image for each orientation, from tiles that have those of the patches."""
+        """Measure the means over the image for each orientation, from tiles restored with the patches' means."""
         size, side = self._pixels.size, self._side
         tops, lefts = (list(zip(plan(length, side), _cores(length, side))) for length in size)
         total, batches = None, _batches([(row, column) for row in tops for column in lefts], self._at_once)
@@ -166,7 +167,11 @@ class Tiles:
         return jax.tree.map(np.float32, total)
 
     def _row(self, top: int) -> tuple[np.ndarray, int | None]:
-        """A row of tiles [s·h, s·W, 3] that begins with an LR row, and the LR row with which the next one begins."""
+        """Restore the row of tiles that begins at LR row ``top``.
+
+        Returns:
+          [s·h, s·W, 3], and the LR row where the next row of tiles begins; None after the last.
+        """
         (height, width), scale = self._pixels.size, self._scale
         below, lefts = plan(height - top, self._side), plan(width, self._side)
         rows, columns = min(self._side, height - top), min(self._side, width)
@@ -183,7 +188,7 @@ class Tiles:
         return total, top + below[1] if len(below) > 1 else None
 
     def _cut(self, places: list[tuple[int, int]]) -> np.ndarray:
-        """Tiles that begin at these rows and columns; the last one again until they are a full batch."""
+        """Cut the tiles that begin at these rows and columns; the last one is repeated to fill the batch."""
         full, side = places + places[-1:] * (self._at_once - len(places)), self._side
         return np.stack([self._pixels.rgb(slice(y, y + side), slice(x, x + side)) for y, x in full])
 
@@ -193,7 +198,7 @@ def _batches(items: list[typing.Any], size: int) -> list[list[typing.Any]]:
 
 
 def _cores(length: int, tile: int) -> list[tuple[int, int]]:
-    """The pixels, half-open [first, last), for which each tile of a ``plan`` counts, if every pixel counts once."""
+    """The pixels [first, last) that each tile of a ``plan`` contributes to means, so that every pixel counts once."""
     starts = plan(length, tile)
     edges = [0, *((start + tile + after) // 2 for start, after in itertools.pairwise(starts)), length]
     return list(itertools.pairwise(edges))

@@ -21,9 +21,9 @@ from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.evaluation.report import summarise, write_report
-from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows
 from blindsr_jax.evaluation.samples import SyntheticTests, synthetic_sample
+from blindsr_jax.evaluation.scores import Row
 from blindsr_jax.files import atomic_path
 from blindsr_jax.hosts import all_or_none, is_first
 from blindsr_jax.images.reading import ImageFile

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.demo import handmade_kernels, known_blur, offers, restoring, uploads, views
+from blindsr_jax.demo import handmade_kernels, model_choices, restoring, synthetic_test, uploads, views
 from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.metrics import psnr
@@ -131,11 +131,11 @@ class TestKernels:
             handmade_kernels.from_file(None)
 
 
-class TestKnownBlur:
+class TestSyntheticTest:
     def test_sizes_and_noise(self, picture):
         kernel = handmade_kernels.gaussian(1, 1, 0, 21)
         made = {
-            noise: known_blur.blur_and_shrink(picture, kernel, scale=3, noise=noise, downsample="bicubic")
+            noise: synthetic_test.blur_and_shrink(picture, kernel, scale=3, noise=noise, downsample="bicubic")
             for noise in (0.0, 20.0)
         }
         assert made[0.0].lr.shape == (32, 42, 3) and made[0.0].hr.shape == (96, 126, 3)
@@ -145,51 +145,51 @@ class TestKnownBlur:
 
     def test_too_small(self, picture):
         with pytest.raises(DataError, match="too few to be made 8 times smaller"):
-            known_blur.blur_and_shrink(picture, np.ones((1, 1)), scale=8, noise=0, downsample="bicubic")
+            synthetic_test.blur_and_shrink(picture, np.ones((1, 1)), scale=8, noise=0, downsample="bicubic")
 
     @pytest.mark.parametrize("scale", [2, 4])
     def test_interpolation_lies_where_the_samples_do(self, picture, scale):
         kernel = handmade_kernels.gaussian(1.6, 1.6, 0, 21)
         scores = {}
         for downsample in ("bicubic", "s_fold"):
-            made = known_blur.blur_and_shrink(picture, kernel, scale=scale, noise=0, downsample=downsample)
-            for told in ("bicubic", "s_fold"):
-                before = known_blur.interpolated(made.lr, scale, told)
-                scores[downsample, told] = psnr(before, made.hr, 2 * scale)
+            made = synthetic_test.blur_and_shrink(picture, kernel, scale=scale, noise=0, downsample=downsample)
+            for assumed in ("bicubic", "s_fold"):
+                before = synthetic_test.interpolated(made.lr, scale, assumed)
+                scores[downsample, assumed] = psnr(before, made.hr, 2 * scale)
         assert scores["bicubic", "bicubic"] > scores["bicubic", "s_fold"] + 0.2
         assert scores["s_fold", "s_fold"] > scores["s_fold", "bicubic"] + 0.2
         assert abs(scores["s_fold", "s_fold"] - scores["bicubic", "bicubic"]) < 1
 
 
-class TestOffers:
+class TestModelChoices:
     def test_packaged_ones_restore_and_pairs_are_joined(self):
-        found = {offer.name: offer for offer in offers.find_offers()}
+        found = {choice.name: choice for choice in model_choices.find_model_choices()}
         pair = found["kernelnet+usrnet-tiny"]
         assert pair.scales == [2, 4] and all(model.estimates_kernel for model in pair.models.values())
         alone = found["usrnet-tiny"]
         assert alone.scales == [1, 2, 3, 4] and not any(model.estimates_kernel for model in alone.models.values())
         assert "kernelnet" not in found
-        for offer in found.values():
-            assert offer.title and offer.line
-            assert all(model.restores and model.scale == scale for scale, model in offer.models.items())
+        for choice in found.values():
+            assert choice.title and choice.line
+            assert all(model.restores and model.scale == scale for scale, model in choice.models.items())
 
     def test_given_ones_stand_first(self, tmp_path):
         path = tmp_path / "mine.safetensors"
         save_bundle(path, tiny_bundle(3))
-        first = offers.find_offers([str(path)])[0]
+        first = model_choices.find_model_choices([str(path)])[0]
         assert (first.title, first.scales) == ("mine.safetensors", [3])
-        assert not first.models[3].takes_sigma and offers.kernel_side(first.models[3]) == 11
+        assert not first.models[3].takes_sigma and model_choices.kernel_side(first.models[3]) == 11
 
     def test_refused(self):
         with pytest.raises(DataError, match=r"only estimates kernels.*kernelnet-x2\+usrnet-tiny"):
-            offers.find_offers(["kernelnet-x2"])
+            model_choices.find_model_choices(["kernelnet-x2"])
         with pytest.raises(WeightsError, match="no-such-model"):
-            offers.find_offers(["no-such-model"])
+            model_choices.find_model_choices(["no-such-model"])
 
     def test_nothing_to_offer(self, monkeypatch):
-        monkeypatch.setattr(offers.zoo, "models", dict)
+        monkeypatch.setattr(model_choices.zoo, "models", dict)
         with pytest.raises(DataError, match="--model"):
-            offers.find_offers()
+            model_choices.find_model_choices()
 
 
 class TestRuns:
@@ -233,8 +233,8 @@ class TestRuns:
     @pytest.mark.slow
     def test_packaged_pair_undoes_a_known_blur(self, picture):
         pair = load("kernelnet-x2+usrnet-tiny")
-        kernel = handmade_kernels.gaussian(1.4, 1.4, 0, offers.kernel_side(pair))
-        made = known_blur.blur_and_shrink(picture, kernel, scale=2, noise=0, downsample=pair.downsample)
+        kernel = handmade_kernels.gaussian(1.4, 1.4, 0, model_choices.kernel_side(pair))
+        made = synthetic_test.blur_and_shrink(picture, kernel, scale=2, noise=0, downsample=pair.downsample)
         outcome = _finished(restoring.run(pair, made.lr, made.kernel))
         assert len(outcome.steps) == 6
         np.testing.assert_allclose(outcome.steps[0].kernel, kernel, atol=1e-6)

@@ -95,8 +95,8 @@ def test_a_new_run_of_a_visitor_can_be_stopped_after_the_end_of_the_old():
 
 
 def test_a_stopped_run_says_so_and_gives_the_buttons_back(tmp_path):
-    answers = pytest.importorskip("blindsr_jax.demo.answers", reason="pip install -e '.[demo]'")
+    updates = pytest.importorskip("blindsr_jax.demo.updates", reason="pip install -e '.[demo]'")
     stop = threading.Event()
     stop.set()
-    ((go, halt, _, message, *others),) = answers.run([], tmp_path, stop, [None] * 15)
+    ((go, halt, _, message, *others),) = updates.run_updates([], tmp_path, stop, [None] * 15)
     assert "Stopped." in message and go["interactive"] and not halt["interactive"] and len(others) == 11

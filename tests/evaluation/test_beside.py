@@ -8,9 +8,9 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import headline, method_table, published_kernels_table, summarise, tables
-from blindsr_jax.evaluation.rows import Row, group, mean_scores
 from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.samples import SyntheticTests
+from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.inference.loading import load
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pipeline import pipeline

@@ -10,9 +10,9 @@ from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
 from blindsr_jax.evaluation.report import beside_published, headline, score_of, summarise, write_report
-from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.run import evaluate, fixed_kernel_rows, score
 from blindsr_jax.evaluation.samples import SyntheticTests, synthetic_sample
+from blindsr_jax.evaluation.scores import Row
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image, restore_steps
 from blindsr_jax.networks import build, init_variables

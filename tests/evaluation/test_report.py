@@ -13,9 +13,9 @@ from blindsr_jax.evaluation.plots import draw_plots
 from blindsr_jax.evaluation.protocols import gaussian8, gaussian_width
 from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.evaluation.report import beside_published, method_table, summarise, write_report
-from blindsr_jax.evaluation.rows import Row, mean_scores
 from blindsr_jax.evaluation.run import evaluate
 from blindsr_jax.evaluation.samples import SyntheticTests
+from blindsr_jax.evaluation.scores import Row, mean_scores
 from tests.evaluation.conftest import Images
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from blindsr_jax import metrics
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.journal import Journal
 from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import unfolding_panel
 from blindsr_jax.evaluation.protocols import gaussian8, s_fold_circular
+from blindsr_jax.evaluation.resume_log import ResumeLog
 from blindsr_jax.evaluation.run import evaluate, score
 from blindsr_jax.evaluation.samples import SyntheticTests, make_lr, synthetic_sample
 from blindsr_jax.inference.model import Model
@@ -138,34 +138,34 @@ def test_an_interrupted_evaluation_goes_on(model, photo, tmp_path):
     images, protocol = (photo, photo[::-1].copy()), gaussian8(4).subset(2)
     whole = evaluate(model, SyntheticTests(Images(*images), protocol))
     with pytest.raises(KeyboardInterrupt):
-        evaluate(model, SyntheticTests(Interrupted(*images), protocol), journal=Journal(tmp_path, {"a": 1}))
-    journal = json.loads((tmp_path / "rows.json").read_text())["images"]
-    assert list(journal) == ["im0.png"]
-    rows = evaluate(model, SyntheticTests(Images(*images), protocol), journal=Journal(tmp_path, {"a": 1}))
+        evaluate(model, SyntheticTests(Interrupted(*images), protocol), resume_log=ResumeLog(tmp_path, {"a": 1}))
+    resume_log = json.loads((tmp_path / "rows.json").read_text())["images"]
+    assert list(resume_log) == ["im0.png"]
+    rows = evaluate(model, SyntheticTests(Images(*images), protocol), resume_log=ResumeLog(tmp_path, {"a": 1}))
     for row, want in zip(rows, whole, strict=True):
         assert (row.image, row.case, row.psnr_y, row.kernel_l1) == (want.image, want.case, want.psnr_y, want.kernel_l1)
     seconds = {row.seconds for row in rows if row.image == "im0.png"}
-    assert all(str(value) in json.dumps(journal) for value in seconds), "the finished image is not scored again"
+    assert all(str(value) in json.dumps(resume_log) for value in seconds), "the finished image is not scored again"
 
 
 def test_a_replaced_image_is_scored_again(model, photo, tmp_path):
     protocol = gaussian8(4).subset(1)
-    first = evaluate(model, SyntheticTests(Images(photo), protocol), journal=Journal(tmp_path, {}))
-    second = evaluate(model, SyntheticTests(Images(photo[::-1]), protocol), journal=Journal(tmp_path, {}))
+    first = evaluate(model, SyntheticTests(Images(photo), protocol), resume_log=ResumeLog(tmp_path, {}))
+    second = evaluate(model, SyntheticTests(Images(photo[::-1]), protocol), resume_log=ResumeLog(tmp_path, {}))
     assert first[0].psnr_y != second[0].psnr_y
 
 
-def test_a_journal_of_another_question_is_kept(tmp_path, model, photo):
+def test_a_resume_log_of_another_question_is_kept(tmp_path, model, photo):
     tests = SyntheticTests(Images(photo), gaussian8(4).subset(1))
-    evaluate(model, tests, journal=Journal(tmp_path, {"weights": "a", "data": "x"}))
+    evaluate(model, tests, resume_log=ResumeLog(tmp_path, {"weights": "a", "data": "x"}))
     before = (tmp_path / "rows.json").read_bytes()
     with pytest.raises(DataError, match=r"something else \(another weights\)"):
-        Journal(tmp_path, {"weights": "b", "data": "x"})
+        ResumeLog(tmp_path, {"weights": "b", "data": "x"})
     assert (tmp_path / "rows.json").read_bytes() == before
-    assert len(Journal(tmp_path, {"weights": "b"}, overwrite=True)) == 0
+    assert len(ResumeLog(tmp_path, {"weights": "b"}, overwrite=True)) == 0
     (tmp_path / "rows.json").write_text('{"question": {}')
     with pytest.raises(DataError, match="--overwrite starts anew"):
-        Journal(tmp_path, {})
+        ResumeLog(tmp_path, {})
 
 
 def test_panel_shows_every_step(model, photo):

@@ -42,7 +42,7 @@ def test_a_sampled_kernel_does_what_blur_and_bicubic_do(scale):
     kernel = RNG.uniform(size=(7, 7))
     kernel /= kernel.sum()
     want = degradations.apply_degradation(x, jnp.float32(kernel)[None], scale=scale)
-    alone = degradations.sampled_kernel(kernel, scale)
+    alone = degradations.bicubic_equivalent_kernel(kernel, scale)
     assert alone.shape[0] % 2 == 1
     np.testing.assert_allclose(alone.sum(), 1, rtol=1e-5)
     got = ops.s_fold_down(ops.blur(x, alone[None], "circular"), scale)
@@ -107,7 +107,7 @@ def test_the_kernels_of_bicubic_models_are_converted(solver, model):
     lr, kernel = _lr(), np.asarray(degradations.isotropic_gaussian(1.2, 11))
     out = pipeline(model, solver).with_border("circular")(lr, kernel=kernel)
     np.testing.assert_allclose(out.kernel[0], kernel, rtol=1e-5)
-    converted = degradations.sampled_kernel(kernel, 2)
+    converted = degradations.bicubic_equivalent_kernel(kernel, 2)
     np.testing.assert_allclose(out.sr, solver(lr, kernel=converted, scale=2).sr, atol=1e-5)
     assert np.abs(out.sr - solver(lr, kernel=kernel, scale=2).sr).max() > 1e-3
 

@@ -1,4 +1,4 @@
-"""``Weighted``: a network and its weights, and what tells it from others."""
+"""``NetworkWithWeights``: a network, its weights, and a fingerprint that identifies both."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from blindsr_jax.weights.zoo import describe
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Weighted:
+class NetworkWithWeights:
     """A network with its weights.
 
     Attributes:
       module: the flax network.
       variables: its ``params`` and ``constants``.
-      metadata: what is known of the weights (protocol, source, scores).
+      metadata: facts about the weights (protocol, source, scores).
     """
 
     module: nn.Module
@@ -30,22 +30,22 @@ class Weighted:
 
     @property
     def network(self) -> str:
-        """Name of the network, for messages."""
+        """Name of the network in messages."""
         return type(self.module).__name__
 
     @functools.cached_property
     def parameters(self) -> int:
-        """Number of trained numbers."""
+        """Number of trained parameters."""
         return sum(np.size(leaf) for leaf in jax.tree.leaves(self.variables["params"]))
 
     @property
     def description(self) -> list[str]:
-        """What the weights were trained for, their number, and their scores, as far as known."""
+        """The weights' training protocol, parameter count and scores, as far as known."""
         return describe(self.metadata, self.parameters)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the network's kind, scale, number of steps and all its arrays: equal ones restore alike."""
+        """SHA-256 of the network's class, scale, number of steps and arrays; equal fingerprints give equal results."""
         sizes = [getattr(self.module, name, None) for name in ("scale", "iterations")]
         digest = hashlib.sha256(f"{self.network} {sizes}".encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):

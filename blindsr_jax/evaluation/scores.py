@@ -1,4 +1,4 @@
-"""A row: all scores of one test image, under one blur, restored in one way."""
+"""``Row``: all scores of one test image under one blur, restored by one method; and means over rows."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """PSNR in dB and SSIM, measured on 8-bit images inside the protocol's border; None for what does not apply.
+    """All scores of one image, blur and method. PSNR in dB and SSIM are measured on 8-bit images within the border.
+
+    Scores that do not apply are None.
 
     Attributes:
-      image: its name.
+      image: name of the test image.
       case: label of the blur.
-      sigma: width of the blur in HR pixels, where it is a round Gaussian.
-      method: how the model was used: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``; or what it stands beside;
-        where there are several models, their names: see ``candidates.name_of``.
-      psnr_y, ssim_y, psnr_rgb, ssim_rgb: of the model's result, on luma and (where the protocol says so) on RGB. These
-        and the next are None for models that only estimate kernels.
-      bicubic_psnr_y, bicubic_ssim_y, bicubic_psnr_rgb, bicubic_ssim_rgb: of bicubic interpolation of the same LR image.
+      sigma: width of the blur in HR pixels if it is a round Gaussian.
+      method: ``blind``, ``true kernel``, ``no kernel`` or ``T = 3``, or the name of a baseline. If several models are
+        scored, it includes the model's name: see ``candidates.name_of``.
+      psnr_y, ssim_y, psnr_rgb, ssim_rgb: scores of the model's result on luma and, if the protocol asks for it, on RGB.
+        These and the bicubic scores are None for models that only estimate kernels.
+      bicubic_psnr_y, bicubic_ssim_y, bicubic_psnr_rgb, bicubic_ssim_rgb: scores of bicubic interpolation.
       kernel_l1: ‖k̂ − k‖₁ (KernelNet's table 2).
-      kernel_psnr: of k̂ as an image, peak the largest weight of k.
-      code_l1: ‖ĉ − c‖₁ in the space of the model's PCA code (DAN's figure 5).
-      lr_psnr: of the LR image made again from the HR image with k̂, on luma.
-      seconds: of the restoration; the first of a shape includes compiling.
-      kernel_seconds: of these, for the kernel's estimate; None for models in which it is no step of its own.
+      kernel_psnr: PSNR of k̂ as an image whose peak is the largest weight of k.
+      code_l1: ‖ĉ − c‖₁ of the model's PCA code (DAN's figure 5).
+      lr_psnr: PSNR on luma of the LR image that k̂ makes from the HR image.
+      seconds: time of the restoration; the first of a shape includes compilation.
+      kernel_seconds: the part of ``seconds`` that estimates the kernel; None for models without a separate estimate.
     """
 
     image: str
@@ -56,7 +58,7 @@ SCORES = tuple(
 
 
 def mean_scores(rows: typing.Sequence[Row]) -> dict[str, float | None]:
-    """The mean of each score over the rows that have it and where it is finite; of seconds, the median."""
+    """The mean of each score over the rows where it is known and finite; for seconds, the median."""
     means: dict[str, float | None] = {}
     for name in SCORES:
         values = [getattr(row, name) for row in rows]
@@ -67,7 +69,7 @@ def mean_scores(rows: typing.Sequence[Row]) -> dict[str, float | None]:
 
 
 def group(rows: typing.Iterable[Row], field: str) -> dict[typing.Any, list[Row]]:
-    """Rows by one of their fields, in the order of appearance."""
+    """Group rows by one of their fields, in the order of appearance."""
     groups: dict[typing.Any, list[Row]] = {}
     for row in rows:
         groups.setdefault(getattr(row, field), []).append(row)

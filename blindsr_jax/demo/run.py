@@ -1,4 +1,4 @@
-"""What a run of the page does, from what stands on it to what it shows; plain functions of plain values."""
+"""A run of the page, from the form's values to the result; plain functions of plain values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typing
 import numpy as np
 
 from blindsr_jax.demo import handmade_kernels, restoring, views
-from blindsr_jax.demo.known_blur import Blurred, blur_and_shrink
-from blindsr_jax.demo.offers import Offer, kernel_side
+from blindsr_jax.demo.model_choices import ModelChoice, kernel_side
+from blindsr_jax.demo.synthetic_test import SyntheticTest, blur_and_shrink
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
@@ -29,18 +29,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
-    """All that stands on the page when a run begins, in this order.
+class Form:
+    """The values on the page when a run begins, in the order of the page's inputs.
 
     Attributes:
-      picture: what is opened.
+      picture: the opened picture.
       use: ``SMALL`` or ``SHARP``.
-      test_x, test_y, test_angle, test_noise: the test's blur and noise, as of the sliders.
-      family, scale: of the model.
-      blur: ``FOUND``, ``TRUE``, ``GAUSSIAN``, ``DRAWN`` or ``FILE``.
-      width_x, width_y, angle: of the Gaussian.
-      cells, file: the drawing, and the uploaded kernel's path.
-      noise: level that a solver is told, 0 to 255.
+      test_x, test_y, test_angle, test_noise: blur and noise of the synthetic test, from its sliders.
+      family, scale: the model's family and scale.
+      blur: source of the blur kernel: ``FOUND``, ``TRUE``, ``GAUSSIAN``, ``DRAWN`` or ``FILE``.
+      width_x, width_y, angle: widths and angle of the Gaussian.
+      cells, file: the drawing, and the path of the uploaded kernel.
+      noise: noise level for a solver, 0 to 255.
     """
 
     picture: Picture | None
@@ -61,14 +61,14 @@ class Wishes:
 
 
 class Result(typing.NamedTuple):
-    """What a run shows.
+    """The result of a run, as the page shows it.
 
     Attributes:
       before, after: uint8 [H, W, 3] of equal size.
       text: size, time and scores.
-      kernels: with captions.
+      kernels: captions and kernels.
       steps: caption, picture and kernel of each unfolded step.
-      image_file, kernel_file: to download; the second None for models without kernels.
+      image_file, kernel_file: files to download; ``kernel_file`` is None for models without kernels.
     """
 
     before: np.ndarray
@@ -81,7 +81,7 @@ class Result(typing.NamedTuple):
 
 
 def blur_choices(model: Restorer, use: str) -> list[str]:
-    """How the blur of a picture can be told to a model."""
+    """The sources that a model's blur kernel can come from."""
     choices = [FOUND] if model.estimates_kernel or not model.takes_kernel else []
     if model.takes_kernel:
         choices += [TRUE] if use == SHARP else []
@@ -89,30 +89,31 @@ def blur_choices(model: Restorer, use: str) -> list[str]:
     return choices
 
 
-def chosen_model(offers: typing.Sequence[Offer], family: str, scale: int) -> Restorer:
-    """The model of a name and scale. Raises DataError if the page does not offer it."""
-    for offer in offers:
-        if offer.name == family and scale in offer.models:
-            return offer.models[scale]
+def chosen_model(model_choices: typing.Sequence[ModelChoice], family: str, scale: int) -> Restorer:
+    """Find the model of a family and scale. Raises DataError if the page does not offer it."""
+    for choice in model_choices:
+        if choice.name == family and scale in choice.models:
+            return choice.models[scale]
     raise DataError(f"this page offers no model {family} at scale {scale}: choose one of the list")
 
 
 def restore(
-    offers: typing.Sequence[Offer], wishes: Wishes, folder: pathlib.Path
+    model_choices: typing.Sequence[ModelChoice], form: Form, folder: pathlib.Path
 ) -> typing.Iterator[restoring.Progress | Result | DataError]:
-    """A run of the page.
+    """Run the page's form.
 
     Args:
-      offers: the models on the page.
-      wishes: what stands on the page.
-      folder: where the files to download go, in a folder that is removed when this generator ends: copy them before.
+      model_choices: the models on the page.
+      form: the values on the page.
+      folder: parent of a temporary folder for the files to download. It is removed when this generator ends, so copy
+        the files before.
 
     Yields:
-      Progress, and at the end the Result, or what went wrong as a sentence for the visitor.
+      Progress, and at the end the Result, or a DataError whose message is a sentence for the visitor.
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            yield from _restored(offers, wishes, pathlib.Path(own))
+            yield from _restored(model_choices, form, pathlib.Path(own))
     except BlindSRError as error:
         yield DataError(sentence(str(error)))
     except Exception:
@@ -121,19 +122,19 @@ def restore(
 
 
 def _restored(
-    offers: typing.Sequence[Offer], wishes: Wishes, folder: pathlib.Path
+    model_choices: typing.Sequence[ModelChoice], form: Form, folder: pathlib.Path
 ) -> typing.Iterator[restoring.Progress | Result]:
     start = time.monotonic()
-    model, picture, test = chosen_model(offers, wishes.family, wishes.scale), wishes.picture, None
+    model, picture, test = chosen_model(model_choices, form.family, form.scale), form.picture, None
     if picture is None:
         raise DataError("Choose a picture first: drop one of yours, or take one of ours.")
     if model.takes_sigma:
-        model = model.with_sigma(wishes.noise / 255)
-    if wishes.use == SHARP:
+        model = model.with_sigma(form.noise / 255)
+    if form.use == SHARP:
         yield restoring.Progress(0, "blurring and shrinking the picture")
-        test = _tested(wishes, model, picture)
+        test = _tested(form, model, picture)
         picture = Picture(picture.name, test.lr)
-    kernel = _known_kernel(wishes, model, test)
+    kernel = _known_kernel(form, model, test)
     for stage in restoring.run(model, picture.pixels, kernel):
         if isinstance(stage, restoring.Progress):
             yield stage
@@ -142,24 +143,24 @@ def _restored(
     yield _result(stage, test, "found" if kernel is None else "given", model.scale, took, files)
 
 
-def _tested(wishes: Wishes, model: Restorer, picture: Picture) -> Blurred:
-    kernel = handmade_kernels.gaussian(wishes.test_x, wishes.test_y, wishes.test_angle, kernel_side(model))
-    return blur_and_shrink(picture, kernel, scale=model.scale, noise=wishes.test_noise, downsample=model.downsample)
+def _tested(form: Form, model: Restorer, picture: Picture) -> SyntheticTest:
+    kernel = handmade_kernels.gaussian(form.test_x, form.test_y, form.test_angle, kernel_side(model))
+    return blur_and_shrink(picture, kernel, scale=model.scale, noise=form.test_noise, downsample=model.downsample)
 
 
-def _known_kernel(wishes: Wishes, model: Restorer, test: Blurred | None) -> np.ndarray | None:
-    """The kernel that the model is told; None if it finds one, or works without."""
-    if wishes.blur not in blur_choices(model, wishes.use):
-        raise DataError(f"This model cannot work with the choice “{wishes.blur}” for the blur: choose another.")
-    if wishes.blur == FOUND:
+def _known_kernel(form: Form, model: Restorer, test: SyntheticTest | None) -> np.ndarray | None:
+    """The kernel to give to the model; None if the model estimates one or works without."""
+    if form.blur not in blur_choices(model, form.use):
+        raise DataError(f"This model cannot work with the choice “{form.blur}” for the blur: choose another.")
+    if form.blur == FOUND:
         return None
-    if wishes.blur == TRUE:
+    if form.blur == TRUE:
         return test.kernel
-    if wishes.blur == DRAWN:
-        return handmade_kernels.drawn(wishes.cells)
-    if wishes.blur == FILE:
-        return handmade_kernels.from_file(wishes.file)
-    return handmade_kernels.gaussian(wishes.width_x, wishes.width_y, wishes.angle, kernel_side(model))
+    if form.blur == DRAWN:
+        return handmade_kernels.drawn(form.cells)
+    if form.blur == FILE:
+        return handmade_kernels.from_file(form.file)
+    return handmade_kernels.gaussian(form.width_x, form.width_y, form.angle, kernel_side(model))
 
 
 def _write(
@@ -177,7 +178,7 @@ def _write(
 
 def _result(
     outcome: restoring.Outcome,
-    test: Blurred | None,
+    test: SyntheticTest | None,
     known: str,
     scale: int,
     seconds: float,
@@ -207,5 +208,5 @@ def _result(
 
 
 def sentence(text: str) -> str:
-    """A message of the library as the page says it: with a full stop."""
+    """End a message of the library with a full stop, for the page."""
     return text if text.endswith(".") else f"{text}."

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.demo import actions, restoring
-from blindsr_jax.demo.actions import DRAWN, FOUND, GAUSSIAN, SHARP, SMALL, TRUE, Wishes
-from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo import restoring, run
+from blindsr_jax.demo.model_choices import ModelChoice
+from blindsr_jax.demo.run import DRAWN, FOUND, GAUSSIAN, SHARP, SMALL, TRUE, Form
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import DataError
 from blindsr_jax.images.reading import image_size
@@ -23,57 +23,57 @@ _ON_PAGE = {
 
 
 @pytest.fixture(scope="module")
-def offers():
+def model_choices():
     from blindsr_jax.inference.loading import from_bundle
     from tests.inference.conftest import tiny_bundle
 
     solver = load("usrnet-tiny").at_scale(2)
-    return [Offer("dan", "a", "b", {2: from_bundle(tiny_bundle())}), Offer("solver", "c", "d", {2: solver})]
+    return [ModelChoice("dan", "a", "b", {2: from_bundle(tiny_bundle())}), ModelChoice("solver", "c", "d", {2: solver})]
 
 
 @pytest.fixture
 def page(photo):
-    return Wishes(**_ON_PAGE | {"picture": Picture("photo", photo)})
+    return Form(**_ON_PAGE | {"picture": Picture("photo", photo)})
 
 
-def _last(offers, wishes, folder):
-    *stages, last = actions.restore(offers, wishes, folder)
+def _last(model_choices, form, folder):
+    *stages, last = run.restore(model_choices, form, folder)
     assert all(isinstance(stage, restoring.Progress) for stage in stages)
     return last
 
 
-def test_files_are_there_while_the_result_is_and_then_gone(offers, page, photo, tmp_path):
-    run = actions.restore(offers, page, tmp_path)
-    result = next(stage for stage in run if not isinstance(stage, restoring.Progress))
+def test_files_are_there_while_the_result_is_and_then_gone(model_choices, page, photo, tmp_path):
+    stages = run.restore(model_choices, page, tmp_path)
+    result = next(stage for stage in stages if not isinstance(stage, restoring.Progress))
     assert result.image_file.name == "photo_x2.png" and np.load(result.kernel_file).shape == (11, 11)
     np.testing.assert_array_equal(np.asarray(Image.open(result.image_file)), result.after)
     assert result.after.shape == result.before.shape == (192, 256, 3) and "256 × 192 pixels" in result.text
     assert [caption for caption, *_ in result.steps] == ["step 1", "step 2", "step 3", "step 4"]
-    assert next(run, None) is None and list(tmp_path.iterdir()) == []
+    assert next(stages, None) is None and list(tmp_path.iterdir()) == []
 
 
-def test_a_test_shows_scores_and_both_kernels(offers, page, tmp_path):
-    result = _last(offers, dataclasses.replace(page, use=SHARP), tmp_path)
+def test_a_test_shows_scores_and_both_kernels(model_choices, page, tmp_path):
+    result = _last(model_choices, dataclasses.replace(page, use=SHARP), tmp_path)
     assert result.text.startswith("PSNR ") and "bicubic interpolation" in result.text
     assert [caption for caption, _ in result.kernels] == ["true blur", "found blur"]
     assert all(" dB" in caption for caption, *_ in result.steps)
 
 
-def test_a_picture_that_is_shown_smaller_is_downloaded_whole(offers, page, tmp_path, monkeypatch):
-    monkeypatch.setattr(actions.views, "MOST_PIXELS", 10_000)
-    with contextlib.closing(actions.restore(offers, page, tmp_path)) as run:
-        result = next(stage for stage in run if not isinstance(stage, restoring.Progress))
+def test_a_picture_that_is_shown_smaller_is_downloaded_whole(model_choices, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(run.views, "MOST_PIXELS", 10_000)
+    with contextlib.closing(run.restore(model_choices, page, tmp_path)) as stages:
+        result = next(stage for stage in stages if not isinstance(stage, restoring.Progress))
         assert image_size(result.image_file) == (192, 256)
     assert "shown smaller" in result.text and result.after.shape == result.before.shape
     assert result.after[..., 0].size <= 10_000 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_the_true_blur_serves_better_than_a_wrong_one(offers, page, tmp_path):
-    told = dataclasses.replace(page, use=SHARP, family="solver", blur=TRUE)
+def test_the_true_blur_serves_better_than_a_wrong_one(model_choices, page, tmp_path):
+    known = dataclasses.replace(page, use=SHARP, family="solver", blur=TRUE)
     scores = [
-        float(_last(offers, wishes, tmp_path).text.split()[1])
-        for wishes in (told, dataclasses.replace(told, blur=GAUSSIAN, width_x=3.0, width_y=3.0))
+        float(_last(model_choices, form, tmp_path).text.split()[1])
+        for form in (known, dataclasses.replace(known, blur=GAUSSIAN, width_x=3.0, width_y=3.0))
     ]
     assert scores[0] > scores[1] + 1
 
@@ -89,23 +89,23 @@ def test_the_true_blur_serves_better_than_a_wrong_one(offers, page, tmp_path):
         ({"picture": Picture("tiny", np.zeros((20, 20, 3), np.uint8)), "use": SHARP}, "tiny has 20×20 pixels"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(offers, page, tmp_path, changes, message):
-    last = _last(offers, dataclasses.replace(page, **changes), tmp_path)
+def test_what_cannot_be_is_said_in_a_sentence(model_choices, page, tmp_path, changes, message):
+    last = _last(model_choices, dataclasses.replace(page, **changes), tmp_path)
     assert isinstance(last, DataError) and message in str(last) and str(last).endswith(".")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_nobody_expected_goes_to_the_log(offers, page, tmp_path, monkeypatch, caplog):
+def test_what_nobody_expected_goes_to_the_log(model_choices, page, tmp_path, monkeypatch, caplog):
     def broken(*arguments):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(actions.restoring, "run", broken)
-    last = _last(offers, page, tmp_path)
+    monkeypatch.setattr(run.restoring, "run", broken)
+    last = _last(model_choices, page, tmp_path)
     assert "Something went wrong" in str(last) and "secret" not in str(last) and "secret" in caplog.text
 
 
-def test_blurs_that_can_be_told(offers):
-    dan, solver = offers[0].models[2], offers[1].models[2]
-    assert actions.blur_choices(dan, SMALL)[0] == FOUND and TRUE not in actions.blur_choices(dan, SMALL)
-    assert TRUE in actions.blur_choices(dan, SHARP)
-    assert FOUND not in actions.blur_choices(solver, SHARP) and GAUSSIAN in actions.blur_choices(solver, SMALL)
+def test_blurs_that_can_be_told(model_choices):
+    dan, solver = model_choices[0].models[2], model_choices[1].models[2]
+    assert run.blur_choices(dan, SMALL)[0] == FOUND and TRUE not in run.blur_choices(dan, SMALL)
+    assert TRUE in run.blur_choices(dan, SHARP)
+    assert FOUND not in run.blur_choices(solver, SHARP) and GAUSSIAN in run.blur_choices(solver, SMALL)

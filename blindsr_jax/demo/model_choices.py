@@ -1,4 +1,4 @@
-"""Which models the page offers: the packaged ones that restore, pairs of them, and those of the command line."""
+"""The models that the page offers: packaged models that restore, pairs of them, and models of the command line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.solver import Solver
 from blindsr_jax.weights import zoo
 
-# What packaged models are for, in the words of somebody with a photograph: a title, and a line below it. In the order
-# of the page; models that are not among them follow with their name and the line of ``blindsr models``.
+# A title and a sentence for each family of packaged models, in the words of people with photographs, in the page's
+# order. Other packaged models follow with their name and their line in ``blindsr models``.
 _PURPOSES: dict[str, tuple[str, str]] = {
     "dan-lite": ("Soft or out of focus", "Finds a round blur and undoes it. For clean pictures without grain."),
     "dan-lite-noise": ("Soft and grainy", "Finds a round blur in a noisy picture, and removes the noise."),
@@ -29,18 +29,18 @@ _PURPOSES: dict[str, tuple[str, str]] = {
     ),
     "usrnet-tiny": ("You know the blur", "USRNet undoes the blur that you give it: a Gaussian, a drawing or a file."),
 }
-_KERNEL_SIDE = 25  # of kernels made by hand for models that take any
+_KERNEL_SIDE = 25  # side of handmade kernels for models that take any size
 
 
 @dataclasses.dataclass(frozen=True)
-class Offer:
-    """One line in the page's list of models.
+class ModelChoice:
+    """One entry in the page's list of models.
 
     Attributes:
-      name: of the family, ``dan-lite``, or what the command line says.
-      title: what it is for.
-      line: one sentence on it.
-      models: by scale, each ready to restore.
+      name: name of the family, such as ``dan-lite``, or the name given on the command line.
+      title: the kind of picture that it is for.
+      line: one sentence about it.
+      models: its models by scale, ready to restore.
     """
 
     name: str
@@ -50,42 +50,42 @@ class Offer:
 
     @property
     def scales(self) -> list[int]:
-        """Of its models, rising."""
+        """The scales of its models, in ascending order."""
         return sorted(self.models)
 
 
 def kernel_side(model: Restorer) -> int:
-    """K of the kernels that a model works with, or a usual one for solvers that take any."""
+    """K of a model's kernels, or a usual size for solvers that take any."""
     return model.kernel_size or _KERNEL_SIDE
 
 
-def find_offers(further: typing.Sequence[str] = ()) -> list[Offer]:
-    """All that the page offers.
+def find_model_choices(further: typing.Sequence[str] = ()) -> list[ModelChoice]:
+    """Find all models that the page offers.
 
     Args:
-      further: names or files as ``load`` takes them, which stand first.
+      further: names or files as ``load`` takes them; they come first.
 
     Raises:
       WeightsError: as ``load``.
-      DataError: one of ``further`` only estimates kernels; or there is nothing to offer.
+      DataError: one of ``further`` only estimates kernels; or there are no models.
     """
-    offers = [_as_offer(name) for name in further]
-    offers += _packaged()
-    if not offers:
+    model_choices = [_from_command_line(name) for name in further]
+    model_choices += _packaged()
+    if not model_choices:
         raise DataError("this version has no packaged models that restore: name one with --model NAME_OR_FILE")
-    return offers
+    return model_choices
 
 
-def _as_offer(name: str) -> Offer:
+def _from_command_line(name: str) -> ModelChoice:
     models = _by_scale(load(name))
     if not all(model.restores for model in models.values()):
         raise DataError(f"--model {name}: it only estimates kernels; join it with a solver: --model {name}+usrnet-tiny")
     kind = repr(next(iter(models.values())))
-    return Offer(name, name_in_reports(name), f"Given on the command line: {kind}.", models)
+    return ModelChoice(name, name_in_reports(name), f"Given on the command line: {kind}.", models)
 
 
-def _packaged() -> list[Offer]:
-    """Families of packaged models, and each packaged estimator joined with each packaged solver."""
+def _packaged() -> list[ModelChoice]:
+    """Find the families of packaged models, and join each packaged estimator with each packaged solver."""
     lines = zoo.models()
     loaded = {name: load(name) for name in lines}
     ready = {name: _by_scale(model) for name, model in loaded.items()}
@@ -105,7 +105,7 @@ def _packaged() -> list[Offer]:
             about.setdefault(family, lines[name])
     known = [family for family in _PURPOSES if family in families]
     order = known + [family for family in families if family not in _PURPOSES]
-    return [Offer(name, *_PURPOSES.get(name, (name, about[name])), families[name]) for name in order]
+    return [ModelChoice(name, *_PURPOSES.get(name, (name, about[name])), families[name]) for name in order]
 
 
 def _family(name: str) -> str:

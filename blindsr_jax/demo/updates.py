@@ -1,4 +1,4 @@
-"""What the page answers, as updates of its parts, in the order in which ``page`` names them."""
+"""The page's responses to events, as updates of its parts in the order that ``page`` lists them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import typing
 
 import gradio as gr
 
-from blindsr_jax.demo import actions, restoring, views
-from blindsr_jax.demo.offers import Offer
+from blindsr_jax.demo import restoring, views
+from blindsr_jax.demo.model_choices import ModelChoice
+from blindsr_jax.demo.run import Form, Result, restore, sentence
 from blindsr_jax.demo.stopping import until
 from blindsr_jax.demo.uploads import describe, read_upload
 from blindsr_jax.errors import DataError
@@ -19,26 +20,29 @@ WELCOME = "Choose a picture and press Restore. The result appears here."
 
 
 def opened(path: str, megapixels: float, use: typing.Any) -> list[typing.Any]:
-    """A file as updates of the picture, what is told of it, its use, the drop zone and the first parts of a result."""
+    """Open a file: updates of the picture, its message, its use, the drop zone and the first parts of the result."""
     hide = gr.update(visible=False)
     try:
         picture = read_upload(path, megapixels)
     except DataError as error:
-        message = views.message(actions.sentence(str(error)), "error")
+        message = views.message(sentence(str(error)), "error")
         return [None, message, gr.update(), None, views.message(WELCOME), hide, hide, hide]
     view = gr.update(value=views.shown(picture.pixels), visible=True)
     return [picture, views.message(describe(picture)), use, None, views.message(_READY), view, hide, hide]
 
 
-def run(
-    offers: typing.Sequence[Offer], folder: pathlib.Path, stop: threading.Event, values: typing.Sequence[typing.Any]
+def run_updates(
+    model_choices: typing.Sequence[ModelChoice],
+    folder: pathlib.Path,
+    stop: threading.Event,
+    values: typing.Sequence[typing.Any],
 ) -> typing.Iterator[list[typing.Any]]:
-    """A run's stages as updates of go, stop, the steps, the message and the parts of ``page``'s results.
+    """Run the form: updates of the go and stop buttons, the steps, the message and the parts of the result.
 
-    Once ``stop`` is set it says so and ends.
+    Once ``stop`` is set, the message says so and the run ends.
     """
     nothing = [gr.update()] * 11
-    for stage in until(stop, actions.restore(offers, actions.Wishes(*values), folder)):
+    for stage in until(stop, restore(model_choices, Form(*values), folder)):
         if isinstance(stage, restoring.Progress):
             message = views.progress(stage.share, stage.text)
             yield [gr.update(interactive=False), gr.update(interactive=True), gr.update(), message, *nothing]
@@ -55,7 +59,7 @@ def _idle() -> list[typing.Any]:
     return [gr.update(interactive=True), gr.update(interactive=False)]
 
 
-def _shown_result(result: actions.Result) -> list[typing.Any]:
+def _shown_result(result: Result) -> list[typing.Any]:
     count = len(result.steps)
     last = show_step(result.steps, count)
     return [
@@ -74,7 +78,7 @@ def _shown_result(result: actions.Result) -> list[typing.Any]:
 
 
 def show_step(steps: list[tuple[str, typing.Any, typing.Any]], step: int) -> list[typing.Any]:
-    """Picture and kernel of an unfolded step, counted from one; nothing if there is no such step."""
+    """Updates of picture and kernel for an unfolded step, counted from one; empty if there is no such step."""
     if not 1 <= step <= len(steps):
         return [None, ""]
     caption, image, kernel = steps[int(step) - 1]

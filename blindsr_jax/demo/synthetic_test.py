@@ -1,4 +1,4 @@
-"""A test whose answer is known: a sharp picture is blurred and shrunk, so that what is found can be compared."""
+"""A synthetic test: a sharp picture is blurred and shrunk, so the result can be compared with the truth."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from blindsr_jax.pictures import from_unit
 if typing.TYPE_CHECKING:
     from blindsr_jax.degradations.pipeline import Downsample
 
-_LEAST = 16  # pixels of a side of what is left
+_LEAST = 16  # pixels: the shortest side of the shrunk picture
 
 
-class Blurred(typing.NamedTuple):
-    """A picture made small and soft.
+class SyntheticTest(typing.NamedTuple):
+    """A blurred and shrunk picture with the truth.
 
     Attributes:
       lr: uint8 [H, W, 3].
-      hr: what it was made of, uint8 [s·H, s·W, 3].
-      kernel: [K, K].
+      hr: the sharp picture, uint8 [s·H, s·W, 3].
+      kernel: the blur kernel [K, K].
     """
 
     lr: np.ndarray
@@ -38,18 +38,20 @@ class Blurred(typing.NamedTuple):
 
 def blur_and_shrink(
     picture: Picture, kernel: np.ndarray, *, scale: int, noise: float, downsample: Downsample
-) -> Blurred:
-    """y = ((x ⊗ k)↓s) + n, as ``blindsr degrade`` makes it; rows and columns beyond a multiple of s are left out.
+) -> SyntheticTest:
+    """Blur and shrink a sharp picture as ``blindsr degrade`` does: y = ((x ⊗ k)↓s) + n.
+
+    Rows and columns beyond a multiple of s are cropped.
 
     Args:
-      picture: a sharp one; without its transparency.
+      picture: a sharp picture; its transparency is ignored.
       kernel: [K, K], summing to one.
       scale: s.
-      noise: standard deviation on the 0–255 scale; the same noise every time.
-      downsample: what the model expects.
+      noise: standard deviation on the 0–255 scale. The noise is the same every time.
+      downsample: the downsampling that the model expects.
 
     Raises:
-      DataError: hardly anything would be left.
+      DataError: the picture is too small to be shrunk.
     """
     sharp = Pixels(picture.pixels)
     height, width = (side // scale * scale for side in sharp.size)
@@ -66,19 +68,20 @@ def blur_and_shrink(
         downsample=downsample,
         noise=(noise, noise),
     )
-    return Blurred(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8)), hr, kernel)
+    return SyntheticTest(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8)), hr, kernel)
 
 
 def interpolated(lr: np.ndarray, scale: int, downsample: Downsample) -> np.ndarray:
-    """What a restored picture is compared with: bicubic interpolation, in the same place.
+    """Enlarge a picture by bicubic interpolation, aligned with the restored picture that it is compared with.
 
-    Models of s-fold sampling take a pixel for a sample at the upper left of its block, bicubic interpolation for one at
-    the centre: it is moved by the difference, (s − 1)/2, or it would look, and score, worse than it is.
+    For models of s-fold sampling an LR pixel is the upper-left sample of its block, but bicubic interpolation places it
+    at the block's centre. The enlarged picture is moved by the difference, (s − 1)/2 pixels. Otherwise the baseline
+    would look and score worse than it is.
 
     Args:
       lr: uint8 [H, W, 3].
       scale: s.
-      downsample: the model's.
+      downsample: the model's downsampling.
 
     Returns:
       uint8 [s·H, s·W, 3].

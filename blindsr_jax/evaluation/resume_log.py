@@ -1,4 +1,4 @@
-"""What an evaluation has already done, image by image, so that an interrupted one goes on."""
+"""``ResumeLog``: the finished images of an evaluation, so that an interrupted one can resume."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pathlib
 import typing
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.evaluation.rows import Row
 from blindsr_jax.evaluation.samples import EvaluationImage
+from blindsr_jax.evaluation.scores import Row
 from blindsr_jax.files import write_text
 
 NAME = "rows.json"
 
 
-class Journal:
-    """The rows of finished images, in ``rows.json`` of a report's folder.
+class ResumeLog:
+    """The rows of finished images, stored in ``rows.json`` in the report's folder.
 
     Args:
-      folder: of the report.
-      question: what is being measured, JSON-ready: weights, protocol, methods. Rows answer no other question.
-      overwrite: forget what is there.
+      folder: the report's folder.
+      question: the subject of the evaluation, JSON-ready: weights, protocol, methods. Rows are valid only for it.
+      overwrite: discard earlier rows.
 
     Raises:
-      DataError: the folder holds the answer to another question, or the file is damaged; nothing was changed.
+      DataError: the folder holds an evaluation with another subject, or the file is damaged; nothing was changed.
     """
 
     def __init__(self, folder: str | os.PathLike, question: dict[str, typing.Any], *, overwrite: bool = False):
@@ -39,14 +39,14 @@ class Journal:
         return len(self._images)
 
     def rows_of(self, image: EvaluationImage) -> list[Row] | None:
-        """The rows of an image that is done, or None if it is not, or was replaced by another of the same name."""
+        """The rows of a finished image; None if it is not finished or its file was replaced."""
         done = self._images.get(image.name)
         if done is None or done["digest"] != image.digest:
             return None
         return [Row(**row) for row in done["rows"]]
 
     def add(self, image: EvaluationImage, rows: list[Row]) -> None:
-        """Writes down that an image is done. Raises DataError if the file cannot be written."""
+        """Record a finished image. Raises DataError if the file cannot be written."""
         self._images[image.name] = {"digest": image.digest, "rows": [dataclasses.asdict(row) for row in rows]}
         write_text(self._path, json.dumps({"question": self._question, "images": self._images}, ensure_ascii=False))
 
