@@ -129,7 +129,7 @@ def model_section(name: str, network: Network) -> dict[str, typing.Any]:
       choices: ``supervise``, the steps that the loss sees; the weights of terms of the loss; the number of steps of its
       first stage; and ``scales``, of which one is drawn for each batch.
     """
-    section = {"name": name}
+    section: dict[str, typing.Any] = {"name": name}
     section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
     if network.supervise:
         section["supervise"] = network.supervise[0]
