@@ -29,7 +29,7 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
 
 
 def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) -> None:
-    """Raise DataError if an option does not apply to any of these files' formats, or one of them does not support it."""
+    """Raise DataError if an option applies to none of these files' formats, or one of them does not support it."""
     from blindsr_jax.images.formats import format_of
 
     forms = {path: format_of(path) for path in targets}
