@@ -1,26 +1,26 @@
-"""Published figures of accelerators and their links, and what they predict of a training step: nothing is measured."""
+"""Published figures of accelerators and their links, and a training step predicted from them. Nothing is measured."""
 
 from __future__ import annotations
 
 import dataclasses
 
-# Assumed, not measured. Maps of 64 to 74 channels fill matrix units badly: real training may well need less.
+# Assumed, not measured. Maps of 64 to 74 channels fill matrix units badly, so real training may reach less.
 SHARE_OF_PEAK = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
 class Accelerator:
-    """A device and how it is connected.
+    """A device and its links.
 
     Attributes:
-      name: of the product.
+      name: name of the product.
       flop_per_second: published dense bfloat16 peak.
-      memory: published, in bytes.
-      group: devices joined by the faster links: those of a host, or an axis of a torus.
-      host: devices that one host feeds.
-      inner, outer: bytes a second that one device sends, in one direction, inside its group and to other groups.
-      inner_latency, outer_latency: seconds of one hop.
-      source: of the figures.
+      memory: published memory in bytes.
+      group: number of devices joined by the faster links: those of a host, or of an axis of a torus.
+      host: number of devices that one host feeds.
+      inner, outer: bytes per second that one device sends in one direction, inside its group and to other groups.
+      inner_latency, outer_latency: seconds of one hop inside a group and between groups.
+      source: source of the figures.
     """
 
     name: str
@@ -61,12 +61,12 @@ ACCELERATORS = (
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A predicted step of training.
+    """A predicted training step.
 
     Attributes:
-      compute: seconds of a device for its share of the batch.
-      in_groups: seconds of the exchange, first inside the groups, then between them.
-      in_one_ring: seconds of the exchange in one ring through all devices, at the pace of the slowest link.
+      compute: seconds that a device computes on its share of the batch.
+      in_groups: seconds of an exchange first inside the groups, then between them.
+      in_one_ring: seconds of an exchange in one ring through all devices, limited by the slowest link.
     """
 
     compute: float
@@ -75,11 +75,11 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """The exchange after the gradient, as the program is written."""
+        """Seconds of the step if the exchange follows the gradient, as the program is written."""
         return self.compute + self.in_groups
 
     def efficiency(self) -> dict[str, float]:
-        """Shares of a step in which devices compute: at worst, as expected, and with the exchange hidden."""
+        """Share of the step in which devices compute: with one ring, as expected, and with a hidden exchange."""
         return {
             "worst": self.compute / (self.compute + self.in_one_ring),
             "expected": self.compute / self.seconds,
@@ -88,30 +88,30 @@ class Step:
 
 
 def ring(devices: int, size: float, rate: float, latency: float) -> float:
-    """Seconds of a ring all-reduce: every device sends 2 (N - 1) / N of the bytes, in 2 (N - 1) hops.
+    """Seconds of a ring all-reduce. Each device sends 2 (N - 1) / N of the bytes in 2 (N - 1) hops.
 
     Args:
       devices: N.
-      size: of what is summed, in bytes.
-      rate: bytes a second that one device sends.
+      size: bytes to sum.
+      rate: bytes per second that one device sends.
       latency: seconds of one hop.
     """
     return 2 * (devices - 1) / devices * size / rate + 2 * (devices - 1) * latency
 
 
 def predict(accelerator: Accelerator, devices: int, flop: float, size: float) -> Step:
-    """A step on so many devices.
+    """Predict a training step.
 
     Args:
       accelerator: one of ``ACCELERATORS``.
-      devices: a multiple of its group, or fewer.
-      flop: work of one device.
-      size: of the gradients, in bytes.
+      devices: number of devices, a multiple of the accelerator's group or smaller than it.
+      flop: FLOP of one device.
+      size: bytes of the gradients.
     """
     inside = min(devices, accelerator.group)
     to_others = (accelerator.outer, accelerator.outer_latency)
     within = (accelerator.inner, accelerator.inner_latency)
-    # The sum inside a group leaves a part on each of its devices, which then sums it with those of other groups.
+    # After the sum inside a group, each of its devices holds one part and sums it with the same part of other groups.
     grouped = ring(inside, size, *within) + ring(devices // inside, size / inside, *to_others)
     alone = ring(devices, size, *(within if devices <= accelerator.group else to_others))
     return Step(flop / (SHARE_OF_PEAK * accelerator.flop_per_second), grouped, alone)

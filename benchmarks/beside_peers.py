@@ -1,4 +1,4 @@
-"""Suites that set the package beside the PyTorch originals: ``inference``, ``training`` and ``compile``."""
+"""Suites that compare the package with the PyTorch originals: ``inference``, ``training`` and ``compile``."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ABOUT_COMPILE = (
 
 
 def inference(options: argparse.Namespace) -> Row:
-    """Seconds of T steps at test time in every form, and ratios."""
+    """Seconds of T steps at test time in every form, and the ratios."""
     return _compare(options, "inference")
 
 
 def training(options: argparse.Namespace) -> Row:
-    """Seconds and memory of a training step in every form, and ratios."""
+    """Seconds and memory of a training step in every form, and the ratios."""
     return _compare(options, "training", _memory)
 
 
 def compiling(options: argparse.Namespace) -> Row:
-    """Seconds from loaded weights to the first restored image, with an empty and with a filled compilation cache."""
+    """Seconds from loaded weights to the first restored image, with an empty and a filled compilation cache."""
     model = model_of(options)
     result: Row = {"model": model, "tables": {"First call": []}}
     for batch, side in cases(options):
@@ -61,9 +61,9 @@ def _compare(
     kind: str,
     measure_more: typing.Callable[[Workers, Contender, Row], Row] = lambda workers, contender, case: {},
 ) -> Row:
-    """Times and ratios of one model in all its cases.
+    """Times and ratios of one model in all cases.
 
-    ``measure_more`` adds to the row of a contender; it is called when the processes that were timed have ended.
+    ``measure_more`` returns further entries for the row of a contender. It runs after the timed processes have ended.
     """
     model = model_of(options)
     result: Row = {"model": model, "tables": {"Times": [], "Ours over the best form of the peers": []}}
@@ -85,7 +85,7 @@ def _compare(
 
 
 def _devices_for(kind: str, batch: int) -> int:
-    """JAX's devices on a CPU, as the commands have them: each core one in training, one of all cores otherwise."""
+    """Number of JAX devices on a CPU, as the commands set it: one per core in training, otherwise one in all."""
     return cores_that_share(batch) if kind == "training" else 1
 
 

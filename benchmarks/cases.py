@@ -1,4 +1,4 @@
-"""What a suite measures, from the options of ``run``: a network, and a batch and side for each case."""
+"""The cases of a suite, from the options of ``run``: a network, and a batch and a side for each case."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Row = dict[str, typing.Any]
 
 
 def model_of(options: argparse.Namespace) -> Row:
-    """Name, scale and sizes of the network, as ``networks.build`` takes them."""
+    """Name, scale and sizes of the network, the arguments of ``networks.build``."""
     return {"name": options.model, "scale": options.scale, **options.network}
 
 
 def cases(options: argparse.Namespace) -> list[tuple[int, int]]:
-    """Batch and side of each case: one batch for all sizes, or one each.
+    """Batch and side of each case. One batch serves all sizes; otherwise each size has its own.
 
     Raises:
-      ConfigError: the number of batches is neither one nor that of the sizes.
+      ConfigError: the number of batches is neither one nor the number of sizes.
     """
     if len(options.batch) not in (1, len(options.sizes)):
         raise ConfigError(

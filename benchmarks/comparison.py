@@ -1,4 +1,4 @@
-"""Ours and the peers' forms, prepared from the same weights and input, held against each other, then timed in turn."""
+"""Comparison of this package with its peers: same weights and input, results checked to agree, then timed in turn."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.machine import spread
 from benchmarks.workers import OURS, Worker, WorkerError
 from blindsr_jax.errors import BlindSRError, ConfigError
 
-# Largest difference that counts as the same result, of the largest value, by precision of the arithmetic.
+# Largest allowed difference between results, relative to the largest value, by precision of the arithmetic.
 TOLERANCE = {"float32": 1e-4, "tf32": 1e-2, "bf16": 1e-1}
-_LOOSER = {"change": 100.0}  # Adam divides small gradients by themselves, rounding errors included
-_TURN_S, _PAUSE_S = 0.2, 0.05  # a turn's least length; and time for the other side's threads to fall asleep
+_LOOSER = {"change": 100.0}  # Adam divides gradients by their size, which magnifies rounding errors of small ones
+_TURN_S, _PAUSE_S = 0.2, 0.05  # least length of a turn; pause in which the other side's threads fall asleep
 
 
 class Disagreement(BlindSRError):
-    """The sides compute different things, so that their times say nothing."""
+    """The sides compute different results, so their times cannot be compared."""
 
 
 @dataclasses.dataclass
@@ -30,14 +30,14 @@ class Contender:
     """One form of one side.
 
     Attributes:
-      worker: where it runs.
+      worker: the process in which it runs.
       by: ``blindsr_jax`` or ``PyTorch``.
       form, precision: see ``serving.Side.forms``.
-      warm_up_s: the first call (training: three), all compiling included.
+      warm_up_s: seconds of the first call (in training, of the first three), including compilation.
       facts: from ``Prepared.facts``.
-      difference: from ours, of the largest value.
-      failure: why it does not run here, if it does not.
-      seconds, cpu_seconds: of each steady call, on the clock and of processor time in all threads.
+      difference: largest difference from our result, relative to the largest value.
+      failure: the reason why it does not run here; empty if it runs.
+      seconds, cpu_seconds: wall time and processor time of all threads, for each call after the warm-up.
     """
 
     worker: Worker
@@ -57,7 +57,7 @@ class Contender:
 
 
 def contenders_of(workers: dict[str, Worker], kind: str, model: str, wanted: list[str] | None) -> list[Contender]:
-    """All forms of all sides, ours first; of the peers' only those that are wanted, if any are named.
+    """All forms of all sides, ours first. If ``wanted`` is given, only these of the peers' forms.
 
     Raises:
       ConfigError: a wanted form does not exist.
@@ -77,12 +77,12 @@ def contenders_of(workers: dict[str, Worker], kind: str, model: str, wanted: lis
 def warm_up(
     contenders: list[Contender], kind: str, model: dict[str, typing.Any], arrays: pathlib.Path, folder: pathlib.Path
 ) -> None:
-    """Loads, compiles and runs each for the first time, one after another, and compares its results with ours.
+    """Load, compile and run each contender for the first time, one after another, and compare its results with ours.
 
-    A peer's form that fails here is recorded as failed.
+    A failure of a peer is recorded in its contender.
 
     Raises:
-      WorkerError: ours failed.
+      WorkerError: our side failed.
       Disagreement: a result differs by more than ``TOLERANCE``.
     """
     reference = None
@@ -92,13 +92,13 @@ def warm_up(
             contender.worker.call(
                 "prepare", key=contender.key, kind=kind, form=contender.form, model=model, arrays=str(arrays)
             )
-            told = contender.worker.call("warm_up", key=contender.key, outcome=str(outcome))
+            answer = contender.worker.call("warm_up", key=contender.key, outcome=str(outcome))
         except WorkerError as error:
             if contender.by == OURS:
                 raise
             contender.failure = str(error)
             continue
-        contender.warm_up_s, contender.facts = told["seconds"], told["facts"]
+        contender.warm_up_s, contender.facts = answer["seconds"], answer["facts"]
         with np.load(outcome) as file:
             result = {name: file[name] for name in file.files}
         reference = reference or result
@@ -106,7 +106,7 @@ def warm_up(
 
 
 def _agree(contender: Contender, result: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> float:
-    """The largest difference relative to the largest value; raises Disagreement."""
+    """The largest difference relative to the largest value. Raises Disagreement if it exceeds ``TOLERANCE``."""
     largest = 0.0
     for name, want in reference.items():
         difference = float(np.abs(result[name] - want).max() / np.abs(want).max())
@@ -121,7 +121,7 @@ def _agree(contender: Contender, result: dict[str, np.ndarray], reference: dict[
 
 
 def time_in_turn(contenders: list[Contender], rounds: int) -> None:
-    """A B C A B C …: in each round each contender runs for at least 0.2 s or once, while the others wait."""
+    """Time the contenders in turn, A B C A B C …. A turn lasts about 0.2 s, at least one call, and the others wait."""
     running = [contender for contender in contenders if not contender.failure]
     times = {}
     for contender in running:
@@ -136,7 +136,7 @@ def time_in_turn(contenders: list[Contender], rounds: int) -> None:
 
 
 def row_of(contender: Contender) -> dict[str, typing.Any]:
-    """A contender for the result: what it took, or why it failed."""
+    """The row of a contender: its times, or the reason why it failed."""
     row = {"by": contender.by, "form": contender.form}
     if contender.failure:
         return row | {"failure": contender.failure}
@@ -145,10 +145,10 @@ def row_of(contender: Contender) -> dict[str, typing.Any]:
 
 
 def verdicts(contenders: list[Contender]) -> list[dict[str, typing.Any]]:
-    """Ours over the best form of the peers: at float32, and at any precision where there are others.
+    """Ratios of our time to that of the peers' best form: at float32 and, if there are others, at any precision.
 
-    The best is that of least median time. Two more ratios, of the shortest times and of processor time, each with its
-    own best form, are disturbed less by other work on the machine.
+    The best form has the least median time. Two further ratios use the shortest time and the processor time, each with
+    its best form. Other work on the machine disturbs them less.
     """
     found = []
     running = [contender for contender in contenders if contender.seconds]

@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def run(options: argparse.Namespace) -> Row:
-    """Times of every way, and their share."""
+    """Times of every way to blur, and their share of a training step."""
     model, rows = model_of(options), []
     for batch, side in cases(options):
         step = _step_seconds(model, side, options.repeats) / STEP_BATCH
@@ -72,7 +72,7 @@ def _step_seconds(model: Row, side: int, repeats: int) -> float:
 
 
 def grouped_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One convolution with a group per image; colours as its batch."""
+    """One convolution with a group per image. The colour channels are its batch."""
     weights = kernel.transpose(1, 2, 0)[:, :, None, :]
     y = jax.lax.conv_general_dilated(
         _padded(x, kernel).transpose(3, 1, 2, 0),
@@ -86,7 +86,7 @@ def grouped_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def mapped_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """vmap of a convolution of one image with one kernel."""
+    """vmap over the convolution of one image with one kernel."""
 
     def one(image: jax.Array, weights: jax.Array) -> jax.Array:
         image = image.transpose(2, 0, 1)[:, None]
@@ -96,7 +96,7 @@ def mapped_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def fourier(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Product of spectra; needs all-gathers when the batch is sharded."""
+    """Product of spectra. Needs all-gathers when the batch is sharded."""
     padded = _padded(x, kernel).transpose(0, 3, 1, 2)
     shape = padded.shape[2:]
     spectrum = jnp.fft.rfft2(padded) * jnp.conj(jnp.fft.rfft2(kernel, shape))[:, None]

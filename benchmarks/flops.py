@@ -1,8 +1,8 @@
-"""The work of a program: multiplications and additions of its convolutions and matrix products, counted, not measured.
+"""FLOP and bytes of the convolutions and matrix products of a program, counted in its trace.
 
-The compiled program does not tell: XLA's own count (``cost_analysis``) visits the body of a loop once, however often it
-runs. So the equations are counted as JAX traced them, those of a loop as often as it turns, also
-where XLA computes once what is the same at every turn (as DAN's composed sub-pixel kernels).
+XLA's count for the compiled program (``cost_analysis``) includes the body of a loop only once. This count multiplies it
+by the number of iterations. It also does so for loop-invariant parts that XLA computes once, such as DAN's composed
+sub-pixel kernels.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from jax.interpreters import partial_eval
 FORWARD = "convolutions, forward"
 TO_INPUT, TO_KERNEL = "convolutions, gradient to input", "convolutions, gradient to kernel"
 PRODUCTS = "other matrix products"
-# ``ops.convolution`` computes the gradient to a kernel on a CPU in a branch of its own, out of matrix products.
+# On a CPU ``ops.convolution`` computes the gradient to a kernel by matrix products in a branch of a ``cond``.
 _IN_BRANCH = re.compile(r"transpose\(.*/cond/")
 
 
 @dataclasses.dataclass
 class Work:
-    """Of all products of one kind.
+    """Work of all products of one kind.
 
     Attributes:
-      flop: multiplications and additions, those with zeros around an image among them.
-      bytes: of their operands and results, each read or written once for each product: what must be moved if
-        everything else were computed on the way.
+      flop: multiplications and additions, including those with the zeros around an image.
+      bytes: bytes of operands and results, counted once for each product. This is the traffic if all other operations
+        were fused into the products.
     """
 
     flop: float = 0.0
@@ -38,11 +38,12 @@ class Work:
 
 
 def kind_of_product(path: str, *, convolution: bool) -> str:
-    """What a convolution or matrix product computes.
+    """The kind of a convolution or matrix product.
 
     Args:
-      path: scopes and transformations that it was traced in, as in HLO's ``op_name``.
-      convolution: whether it is one; one that contracts the batch must be told from its numbers of dimensions.
+      path: scopes and transformations around it in the trace, as in HLO's ``op_name``.
+      convolution: whether it is a convolution. A convolution that contracts the batch must be recognised before, by
+        its dimension numbers.
     """
     if in_kernel_gradient(path):
         return TO_KERNEL
@@ -52,7 +53,7 @@ def kind_of_product(path: str, *, convolution: bool) -> str:
 
 
 def in_kernel_gradient(path: str) -> bool:
-    """Whether an operation is part of what ``ops.convolution`` does for the gradient to a kernel."""
+    """Whether an operation belongs to the kernel gradient of ``ops.convolution``."""
     return bool(_IN_BRANCH.search(path))
 
 
@@ -64,7 +65,7 @@ def work_of(function: typing.Callable[..., typing.Any], *arguments: typing.Any) 
       *arguments: arrays or their shapes.
 
     Raises:
-      ValueError: a loop whose number of turns is not known before it runs.
+      ValueError: the program has a loop with an unknown number of iterations.
     """
     total: dict[str, Work] = collections.defaultdict(Work)
     jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
@@ -101,7 +102,7 @@ def _inner(equation: typing.Any) -> typing.Iterator[typing.Any]:
 
 
 def _branch(platforms: tuple[tuple[str, ...] | None, ...] | None) -> int:
-    """The one for this device; of a condition on data, of which there is none in the networks, the last."""
+    """The branch for this platform. For a condition on data, the last one; the networks have no such condition."""
     if platforms is None:
         return -1
     return next(i for i, names in enumerate(platforms) if names is None or jax.default_backend() in names)
@@ -110,7 +111,7 @@ def _branch(platforms: tuple[tuple[str, ...] | None, ...] | None) -> int:
 def _kind(equation: typing.Any, path: str) -> str:
     convolution = equation.primitive.name == "conv_general_dilated"
     if convolution and equation.params["dimension_numbers"].lhs_spec[0] != 0:
-        return TO_KERNEL  # the images of the batch are its channels
+        return TO_KERNEL  # the batch takes the place of the channels
     return kind_of_product(path, convolution=convolution)
 
 
@@ -121,5 +122,5 @@ def _flop(equation: typing.Any) -> float:
     else:
         _, channels, *window = equation.params["dimension_numbers"].rhs_spec
         terms = second[channels] * math.prod(second[axis] for axis in window)
-        terms /= math.prod(equation.params["lhs_dilation"])  # the zeros between are not there
+        terms /= math.prod(equation.params["lhs_dilation"])  # without the zeros that dilation inserts
     return 2.0 * equation.outvars[0].aval.size * terms

@@ -1,4 +1,4 @@
-"""Suite ``input``: patches a second of the training stream, beside an estimate of what accelerators consume."""
+"""Suite ``input``: patches per second of the training stream, compared with the estimated demand of accelerators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from blindsr_jax.data.shard_writing import prepare_shards
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.data.subimages import Cutting
 
-PHOTOGRAPHS, HEIGHT, WIDTH = 6, 1356, 2040  # those of DIV2K are mostly of this size
+PHOTOGRAPHS, HEIGHT, WIDTH = 6, 1356, 2040  # the most common size in DIV2K
 CACHED = "cached"
 _LIMIT_S = 10.0
 ABOUT = (
@@ -36,7 +36,7 @@ ABOUT = (
 
 
 def run(options: argparse.Namespace) -> Row:
-    """Patches a second of every form, with one worker thread and with one for each core; and the demand."""
+    """Patches per second of every form, with one worker thread and with one per core; and the demand."""
     model = model_of(options)
     forms, rows, demands = _forms(options.folder), [], []
     for batch, side in cases(options):
@@ -52,19 +52,19 @@ def run(options: argparse.Namespace) -> Row:
 
 
 def flop_per_patch(model: Row, side: int) -> float:
-    """Work of a training step for one of its patches, whose side in HR pixels is a multiple of the model's scale."""
-    batch = 2  # work is in proportion to it
+    """FLOP of a training step per patch. ``side`` is the patch's in HR pixels, a multiple of the model's scale."""
+    batch = 2  # FLOP are proportional to the batch
     _, step, arguments = step_and_arguments(model, batch, side // model["scale"])
     return sum(part.flop for part in work_of(step, *arguments).values()) / batch
 
 
 def _demand(model: Row, side: int, per_core: dict[str, float]) -> Row:
-    """Patches that a host consumes in a second, and the cores that cut as many, by form of the input.
+    """Patches per second that a host consumes, and the number of cores that supply them, by form of the input.
 
     Args:
       model: name, scale and sizes of a network.
-      side: of the HR patches.
-      per_core: patches for each second of processor time, by form.
+      side: side of the HR patches.
+      per_core: patches per second of processor time, by form.
     """
     flop = flop_per_patch(model, side)
     demand = H200.host * SHARE_OF_PEAK * H200.flop_per_second / flop
@@ -73,7 +73,7 @@ def _demand(model: Row, side: int, per_core: dict[str, float]) -> Row:
 
 
 def _forms(folder: pathlib.Path) -> dict[str, tuple[Source, float]]:
-    """Sources by name, and the memory that each may use for decoded images."""
+    """Sources by name, each with its bytes of memory for decoded images."""
     photographs = folder / "photographs"
     photographs.mkdir()
     sample = open_source("sample")
@@ -95,7 +95,7 @@ def _forms(folder: pathlib.Path) -> dict[str, tuple[Source, float]]:
 
 def _throughput(sampler: PatchSampler, images: int, batch: int, side: int, workers: int, repeats: int) -> Row:
     stream = patch_batches(sampler, size=side, batch_size=batch, workers=workers)
-    for _ in range(-(-images // batch) + 2):  # what is to be cached is, and what was fetched ahead is used up
+    for _ in range(-(-images // batch) + 2):  # fills the cache and uses up the prefetched batches
         next(stream)
     seconds, start = [], time.process_time()
     while len(seconds) < repeats and (len(seconds) < 2 or sum(seconds) < _LIMIT_S):

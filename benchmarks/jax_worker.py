@@ -30,12 +30,12 @@ _FORMS = {
     "inference": ("jit",),
     "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
 }
-# Of products on an accelerator, as jax names them; on a CPU all are computed in float32.
+# Precision of products on an accelerator, by JAX's names; CPUs compute all of them in float32.
 _PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
 
 
 def draw(model: dict[str, typing.Any], batch: int, side: int, path: str) -> int:
-    """Random weights under the authors' names, LR and HR images and kernels, into an .npz; returns the parameters."""
+    """Write random weights by the authors' names, images and kernels to an .npz; return the number of parameters."""
     network, scale = build(**model), model["scale"]
     basis = None
     if isinstance(network, DAN):
@@ -60,7 +60,7 @@ class Ours:
         return describe_jax()
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """Training: as by default, and with what saves memory (``recompute`` and ``accumulate`` of the config)."""
+        """The forms. Training has the default and two that save memory (the config's ``recompute``, ``accumulate``)."""
         precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
         names = [(way, p) for way in _FORMS[kind] for p in precisions]
         return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
@@ -79,7 +79,7 @@ class Ours:
 
 
 def _read(path: pathlib.Path, model: dict[str, typing.Any]) -> tuple[dict[str, typing.Any], dict[str, np.ndarray]]:
-    """Variables of the network, and images and kernels."""
+    """Read the variables of the network, and the images and kernels."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     state = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("state/")}
@@ -106,7 +106,7 @@ def _inference(network, variables, images, precision: str) -> Prepared:
 
 
 def _stage(network: typing.Any, form: str, batch: int) -> Stage:
-    """What is trained, as a form has it."""
+    """The training stage of a form."""
     return Stage(
         until=1,
         scales=(network.scale,),
@@ -119,7 +119,7 @@ def _stage(network: typing.Any, form: str, batch: int) -> Stage:
 
 
 def _training(network, variables, images, precision: str, stage: Stage) -> Prepared:
-    """One update after another; what must agree is the first loss, and what two updates change of it."""
+    """Consecutive updates. Compared are the first loss and its changes after one and two updates."""
     optimizer, mesh = optax.adam(LEARNING_RATE, *BETAS), data_mesh()
     gradient = gradient_of_loss(network, mesh, stage)
 
@@ -147,7 +147,7 @@ def _training(network, variables, images, precision: str, stage: Stage) -> Prepa
 
 
 class _Compiled:
-    """A function that is compiled at its first call, and says what that took."""
+    """A function that is compiled at its first call. ``facts`` gives the time and memory of the compiled program."""
 
     def __init__(self, function: typing.Callable[..., typing.Any], precision: str, donate: tuple[int, ...] = ()):
         self._jitted, self._precision = jax.jit(function, donate_argnums=donate), precision

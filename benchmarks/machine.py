@@ -1,4 +1,4 @@
-"""Timing of JAX programs that take turns, and the machine and its versions for the result."""
+"""Timing of JAX programs in turn, and a description of the machine and its versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def seconds_in_turn(
     repeats: int,
     clock: typing.Callable[[], float] = time.perf_counter,
 ) -> Seconds:
-    """Seconds of each call. Functions run in turn, so that all see the same machine; call each once before."""
+    """Seconds of each call. The functions run in turn, so that other load hits all of them. Call each once before."""
     times: Seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
@@ -30,13 +30,16 @@ def seconds_in_turn(
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
-    """Median, least, quartiles and number of times."""
+    """Median, minimum, quartiles and number of the times."""
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return {"median_s": middle, "min_s": min(seconds), "q1_s": low, "q3_s": high, "calls": len(seconds)}
 
 
 def undisturbed_clock() -> typing.Callable[[], float]:
-    """Processor time, which other work does not lengthen, if one core of a CPU does it all; else the wall clock."""
+    """The clock to time with: processor time if the process has a single CPU core, otherwise the wall clock.
+
+    Other work on the machine does not lengthen processor time.
+    """
     return time.process_time if jax.default_backend() == "cpu" and cores() == 1 else time.perf_counter
 
 
@@ -51,13 +54,13 @@ def describe_host() -> dict[str, typing.Any]:
 
 
 def describe_jax() -> dict[str, typing.Any]:
-    """Versions, JAX's device, and usable cores."""
+    """Versions, JAX's device, and the number of usable cores."""
     versions = {"python": platform.python_version(), "jax": jax.__version__}
     return versions | {"device": jax.devices()[0].device_kind, "threads": cores()}
 
 
 def load_average() -> list[float]:
-    """Mean number of processes that wanted to run, over the last 1, 5 and 15 minutes; near 0 on a quiet machine."""
+    """Mean number of runnable processes over the last 1, 5 and 15 minutes; near 0 on an idle machine."""
     return [round(value, 2) for value in os.getloadavg()]
 
 

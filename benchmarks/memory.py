@@ -1,4 +1,4 @@
-"""Memory of restoring: suite ``memory`` asks the compiler, suite ``huge-image`` measures whole processes."""
+"""Memory of restoration: suite ``memory`` asks the compiler, suite ``huge-image`` measures whole processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ABOUT_HUGE_IMAGE = (
 
 
 def temporaries(options: argparse.Namespace) -> Row:
-    """Temporaries for each pixel of the result, of the model that is named or of all."""
+    """Temporary memory per pixel of the result, for the model that is named or for all."""
     names = [options.model] if options.model_given else NETWORKS
     rows = [
         {"network": name, "input": f"{batch} of {side}x{side}"} | _temporaries(name, options, batch, side)
@@ -82,7 +82,7 @@ def _restored(bundle: pathlib.Path, folder: pathlib.Path, width: int, height: in
     start = time.perf_counter()
     subprocess.run(list(map(str, command)), check=True, stderr=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the largest child so far: pictures grow
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # the peak of the largest child so far, so pictures must grow
     return {
         "picture": f"{width}x{height}",
         "restored": f"{4 * width}x{4 * height}",
@@ -93,7 +93,7 @@ def _restored(bundle: pathlib.Path, folder: pathlib.Path, width: int, height: in
 
 
 def _draw(path: pathlib.Path, width: int, height: int) -> None:
-    """Texture of two sizes, as a JPEG."""
+    """Write a JPEG with random texture at two scales."""
     rng, total = np.random.default_rng(0), np.zeros((height, width, 3), np.float32)
     for size in (8, 64):
         coarse = rng.integers(0, 128, (height // size, width // size, 3), np.uint8)

@@ -39,21 +39,21 @@ ABOUT_KERNEL_ESTIMATION = (
     "KernelNet at full size on one LR image, float32, beside plain convolutions of 128 to 128 channels on a map "
     "of that size. Weights are random: times do not depend on them."
 )
-WINDOW = 192  # side of the most textured pixels that KernelNet may be restricted to
-# Size of the kernel and channels of the gradient module's convolutions; nearly all of the work.
+WINDOW = 192  # side of the most textured window, to which KernelNet can be restricted
+# (kernel size, channels in, channels out) of the gradient module's convolutions, which are nearly all of the work.
 _KERNELNET = ((9, 2, 128), (1, 128, 128), (3, 128, 128), (5, 128, 128), (1, 128, 128), (3, 128, 2))
 _AROUND, _LAYOUT = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
 Run = typing.Callable[[], typing.Any]
 
 
 def convolution_gradient(options: argparse.Namespace) -> Row:
-    """Both gradients and the forward pass, at every size of ``GRADIENTS``."""
+    """Times of both gradients and of the forward pass, at every size of ``GRADIENTS``."""
     rows = [row for case in GRADIENTS for row in _gradient_rows(*case, options.repeats)]
     return {"sides": {"here": describe_jax()}, "tables": {"Times": rows}}
 
 
 def transposed_convolution(options: argparse.Namespace) -> Row:
-    """Both forms, forward pass and gradient."""
+    """Times of both forms, for the forward pass and the gradient."""
     x = jax.random.normal(jax.random.key(0), (4, 32, 32, 128))
     layers = {
         "dilated input": nn.ConvTranspose(128, (4, 4), strides=(4, 4), padding=[(3, 3), (3, 3)]),
@@ -69,7 +69,7 @@ def transposed_convolution(options: argparse.Namespace) -> Row:
 
 
 def kernel_estimation(options: argparse.Namespace) -> Row:
-    """Rates of KernelNet, on the whole image and on its most textured window, and of plain convolutions."""
+    """Times and rates of KernelNet on the whole image and on its most textured window, and of plain convolutions."""
     network = build("kernelnet", scale=options.scale)
     model = Model(network, jax.jit(lambda key: init_variables(network, key))(jax.random.key(0, impl="rbg")))
     rows = []
@@ -88,7 +88,7 @@ def kernel_estimation(options: argparse.Namespace) -> Row:
 
 
 def kernelnet_flop(side: int) -> float:
-    """Of the full-size gradient module on an image of side×side pixels: 2 k² · channels in · channels out a pixel."""
+    """FLOP of the full-size gradient module on side×side pixels: per pixel the sum of 2 k² · channels in · out."""
     return 2.0 * side**2 * sum(size**2 * into * out_of for size, into, out_of in _KERNELNET)
 
 
@@ -109,7 +109,7 @@ def _gradient_rows(batch: int, side: int, channels: int, features: int, repeats:
 
 
 def _timed(runs: dict[str, Run], work: dict[str, float], repeats: int) -> list[Row]:
-    """A row for each program, with its rate where its FLOP are known."""
+    """A row for each program, with its rate if its FLOP are known."""
     for run in runs.values():
         jax.block_until_ready(run())
     rows = []

@@ -1,4 +1,4 @@
-"""The time of a compiled program by kind of operation: JAX's profiler tells when each ran, the HLO text what it is."""
+"""Time of a compiled program by kind of operation. JAX's profiler gives the times, the HLO text gives the kinds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.flops import PRODUCTS, TO_KERNEL, in_kernel_gradient, kind_of_pr
 
 ELEMENTWISE, MOVED = "elementwise and sums", "copies, paddings, slices"
 WAITING = "between operations"
-_CONTAINERS = {"while", "call", "conditional"}  # what runs inside them has times of its own
-_PRODUCTS = {"convolution", "dot", "custom-call"}  # the last: libraries of accelerators
+_CONTAINERS = {"while", "call", "conditional"}  # the operations inside them are timed separately
+_PRODUCTS = {"convolution", "dot", "custom-call"}  # custom calls go to the libraries of accelerators
 _MOVING = {
     *("copy", "pad", "slice", "dynamic-slice", "dynamic-update-slice", "concatenate", "transpose", "reshape"),
     *("bitcast", "broadcast", "reverse", "tuple", "get-tuple-element", "parameter", "constant", "gather", "scatter"),
@@ -29,14 +29,14 @@ _CALLS, _PATH = re.compile(r"calls=%?([\w.\-]+)"), re.compile(r'op_name="([^"]*)
 
 
 def shares(compiled: typing.Any, arguments: tuple[typing.Any, ...], repeats: int) -> dict[str, float]:
-    """Parts of the wall time of a compiled program that each kind of operation takes; they sum to one.
+    """Share of the wall time of a compiled program that each kind of operation takes. The shares sum to one.
 
-    Operations that ran at the same time, on several threads, count in full: nothing is then left between them.
+    Operations that ran at the same time on several threads count in full, so no time may remain between operations.
 
     Args:
-      compiled: from ``jax.jit(…).lower(…).compile()``, called before.
-      arguments: what it is called with; nothing is donated.
-      repeats: calls under the profiler.
+      compiled: from ``jax.jit(…).lower(…).compile()``, already called once.
+      arguments: arguments of the call, not donated.
+      repeats: number of calls under the profiler.
     """
     kinds = kinds_of(compiled.as_text())
     events, wall = _events(lambda: jax.block_until_ready(compiled(*arguments)), repeats)
@@ -51,9 +51,9 @@ def shares(compiled: typing.Any, arguments: tuple[typing.Any, ...], repeats: int
 
 
 def kinds_of(hlo: str) -> dict[str, str]:
-    """The kind of every instruction of a program's text that takes time by itself, by its name."""
+    """The kinds of a program's instructions by name, except for containers such as loops."""
     lines, inside = _parsed(hlo)
-    # XLA forgets the name of a convolution whose dimensions it turns around: that of a gradient to a kernel.
+    # XLA drops the name of a convolution when it permutes its dimensions, as it does for gradients to kernels.
     kinds, nameless = {}, TO_KERNEL if "transpose(jvp(" in hlo else PRODUCTS
     for name, opcode, line in lines:
         if opcode in _CONTAINERS:
@@ -64,7 +64,7 @@ def kinds_of(hlo: str) -> dict[str, str]:
 
 
 def _parsed(hlo: str) -> tuple[list[tuple[str, str, str]], dict[str, list[tuple[str, str]]]]:
-    """Name, opcode and text of all instructions; and of each computation the opcodes and texts."""
+    """Name, opcode and text of all instructions, and opcodes and texts by computation."""
     lines, inside, computation = [], collections.defaultdict(list), ""
     for line in hlo.splitlines():
         head, found = _COMPUTATION.match(line), _INSTRUCTION.match(line)
@@ -77,20 +77,20 @@ def _parsed(hlo: str) -> tuple[list[tuple[str, str, str]], dict[str, list[tuple[
 
 
 def _kind(parts: list[tuple[str, str]], nameless: str) -> str:
-    """Of an instruction and of what a fusion holds; and what products without a name are."""
+    """The kind of an instruction, given with the instructions of its fusion. ``nameless`` is for unnamed products."""
     paths = [path.group(1) if path else "" for path in (_PATH.search(line) for _, line in parts)]
     if any(map(in_kernel_gradient, paths)):
         return TO_KERNEL
     for (opcode, line), path in zip(parts, paths):
         if opcode in _PRODUCTS:
-            if "convBackwardFilter" in line:  # as cuDNN calls it
+            if "convBackwardFilter" in line:  # cuDNN's name for it
                 return TO_KERNEL
             return kind_of_product(path, convolution=path.endswith("conv_general_dilated")) if path else nameless
     return MOVED if all(opcode in _MOVING | {"fusion"} for opcode, _ in parts) else ELEMENTWISE
 
 
 def _events(run: typing.Callable[[], typing.Any], repeats: int) -> tuple[list[dict[str, typing.Any]], float]:
-    """What ran on the device, and the microseconds from the first to the last of each call, summed."""
+    """The events on the device, and the microseconds from first to last event, summed over the calls."""
     options, events, wall = jax.profiler.ProfileOptions(), [], 0.0
     options.python_tracer_level = 0
     for _ in range(repeats):

@@ -1,9 +1,8 @@
-"""A worker that compiles the update of a training run for all its devices, runs nothing, and reads from the HLO text
-what the devices exchange:
+"""Worker that compiles a training update for all its devices and finds their exchanges in the HLO text:
 
     JAX_NUM_CPU_DEVICES=256 python -m benchmarks.partitioned
 
-It lowers shapes alone, so that the batch of 256 devices needs no memory.
+It runs no program and lowers shapes only, so the batch of 256 devices needs no memory.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from benchmarks.flops import work_of
 from benchmarks.serving import serve
 from blindsr_jax import config as config_lib
 from blindsr_jax.training.interrupt import SIGNALS
-from blindsr_jax.training.setup import abstract_state, network_of, optimizer_of, stages_of
+from blindsr_jax.training.setup import abstract_state, optimizer_of, stages_of
 from blindsr_jax.training.sharding import data_mesh, split
 from blindsr_jax.training.step import gradient_of_loss, make_train_step
 from blindsr_jax.types import Degraded
 
 _KINDS = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
-# An asynchronous one is two instructions; the second, -done, has the result alone.
+# An asynchronous exchange is two instructions; the shape of the second, -done, is the result alone.
 _EXCHANGE = re.compile(rf'= ([^"]*?) (?:ragged-)?({"|".join(_KINDS)})(?:-done)?\(')
 _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*{$")
@@ -37,16 +36,17 @@ _LOOP = re.compile(r"\bbody=%?([\w.\-]+)")
 
 
 def compiled(model: Row, share: int, side: int) -> Row:
-    """What the update of every device does, and what it exchanges with the others.
+    """The FLOP and memory of an update on each device, and its exchanges with the others.
 
     Args:
       model: name, scale and sizes of a network.
-      share: patches for each device.
-      side: of the LR patches.
+      share: number of patches per device.
+      side: side of the LR patches.
     """
     mesh = data_mesh()
     config = _config_of(model, share * mesh.size, side)
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=config.seed)
+    network, optimizer = config_lib.network_of(config), optimizer_of(config)
+    step = make_train_step(network, optimizer, mesh, *stages_of(config), seed=config.seed)
     state, (hr, asked) = abstract_state(config, mesh), _inputs(config, mesh)
     program = step.func.lower(*step.args, state, hr, asked).compile()
     memory = program.memory_analysis()
@@ -70,19 +70,19 @@ def _config_of(model: Row, batch: int, side: int) -> ConfigDict:
 
 
 def _inputs(config: ConfigDict, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """HR patches of a batch, and the requests to stop that travel with it."""
+    """The shapes of a batch of HR patches, and of the stop requests that go with it."""
     patch = config.data.patch * config.model.scale
     hr = jax.ShapeDtypeStruct((config.data.batch_size, patch, patch, 3), "uint8", sharding=split(mesh))
     return hr, jax.ShapeDtypeStruct((mesh.size, len(SIGNALS)), "float32", sharding=split(mesh))
 
 
 def _work_of_one_device(config: ConfigDict, mesh: Mesh, state: typing.Any) -> float:
-    """Of the loss and its gradient, as they are traced for the share of one device."""
+    """FLOP of the loss and its gradient, traced for one device's share of the batch."""
     batch, side, size = config.data.batch_size, config.data.patch, config.degradation.kernel_size
     shapes = [(batch, side, side, 3), (batch, size, size), (batch,)]
     degraded = Degraded(*(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
     hr = jax.ShapeDtypeStruct((batch, *2 * (side * config.model.scale,), 3), "float32")
-    gradient = gradient_of_loss(network_of(config), mesh, *stages_of(config))
+    gradient = gradient_of_loss(config_lib.network_of(config), mesh, *stages_of(config))
     work = work_of(lambda *given: gradient(*given, None), state.params, state.constants, hr, degraded)
     return sum(part.flop for part in work.values())
 
@@ -92,10 +92,10 @@ class Collective:
     """An exchange between devices.
 
     Attributes:
-      kind: HLO's opcode.
-      arrays: exchanged at once.
-      bytes: of them, on each device, when it is done.
-      repeated: whether it stands inside a loop, and so happens more often than it is written.
+      kind: HLO opcode.
+      arrays: number of arrays exchanged at once.
+      bytes: bytes of the results on each device.
+      repeated: whether it is inside a loop and so runs several times.
     """
 
     kind: str
@@ -105,11 +105,7 @@ class Collective:
 
 
 def collectives_of(hlo: str) -> list[Collective]:
-    """All exchanges of a program, in the order of its text.
-
-    Args:
-      hlo: from ``compiled.as_text()``.
-    """
+    """All exchanges of a program, in the order of its HLO text (``compiled.as_text()``)."""
     parts = _computations(hlo)
     inside = _repeated(parts)
     return [
@@ -121,7 +117,7 @@ def collectives_of(hlo: str) -> list[Collective]:
 
 
 def _computations(hlo: str) -> dict[str, list[str]]:
-    """The lines of each computation, by its name."""
+    """The lines of each computation by its name."""
     parts, name = {"": []}, ""
     for line in hlo.splitlines():
         head = _COMPUTATION.match(line)
@@ -134,7 +130,7 @@ def _computations(hlo: str) -> dict[str, list[str]]:
 
 
 def _repeated(parts: dict[str, list[str]]) -> set[str]:
-    """The names of all computations that a loop runs, by itself or through others."""
+    """The names of all computations that a loop runs, directly or through others."""
     found: set[str] = set()
     ahead = [name for lines in parts.values() for line in lines for name in _LOOP.findall(line)]
     while ahead:
@@ -146,7 +142,7 @@ def _repeated(parts: dict[str, list[str]]) -> set[str]:
 
 
 def _measure(shape: str) -> tuple[int, int]:
-    """How many arrays a result has, and their bytes."""
+    """The number of arrays in a result, and their bytes."""
     arrays = _ARRAY.findall(shape)
     sizes = [math.prod(int(side) for side in sides.split(",") if side) for _, _, sides in arrays]
     bits = [int(digits) if digits else 8 for _, digits, _ in arrays]  # a bool takes a byte

@@ -1,4 +1,4 @@
-"""A result as one JSON file and as Markdown tables beside it."""
+"""Results as a JSON file and as Markdown tables beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blindsr_jax.files import write_text
 
 
 def write(result: dict[str, typing.Any], path: pathlib.Path) -> str:
-    """Writes ``path`` and the same name with ``.md``; returns the Markdown. Raises DataError as ``write_text``."""
+    """Write the result to ``path`` and an ``.md`` beside it; return the Markdown. Raises DataError if it cannot."""
     text = markdown(result)
     write_text(path, json.dumps(_rounded(result), indent=1) + "\n")
     write_text(path.with_suffix(".md"), text)
@@ -19,11 +19,11 @@ def write(result: dict[str, typing.Any], path: pathlib.Path) -> str:
 
 
 def markdown(result: dict[str, typing.Any]) -> str:
-    """Title, what was measured on what, and every table."""
+    """The title, the description, the machine and options, and every table."""
     lines = [f"# {result['suite']}", "", result["about"], ""]
-    told = {name: result.get(name) for name in ("model", "parameters", "work", "host")}
-    told |= result.get("sides", {}) | {"dtype": result["dtype"]}
-    lines += [f"- {name}: {_in_words(value)}" for name, value in told.items() if value]
+    facts = {name: result.get(name) for name in ("model", "parameters", "work", "host")}
+    facts |= result.get("sides", {}) | {"dtype": result["dtype"]}
+    lines += [f"- {name}: {_in_words(value)}" for name, value in facts.items() if value]
     lines += [f"- {note}" for note in result["notes"]]
     for title, rows in result["tables"].items():
         if rows:
@@ -57,7 +57,7 @@ def _in_words(value: typing.Any) -> str:
 
 
 def _rounded(value: typing.Any) -> typing.Any:
-    """Four significant digits: more is noise."""
+    """Round to four significant digits. More would be noise."""
     if isinstance(value, dict):
         return {name: _rounded(part) for name, part in value.items()}
     if isinstance(value, list):

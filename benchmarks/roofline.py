@@ -1,4 +1,4 @@
-"""Suite ``roofline``: where the time of an inference and of a training step goes, beside what the machine can do."""
+"""Suite ``roofline``: the time of an inference and of a training step, relative to the machine's peak rates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from benchmarks.training_step import forward, initialised, step_and_arguments
 from blindsr_jax.errors import ConfigError
 
 _CHANNELS, _WINDOW = 64, 3
-_CALLS = 20  # of each size, whatever the repeats of the rest: short calls, of which the shortest counts
-Rates = dict[str, tuple[typing.Callable[[], typing.Any], float]]  # by size: a call, and its FLOP or bytes
+_CALLS = 20  # calls for each size of the peak rates, whatever ``--repeats``: they are short, and the shortest counts
+Rates = dict[str, tuple[typing.Callable[[], typing.Any], float]]  # {size: (call, its FLOP or bytes)}
 ABOUT = (
     "One inference (the first size and batch) and one training step (the second), in true float32. `gflop`: "
     "multiplications and additions of convolutions and matrix products, counted in the traced program, loops as often "
@@ -32,7 +32,7 @@ ABOUT = (
 
 
 def run(options: argparse.Namespace) -> dict[str, typing.Any]:
-    """Ceilings, programs beside them, and their parts."""
+    """The ceilings, the programs relative to them, and the parts of the programs."""
     if len(options.sizes) != 2:
         raise ConfigError(f"--sizes: {len(options.sizes)} given; one of the inference and one of the training step")
     model = model_of(options)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
 def _measured(
     make: typing.Callable, model: Row, case: tuple[int, int], repeats: int, ceilings: Ceilings
 ) -> tuple[Row, list[Row]]:
-    """The row of a program, and those of its parts."""
+    """The row of a program and the rows of its parts."""
     name, function, arguments = make(model, *case)
     work = work_of(function, *arguments)
     compiled = jax.jit(function).lower(*arguments).compile()
@@ -65,7 +65,7 @@ def _measured(
 
 
 def beside_ceilings(work: Work, seconds: float, ceilings: Ceilings) -> Row:
-    """The rates of a program, the ceiling that binds it, and its share of what that ceiling allows."""
+    """The rates of a program, the ceiling that binds it, and its speed relative to that ceiling."""
     bounds = {
         "multiplying": work.flop / ceilings.flop_per_second,
         "memory": work.bytes / ceilings.bytes_per_second,
@@ -98,8 +98,8 @@ class Ceilings:
 
     Attributes:
       flop_per_second: the best float32 rate of a matrix product or a convolution.
-      bytes_per_second: of arrays larger than caches, as the result of a sum in the place of one of its terms.
-      rows: each rate that was measured, for a table.
+      bytes_per_second: the rate of an in-place sum of arrays larger than the caches.
+      rows: each measured rate, for a table.
     """
 
     flop_per_second: float
@@ -108,9 +108,9 @@ class Ceilings:
 
 
 def measure_ceilings() -> Ceilings:
-    """The ceilings of this device: the best of several sizes, since no single one is fastest everywhere.
+    """Measure the ceilings of this device. Each is the best of several sizes, since the fastest size varies.
 
-    On an accelerator arrays are larger, and bfloat16 is measured too, which no ceiling here is about.
+    On an accelerator the arrays are larger. There bfloat16 is measured as well, for the table only.
     """
     cpu = jax.default_backend() == "cpu"
     sides, images = ((512, 1024, 2048), (64, 128, 256)) if cpu else ((4096, 8192), (512, 1024))
@@ -131,7 +131,7 @@ def _row(what: str, size: str, rate: float) -> dict[str, typing.Any]:
 
 
 def _best(rates: Rates) -> tuple[str, float]:
-    """The size of the highest rate, and that rate a second."""
+    """The size with the highest rate, and that rate per second."""
     for call, _ in rates.values():
         jax.block_until_ready(call())
     seconds = seconds_in_turn({size: call for size, (call, _) in rates.items()}, _CALLS, undisturbed_clock())

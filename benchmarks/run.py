@@ -1,10 +1,10 @@
-"""Speed and memory of this package, and of the PyTorch originals beside it, in one session on this machine.
+"""Benchmark the speed and memory of this package against the PyTorch originals, in one session on this machine.
 
   python -m benchmarks.run --suite inference --model danv1 --sizes 64 128
   python -m benchmarks.run --suite training --peer-python VENV_WITH_TORCH/bin/python
 
-Both sides get the same weights and input, must give the same result, and run in turn, never at the same time. Where
-PyTorch is missing, ours runs alone.
+Both sides get the same weights and input and must give the same result. They run in turn, never at the same time.
+Without PyTorch, only this package runs.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from blindsr_jax.errors import BlindSRError
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """Where a suite stands, and its options unless they are given.
+    """A suite and the defaults of its options.
 
     Attributes:
-      module, function: it is a function of a module of ``benchmarks`` that maps the options to a result.
-      about: the name of its description in that module.
-      sizes, batch, repeats, devices: defaults; see the options.
+      module, function: the function, in a module of ``benchmarks``, that maps the options to a result.
+      about: name of the suite's description in that module.
+      sizes, batch, repeats, devices: defaults of the options.
       peers: whether PyTorch's side takes part.
     """
 
@@ -63,7 +63,7 @@ SUITES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a suite and returns the exit code: 0 measured, 1 failed or refused, 2 wrong usage."""
+    """Run a suite and return the exit code: 0 measured, 1 failed or refused, 2 wrong usage."""
     options = parser().parse_args(argv)
     try:
         result = measure(options)
@@ -76,22 +76,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All options; those that a suite has defaults of its own for are None until ``measure``."""
+    """The parser of all options. Options whose default depends on the suite are None until ``measure``."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--suite", choices=SUITES, required=True)
-    command.add_argument("--model", choices=("danv1", "danv2", "dssr"), help="danv1; memory: of all networks")
+    command.add_argument(
+        "--model", choices=("danv1", "danv2", "dssr"), help="default: danv1; suite memory: all networks"
+    )
     command.add_argument("--scale", type=int, default=4, choices=(2, 3, 4))
-    command.add_argument("--network", type=_size, nargs="*", default=[], metavar="NAME=N", help="not the paper's size")
+    command.add_argument(
+        "--network", type=_size, nargs="*", default=[], metavar="NAME=N", help="sizes other than the paper's"
+    )
     command.add_argument("--sizes", type=_count, nargs="+", help="side of the images; see the suite")
-    command.add_argument("--batch", type=_count, nargs="+", help="one for all sizes, or one each")
-    command.add_argument("--repeats", type=_count, help="rounds, in each of which everything runs")
-    command.add_argument("--devices", type=_count, nargs="+", help="scaling: to compile for, each in its own process")
-    pictures = "huge-image: of LR pictures; default: 1500x1000 6000x4000"
+    command.add_argument("--batch", type=_count, nargs="+", help="one batch for all sizes, or one for each")
+    command.add_argument("--repeats", type=_count, help="number of rounds; every round times everything")
+    command.add_argument("--devices", type=_count, nargs="+", help="scaling: numbers of devices to compile for")
+    pictures = "huge-image: sizes of the LR pictures; default: 1500x1000 6000x4000"
     default = [(1500, 1000), (6000, 4000)]
     command.add_argument("--pictures", type=_picture, nargs="+", default=default, metavar="WxH", help=pictures)
-    command.add_argument("--forms", nargs="*", help="of the peers, by name; none for ours alone; all unless given")
-    command.add_argument("--peer-python", default=sys.executable, help="an interpreter that has PyTorch and NumPy")
-    command.add_argument("--output", type=pathlib.Path, help="a .json; runs/benchmarks/SUITE_MODEL.json unless given")
+    command.add_argument("--forms", nargs="*", help="names of the peers' forms; no name for ours alone; default: all")
+    command.add_argument("--peer-python", default=sys.executable, help="an interpreter with PyTorch and NumPy")
+    command.add_argument("--output", type=pathlib.Path, help="a .json file; default: runs/benchmarks/SUITE_MODEL.json")
     return command
 
 
@@ -99,7 +103,7 @@ def measure(options: argparse.Namespace) -> Row:
     """The result of a suite, with the date, the machine and its load.
 
     Raises:
-      BlindSRError, WorkerError: an option does not fit, results differ, or ours failed.
+      BlindSRError, WorkerError: an option is invalid, the results differ, or our side failed.
     """
     suite, notes = SUITES[options.suite], []
     module = importlib.import_module(f"benchmarks.{suite.module}")
@@ -121,8 +125,8 @@ def measure(options: argparse.Namespace) -> Row:
         options.workers = Workers(pythons, options.folder)
         result = getattr(module, suite.function)(options)
     host["load_average_after"] = load_average()
-    told = {"suite": options.suite, "about": getattr(module, suite.about), "date": datetime.date.today().isoformat()}
-    return told | {"dtype": "float32", "host": host, "notes": notes, "repeats": options.repeats} | result
+    header = {"suite": options.suite, "about": getattr(module, suite.about), "date": datetime.date.today().isoformat()}
+    return header | {"dtype": "float32", "host": host, "notes": notes, "repeats": options.repeats} | result
 
 
 def _count(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Suite ``scaling``: what the compiled update of many devices exchanges, and predictions from published figures."""
+"""Suite ``scaling``: the exchanges in the compiled update of many devices, and predictions from published figures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.cases import Row, cases, model_of
 from benchmarks.input_demand import flop_per_patch
 from benchmarks.workers import OURS, WorkerError
 
-STRONG_BATCH, STRONG = 64, (1, 2, 4, 8, 16, 32, 64)  # the papers' batch, on ever more devices
-WEAK_SHARES, WEAK = (8, 64), (8, 16, 64, 256)  # patches for each device
+STRONG_BATCH, STRONG = 64, (1, 2, 4, 8, 16, 32, 64)  # strong scaling: the papers' batch; numbers of devices
+WEAK_SHARES, WEAK = (8, 64), (8, 16, 64, 256)  # weak scaling: patches per device; numbers of devices
 ABOUT = (
     "Compiled: the update of training, compiled for so many fake CPU devices and never run; `--sizes` are LR sides, "
     "`--batch` patches for each device. `exchanges`: instructions that send anything to other devices; `mb`: what they "
@@ -26,7 +26,7 @@ ABOUT = (
 
 
 def run(options: argparse.Namespace) -> dict[str, typing.Any]:
-    """Programs for many devices, and predictions from the first of them."""
+    """Compile programs for many devices, and predict times from the first of them."""
     model = model_of(options)
     found = [(*case, _compiled(options, model, n, *case)) for n in options.devices for case in cases(options)]
     first = found[0][-1]
@@ -39,12 +39,12 @@ def run(options: argparse.Namespace) -> dict[str, typing.Any]:
         f"Predicted: batch {STRONG_BATCH} on more devices": _predicted(strong, flop, size),
         "Predicted: more patches on more devices": _predicted(weak, flop, size),
     }
-    told = {"gflop_a_patch": flop / 1e9, "bytes_exchanged": size}
-    return {"model": model, "parameters": first["parameters"], "work": told, "tables": tables}
+    work = {"gflop_a_patch": flop / 1e9, "bytes_exchanged": size}
+    return {"model": model, "parameters": first["parameters"], "work": work, "tables": tables}
 
 
 def _compiled(options: argparse.Namespace, model: Row, devices: int, share: int, side: int) -> Row:
-    """The facts of one program, from a fresh process."""
+    """The facts about one program, compiled in a fresh process."""
     workers = dataclasses.replace(options.workers, modules={OURS: "benchmarks.partitioned"})
     with workers.start(OURS, devices=devices) as worker:
         try:
@@ -71,7 +71,7 @@ def _row(share: int, side: int, facts: Row) -> Row:
 
 
 def _predicted(layouts: list[tuple[int, int]], flop: float, size: float) -> list[Row]:
-    """A row for each accelerator and each number of devices with its share of patches."""
+    """A row for each accelerator and each layout (number of devices, patches per device)."""
     return [_prediction(accelerator, *layout, flop, size) for accelerator in ACCELERATORS for layout in layouts]
 
 

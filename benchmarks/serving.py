@@ -1,4 +1,4 @@
-"""The worker's end of a benchmark process: what it prepares once and then runs as often as it is called.
+"""The worker's end of a benchmark process: it prepares contenders and runs them on request.
 
 This module imports neither JAX nor PyTorch; ``jax_worker`` and ``peers.torch_worker`` do.
 """
@@ -24,12 +24,12 @@ _STATUS, _CLEAR = pathlib.Path("/proc/self/status"), pathlib.Path("/proc/self/cl
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Something to time.
+    """A computation to time.
 
     Attributes:
-      run: computes once, and returns when the device has finished.
-      outcome: computes for the first time (compiling, if need be), and returns what must agree with the other side.
-      facts: anything else worth knowing, for the result.
+      run: computes once and returns when the device has finished.
+      outcome: computes for the first time, compiling if necessary, and returns the arrays that must agree.
+      facts: returns further facts for the result.
     """
 
     run: typing.Callable[[], None]
@@ -41,19 +41,19 @@ class Side(typing.Protocol):
     """The methods of a worker: the package's in ``jax_worker``, PyTorch's in ``peers.torch_worker``."""
 
     def describe(self) -> dict[str, typing.Any]:
-        """Versions, device, threads."""
+        """Versions, device and number of threads."""
         ...
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """The ways in which this side can do an ``inference`` or ``training`` step of a model: name and precision."""
+        """This side's forms of an ``inference`` or ``training`` step of a model, each with name and precision."""
         ...
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
-        """Loads weights and input, which are the same on both sides, and computes nothing yet."""
+        """Load weights and input, which are the same on both sides, without computing anything."""
         ...
 
     def device_peak(self) -> int | None:
-        """Most bytes ever in use on the device; None where that is the main memory."""
+        """Peak bytes in use on the device; None if it uses main memory."""
         ...
 
 
@@ -84,25 +84,25 @@ def handlers_of(side: Side) -> Handlers:
 
 
 def _seconds(run: typing.Callable[[], None]) -> tuple[float, float]:
-    """On the clock, and of processor time in all threads."""
+    """Wall time and processor time of all threads, in seconds."""
     start, used = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - start, time.process_time() - used
 
 
 def _peak(run: typing.Callable[[], None], before: int, device_peak: typing.Callable[[], int | None]) -> int | None:
-    """Most bytes during a run beyond those held when weights and input were loaded; None where no one counts."""
+    """Peak bytes during a run, beyond those held after loading weights and input; None where it cannot be measured."""
     if not _CLEAR.exists():
         return device_peak()
-    ctypes.CDLL(None).malloc_trim(0)  # what earlier calls freed is given back first
-    _CLEAR.write_text("5")  # the high-water mark starts anew
+    ctypes.CDLL(None).malloc_trim(0)  # first return the memory that earlier calls freed
+    _CLEAR.write_text("5")  # reset the high-water mark
     run()
     on_device = device_peak()
     return _resident("VmHWM") - before if on_device is None else on_device
 
 
 def _resident(field: str) -> int:
-    """A line of the process's status, in bytes; 0 where there is none, as outside Linux."""
+    """A field of the process's status in bytes; 0 outside Linux."""
     if not _STATUS.exists():
         return 0
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
@@ -110,7 +110,7 @@ def _resident(field: str) -> int:
 
 
 def serve(handlers: Handlers) -> None:
-    """The worker's end: answers until the input ends. What handlers print goes to stderr."""
+    """Answer requests until the input ends. The handlers' output goes to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     replies.write(READY)
@@ -123,11 +123,11 @@ def serve(handlers: Handlers) -> None:
 def _answer(handlers: Handlers, request: dict[str, typing.Any]) -> dict[str, typing.Any]:
     try:
         return {"value": handlers[request["call"]](**request["with"])}
-    except Exception as error:  # whatever it is, the parent must hear of it
+    except Exception as error:  # the parent must get every error
         first = next(iter(str(error).strip().splitlines()), "")
         return {"error": without_folders(f"{type(error).__name__}: {first}")[:300]}
 
 
 def without_folders(text: str) -> str:
-    """Results are published: they shall not tell the folders of a machine."""
+    """Remove folder names from a text. Results are published and must not reveal a machine's folders."""
     return re.sub(r"(?<![\w.])/(?:[^\s/'\"]+/)+", "", text)

@@ -1,4 +1,4 @@
-"""The package's parameters as a PyTorch state dict of the authors: ``weights.torch_names`` the other way round."""
+"""The package's parameters as a state dict of the authors' networks: the inverse of ``weights.torch_names``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from flax.traverse_util import flatten_dict
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.weights.torch_names import TABLES, to_paths
 
-STAGES = {1: 0, 2: 1, 3: 1, 4: 2}  # sub-pixel stages of the upsampler, by scale
+STAGES = {1: 0, 2: 1, 3: 1, 4: 2}  # number of the upsampler's sub-pixel stages, by scale
 
 
 def to_torch(model: str, scale: int, variables: dict[str, typing.Any]) -> dict[str, np.ndarray]:
-    """Names and layouts of the authors' checkpoint, for one of DANv1, DANv2 and DSSR.
+    """Convert variables to the names and layouts of the authors' checkpoints.
 
     Args:
       model: ``danv1``, ``danv2`` or ``dssr``.
       scale: s.
-      variables: of the package's network.
+      variables: variables of the package's network.
 
     Returns:
-      {PyTorch name: array}; a DAN's PCA basis and what follows from it are among them.
+      {PyTorch name: array}. For a DAN this includes the PCA basis, the Dirac kernel and its code.
 
     Raises:
-      ValueError: a parameter has no name there, or would not be read back as it is.
+      ValueError: a parameter has no name in the checkpoints, or would not be read back unchanged.
     """
     state = {}
     for path, array in flatten_dict(variables["params"], sep="/").items():
@@ -45,7 +45,7 @@ def _name(model: str, stages: int, path: str) -> str:
 
 
 def _laid_out(model: str, stages: int, name: str, path: str, array: np.ndarray) -> np.ndarray:
-    """The layout that is read back as this array: that of a convolution or of a transposed one."""
+    """The array in the layout, of a convolution or a transposed one, that ``to_paths`` converts back to it."""
     layouts = [array]
     if array.ndim == 4:
         layouts = [array.transpose(3, 2, 0, 1), array.transpose(2, 3, 0, 1)[:, :, ::-1, ::-1]]
@@ -56,7 +56,7 @@ def _laid_out(model: str, stages: int, name: str, path: str, array: np.ndarray) 
 
 
 def _basis_tensors(constants: dict[str, typing.Any]) -> dict[str, np.ndarray]:
-    """A DAN's PCA basis, the Dirac kernel and its code, each with the leading axis that the authors' buffers have."""
+    """A DAN's PCA basis, the Dirac kernel and its code, each with the leading axis of the authors' buffers."""
     if not constants:
         return {}
     basis = np.asarray(constants["pca_basis"])

@@ -1,4 +1,4 @@
-"""Suite ``gradient``: a training step by how its gradient is taken; and the training step that other suites use."""
+"""Suite ``gradient``: a training step with different ways to take its gradient. Other suites use that step too."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def initialised(model: Row) -> tuple[typing.Any, typing.Any]:
 
 
 def forward(network: typing.Any, variables: typing.Any, lr: jax.Array) -> jax.Array:
-    """The T-step forward pass, as at test time."""
+    """The forward pass with T steps, as at test time."""
     return network.apply(variables, lr).sr
 
 
@@ -71,13 +71,13 @@ def training_step(network: typing.Any, optimizer: optax.GradientTransformation, 
 
 
 def step_and_arguments(model: Row, batch: int, side: int, how: str | None = None) -> tuple[str, Step, tuple]:
-    """A training step on random LR patches of this side: its name, the function and its arguments.
+    """A training step on random patches: its name, the function and its arguments.
 
     Args:
       model: name, scale and sizes of a network.
-      batch: patches.
-      side: of the LR patches.
-      how: the gradient is taken; by default as the network is trained.
+      batch: number of patches.
+      side: side of the LR patches.
+      how: the way to take the gradient, see ``ABOUT``; by default that of the network's training.
     """
     (network, variables), optimizer = initialised(model), optax.adam(2e-4)
     lr = jax.random.uniform(jax.random.key(1), (batch, side, side, 3))
@@ -90,12 +90,12 @@ def step_and_arguments(model: Row, batch: int, side: int, how: str | None = None
 
 
 def ways(network: typing.Any) -> tuple[str, ...]:
-    """The ways to take the gradient that fit a network, the one of its training first."""
+    """The ways to take the gradient of a network; the first is that of its training."""
     return ("all", "scan") if network.supervision == "detail" else ("last", "all", "scan")
 
 
 def _scan_all(network, lr, keep):
-    """All T steps in one loop that the gradient goes through: every estimate, or the last."""
+    """Run all T steps in one differentiated loop. Returns every estimate if ``keep``, otherwise the last."""
     state, steps = unfold(network, network.start(lr), lr, network.iterations, keep=keep)
     if not keep:
         return [network.estimate_of(state)]

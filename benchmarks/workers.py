@@ -1,10 +1,10 @@
-"""The parent's end of the benchmark processes: it starts them and sends them one call at a time.
+"""The parent's end of the benchmark processes: it starts workers and sends each one call at a time.
 
     → {"call": "run", "with": {"key": "PyTorch, eager", "times": 1}}
     ← {"value": [[0.51, 0.98]]}        or  ← {"error": "RuntimeError: …"}
 
-A process computes nothing while it waits for a call. So two processes, of two Pythons, can be timed in turn.
-``serving`` is the other end.
+A worker computes nothing while it waits for a call, so workers of two Python interpreters can be timed in turn. The
+other end is ``serving``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MODULES = {OURS: "benchmarks.jax_worker", PEER: "benchmarks.peers.torch_worker"}
 
 
 class WorkerError(Exception):
-    """A call failed or the process ended. The message is the worker's."""
+    """A call failed or the worker's process ended. The message is the worker's."""
 
 
 class Worker:
@@ -34,11 +34,11 @@ class Worker:
 
     Args:
       python: the interpreter.
-      module: run with ``-m`` from the root of the project; it calls ``serve``.
-      environment: set for the process besides what is inherited.
+      module: the module to run with ``-m`` from the root of the project; it calls ``serve``.
+      environment: environment variables to add to the inherited ones.
 
     Raises:
-      WorkerError: the process cannot be started or ends before it is ready; the message has its last words.
+      WorkerError: the process cannot be started or ends before it is ready; the message gives its last output.
     """
 
     def __init__(self, python: str, module: str, environment: dict[str, str] | None = None):
@@ -58,7 +58,7 @@ class Worker:
             raise
 
     def call(self, name: str, **arguments: typing.Any) -> typing.Any:
-        """What the handler of this name returns. Raises WorkerError if it failed or the process ended."""
+        """Call a handler by name and return its value. Raises WorkerError if it fails or the process ends."""
         try:
             self._process.stdin.write(json.dumps({"call": name, "with": arguments}) + "\n")
             self._process.stdin.flush()
@@ -67,7 +67,7 @@ class Worker:
         return self._receive()
 
     def close(self) -> None:
-        """Ends the process, by the end of its input."""
+        """End the process by closing its input."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
@@ -101,12 +101,12 @@ class Worker:
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """Starts a worker for each side of a comparison.
+    """Starts workers for the sides of a comparison.
 
     Attributes:
-      pythons: the interpreter of each side; a side without one does not take part.
-      folder: temporary; compilers keep what they compiled below it, so that nothing was compiled before.
-      modules: what each side runs.
+      pythons: the interpreter of each side that takes part.
+      folder: a temporary folder with the compilation caches, which are therefore empty at the start.
+      modules: the module that each side runs.
     """
 
     pythons: dict[str, str]
@@ -114,15 +114,15 @@ class Workers:
     modules: dict[str, str] = dataclasses.field(default_factory=lambda: MODULES)
 
     def start(self, by: str, *, keep_compiled: bool = False, devices: int = 1) -> Worker:
-        """A fresh worker.
+        """Start a worker.
 
         Args:
           by: the side.
-          keep_compiled: let later ones find what JAX compiled in this one.
-          devices: of JAX on a CPU.
+          keep_compiled: whether JAX reads and writes the compilation cache in ``folder``.
+          devices: number of JAX devices on a CPU.
         """
         environment = {
-            "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45",  # of an accelerator that both sides share
+            "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.45",  # both sides share one accelerator
             "JAX_ENABLE_COMPILATION_CACHE": str(keep_compiled).lower(),
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "xla"),
             "JAX_NUM_CPU_DEVICES": str(devices),
@@ -133,13 +133,13 @@ class Workers:
 
     @contextlib.contextmanager
     def all(self, **options: int) -> typing.Iterator[dict[str, Worker]]:
-        """A worker of each side, ours first."""
+        """Start a worker of each side, ours first, and close them at the end of the block."""
         with contextlib.ExitStack() as stack:
             yield {by: stack.enter_context(self.start(by, **options)) for by in self.pythons}
 
 
 def peer_that_works(python: str, folder: pathlib.Path) -> str:
-    """Why the peers cannot run in this interpreter; empty if they can."""
+    """The reason why the peers cannot run in this interpreter; empty if they can."""
     try:
         Workers({PEER: python}, folder).start(PEER).close()
     except WorkerError as error:

@@ -1,23 +1,23 @@
-"""The exceptions that a user can cause: their message names what is wrong, what was expected and what to do.
+"""Exceptions that a user can cause. Each message names the problem, the expected value and the remedy.
 
-The commands print these without a traceback. Exit codes:
+The commands print these messages without a traceback. Exit codes:
 
 ====  =================================================================================================================
-0     all done
-1     failed, or some inputs failed; would fail again
+0     success
+1     failed, completely or for some inputs; a retry would fail again
 2     wrong usage
-75    ended from outside, by SIGTERM or since another host was lost: schedulers should start it again (EX_TEMPFAIL)
-130   interrupted by a person, with Ctrl-C
+75    stopped by SIGTERM or by the loss of another host; the scheduler should start it again (EX_TEMPFAIL)
+130   interrupted with Ctrl-C
 ====  =================================================================================================================
 """
 
 
 class BlindSRError(Exception):
-    """Bad input or usage; the message is meant to be read by the person who caused it.
+    """Bad input or usage. The message addresses the user.
 
     Attributes:
-      exit_code: of a command that ends with it.
-      together: all processes of a run on several hosts raised it at the same place.
+      exit_code: exit code of a command that ends with this error.
+      together: whether all processes of a multi-host run raised it at the same place.
     """
 
     exit_code = 1
@@ -29,37 +29,37 @@ class ConfigError(BlindSRError):
 
 
 class DataError(BlindSRError):
-    """An image, a folder of images or a data set cannot be used."""
+    """An image, a folder of images or a data set is unusable."""
 
 
 class OutOfMemory(DataError):
-    """An image is too large to be restored at once."""
+    """An image is too large to restore at once."""
 
 
 class WeightsError(BlindSRError):
-    """A weight file is damaged, of an unknown kind, or does not fit the model it is for."""
+    """A weight file is damaged, has an unknown format, or does not match the model."""
 
 
 class Interrupted(BlindSRError):
-    """A person stopped a run with Ctrl-C; it has saved."""
+    """The user stopped a run with Ctrl-C, and the run saved a checkpoint."""
 
     exit_code = 130
     together = True
 
 
 class Preempted(Interrupted):
-    """A scheduler stopped a run with SIGTERM; it has saved."""
+    """The scheduler stopped a run with SIGTERM, and the run saved a checkpoint."""
 
     exit_code = 75
 
 
 class HostLost(BlindSRError):
-    """Another process of the run did not come, or is gone."""
+    """Another process of the run did not join or was lost."""
 
     exit_code = 75
 
 
 class Diverged(BlindSRError):
-    """Too many updates in a row were not finite."""
+    """Too many consecutive updates were not finite."""
 
     together = True

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one: to a temporary name beside the target, then renamed."""
+"""Atomic writing: a file is written under a temporary name beside its target and then renamed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import typing
 
 from blindsr_jax.errors import DataError
 
-# .HOST-PID-RANDOM.partial.png: short, so that it fits where the target's own name does.
+# .HOST-PID-RANDOM.partial.png: short, to stay within the file system's limit on name lengths.
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial(\..*)?")
-_STALE = 24 * 3600  # seconds without a change, after which another machine's temporary file is taken for left over
+_STALE = 24 * 3600  # seconds without a change after which another machine's temporary file counts as abandoned
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
-    """A temporary path to write to, which becomes ``path`` when the block ends without an error.
+    """Yield a temporary path, which is renamed to ``path`` when the block ends without an error.
 
-    The content is on disk before it gets its name. On an error the temporary file is removed and an existing ``path``
-    stays as it was. Missing parent folders are made. Temporary files that killed processes left in the folder are
-    removed.
+    The content is flushed to disk before the rename. After an error the temporary file is removed and an existing
+    ``path`` is unchanged. Missing parent folders are created. Temporary files that killed processes left in the folder
+    are removed.
 
     Raises:
-      DataError: the file system refused: no space, no permission, not a folder.
+      DataError: the file system refused, for lack of space or permission or because a parent is not a folder.
     """
     path = pathlib.Path(path)
     name = f".{_host()}-{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}"
@@ -41,7 +41,7 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
         yield temporary
         _to_disk(temporary)
         os.replace(temporary, path)
-        with contextlib.suppress(OSError):  # not every file system can
+        with contextlib.suppress(OSError):  # not every file system can flush a folder
             _to_disk(path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed there") from error
@@ -51,13 +51,13 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a UTF-8 text file atomically. Raises DataError as ``atomic_path``."""
+    """Write a UTF-8 text file atomically. Raises DataError like ``atomic_path``."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _to_disk(path: pathlib.Path) -> None:
-    """Waits until a file, or the names in a folder, would survive a loss of power."""
+    """Flush a file, or the names in a folder, so that it survives a power failure."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -67,7 +67,7 @@ def _to_disk(path: pathlib.Path) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def _sweep(folder: pathlib.Path) -> None:
-    """Removes temporary files of processes that are gone; once for each folder, before the first file is written."""
+    """Remove temporary files of dead processes; runs once per folder, before the first write."""
     for entry in folder.iterdir():
         found = _TEMPORARY.fullmatch(entry.name)
         if not found:
@@ -80,7 +80,7 @@ def _sweep(folder: pathlib.Path) -> None:
 
 @functools.cache
 def _host() -> str:
-    """This machine, or container, as a few characters."""
+    """Return a short identifier of this machine or container."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
@@ -90,5 +90,5 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # another user's
+        return True  # the process belongs to another user
     return True

@@ -1,6 +1,6 @@
-"""What training minimises: one function per supervision scheme.
+"""Training losses, one function per supervision scheme.
 
-Each takes the supervised steps of a model and the truth, and returns the loss with its parts for the log.
+Each function takes the supervised steps of a model and the targets. It returns the loss, and its parts for the log.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from blindsr_jax.types import Estimate
 
 
 def code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """DANv1: Σ over supervised steps of mean|sr − hr| + mean|code − encode(kernel)|.
+    """DANv1's loss: Σ over supervised steps of mean|sr − hr| + mean|code − encode(kernel)|.
 
     Args:
-      steps: what ``training_steps`` of a network returned.
-      truth: what ``targets`` of the network returned.
+      steps: the result of the network's ``training_steps``.
+      truth: the result of the network's ``targets``.
 
     Returns:
       The loss, and ``{"loss_sr", "loss_kernel"}`` of the last step.
@@ -27,14 +27,14 @@ def code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array,
 
 
 def kernel_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """DANv2: as ``code_supervision``, but the second term is mean|kernel − true kernel|, over K² pixels."""
+    """DANv2's loss: like ``code_supervision``, but the second term is mean|kernel − true kernel| over K² pixels."""
     return _sum_of_steps(steps, truth, loss_kernel=lambda step: _l1(step.kernel, truth.kernel))
 
 
 def detail_supervision(
     steps: list[Estimate], truth: Estimate, *, detail_weight: float = 1.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """DSSR (eq. 14): Σ over all steps of mean|sr − hr| + α·mean|detail − M|, M = hr − interpolated LR.
+    """DSSR's loss (eq. 14): Σ over all steps of mean|sr − hr| + α·mean|detail − M| with M = hr − interpolated LR.
 
     Args:
       steps, truth: as above.
@@ -44,7 +44,7 @@ def detail_supervision(
 
 
 def image_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """USRNet (section 4.1): mean|sr − hr|.
+    """USRNet's loss (section 4.1): mean|sr − hr|.
 
     Args:
       steps, truth: as above.
@@ -53,13 +53,13 @@ def image_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array
 
 
 def gradient_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """KernelNet, first stage (section 4.1): mean|g − gradients of the HR image, bicubically downsampled|.
+    """Loss of KernelNet's first stage (section 4.1): mean|g − gradients of the bicubically downsampled HR image|.
 
     Args:
       steps, truth: as above.
 
     Returns:
-      The loss, and ``{"loss_gradients"}``, which is the same.
+      The loss, and ``{"loss_gradients"}`` with the same value.
     """
     total = sum((_l1(step.gradients, truth.gradients) for step in steps), start=jnp.zeros(()))
     return total, {"loss_gradients": total}
@@ -68,17 +68,17 @@ def gradient_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Ar
 def refined_kernel_supervision(
     steps: list[Estimate], truth: Estimate, *, coarse_weight: float = 0.0
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """KernelNet, second stage (section 4.2): ‖refined − k‖₁ + w·‖coarse − k‖₁, means over the batch; each 0 to 2.
+    """Loss of KernelNet's second stage (section 4.2): ‖refined − k‖₁ + w·‖coarse − k‖₁, averaged over the batch.
 
-    The paper has no second term. With it the coarse kernel stays one that can be looked at; without it, it becomes
-    whatever serves the refinement best, which then is a little better.
+    Both norms lie between 0 and 2. The paper has no second term. With it, the coarse kernel stays interpretable.
+    Without it, the coarse kernel adapts to the refinement, and the refined kernel is slightly better.
 
     Args:
       steps, truth: as above.
       coarse_weight: w.
 
     Returns:
-      The loss, and ``{"loss_kernel", "loss_coarse"}``, both without weight.
+      The loss, and ``{"loss_kernel", "loss_coarse"}``, both unweighted.
     """
     refined, coarse = (
         _difference(estimate, truth.kernel).sum(axis=(1, 2)).mean() for estimate in (steps[-1].kernel, steps[-1].coarse)

@@ -1,11 +1,11 @@
-"""Trains and evaluates: ``python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4``.
+"""Train and evaluate: ``python -m blindsr_jax.main --config configs/dan_x4.py --workdir runs/dan_x4``.
 
-On several hosts the same command runs on each: see ``docs/distributed.md``.
+For several hosts, run the same command on each: see ``docs/distributed.md``.
 
-The configs of this project are found by name wherever the command is run: ``--config dan_x4``.
+The project's configs can be given by name from any folder: ``--config dan_x4``.
 
-Any setting can be changed on the command line: ``--config.data.batch_size=16``; ``blindsr_jax/config/defaults.py`` has
-all of them.
+Any setting can be changed on the command line: ``--config.data.batch_size=16``. All settings are listed in
+``blindsr_jax/config/defaults.py``.
 """
 
 from __future__ import annotations
@@ -24,36 +24,43 @@ except ModuleNotFoundError as missing:
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, Interrupted
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Settings: a file of configs/.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs, reports and pictures go.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file, or the name of one in configs/.", lock_config=True
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for checkpoints, logs, reports and pictures.")
 _MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "evaluate"], "train: train, or go on, then evaluate; evaluate: the best checkpoint."
+    "mode",
+    "train",
+    ["train", "evaluate"],
+    "train: train or resume, then evaluate; evaluate: evaluate the best checkpoint.",
 )
 
 _COORDINATOR = flags.DEFINE_string(
     "coordinator",
     os.environ.get("JAX_COORDINATOR_ADDRESS"),
-    "Several hosts: HOST:PORT of process 0; or JAX_COORDINATOR_ADDRESS. Not needed where JAX finds the cluster itself "
+    "Several hosts: HOST:PORT of process 0; or JAX_COORDINATOR_ADDRESS. Not needed where JAX detects the cluster "
     "(SLURM, Cloud TPU, Kubernetes, Open MPI).",
 )
 _PROCESSES = flags.DEFINE_integer(
     "processes",
     os.environ.get("JAX_NUM_PROCESSES"),
-    "Several hosts: how many processes there are; or JAX_NUM_PROCESSES. 1: stay alone, whatever JAX finds.",
+    "Several hosts: number of processes; or JAX_NUM_PROCESSES. 1: run alone, even where JAX detects a cluster.",
     lower_bound=1,
 )
 _PROCESS_ID = flags.DEFINE_integer(
     "process_id",
     os.environ.get("JAX_PROCESS_ID"),
-    "Several hosts: the number of this process, from 0; or JAX_PROCESS_ID.",
+    "Several hosts: index of this process, from 0; or JAX_PROCESS_ID.",
     lower_bound=0,
 )
 _JOIN_TIMEOUT = flags.DEFINE_float("join_timeout", 300, "Several hosts: seconds to wait for all to start.", 1)
-_LOST_TIMEOUT = flags.DEFINE_integer("lost_timeout", 100, "Several hosts: seconds of silence of a lost one.", 10)
+_LOST_TIMEOUT = flags.DEFINE_integer(
+    "lost_timeout", 100, "Several hosts: seconds without a sign of life after which a host counts as lost.", 10
+)
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command and returns its exit code, one of those in ``errors``."""
+    """Run the command and return its exit code, one of those in ``errors``."""
     if {"--help", "-h"} & set(argv):
         print(__doc__)
         print(flags.FLAGS.main_module_help())
@@ -66,10 +73,10 @@ def main(argv: list[str]) -> int:
             raise flags.Error("--config FILE and --workdir DIR are needed")
         config = _CONFIG.value
         config_lib.validate(config)
-    except Exception as error:  # absl, ml_collections and config files raise every kind
+    except Exception as error:  # absl, ml_collections and config files raise errors of any type
         print(f"blindsr_jax: {_usage_message(error)}", file=sys.stderr)
         return 2
-    from blindsr_jax import hosts  # brings JAX
+    from blindsr_jax import hosts  # imports JAX, so only after the command line is checked
 
     try:
         place = _COORDINATOR.value, _PROCESSES.value, _PROCESS_ID.value

@@ -1,5 +1,5 @@
-"""Numbers of the papers that training and evaluation share."""
+"""Constants from the papers that training and evaluation share."""
 
-# DAN's setting 2 (anisotropic kernels): kernel size by scale; lowest and highest width along either axis, HR pixels.
+# DAN's setting 2 (anisotropic kernels): kernel size by scale; range of the width along either axis, in HR pixels.
 SETTING2_SIZE = {2: 11, 3: 21, 4: 31}
 SETTING2_WIDTHS = (0.6, 5.0)

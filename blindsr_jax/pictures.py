@@ -1,4 +1,4 @@
-"""Numbers as pictures: 8-bit images, kernels one can read, panels of an unfolded restoration and of an estimation."""
+"""Pictures for people: 8-bit images, kernels, and panels of a restoration or of a kernel estimation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import typing
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_CAPTION = 22  # pixels of the line above each picture
+_CAPTION = 22  # height in pixels of the caption above each picture
 _GAP = 6
-_WIDEST = 640  # pixels of an image in a panel
+_WIDEST = 640  # largest width in pixels of an image in a panel
 _KERNEL_SIDE = 210
 BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
 
 
 def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in [0, 1] as a file holds them: clipped, scaled and rounded to an integer type; clipped if floating."""
+    """Convert values in [0, 1] to a file's type: clip, then scale and round if the type is an integer."""
     x = np.clip(x, 0, 1)
     if np.issubdtype(dtype, np.floating):
         return x.astype(dtype)
@@ -23,11 +23,11 @@ def from_unit(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def kernel_picture(kernel: np.ndarray, side: int = _KERNEL_SIDE) -> Image.Image:
-    """A blur kernel as a grey square, its largest weight white, each weight a block of whole pixels.
+    """Draw a blur kernel as a grey square. Each weight is a block of whole pixels; the largest weight is white.
 
     Args:
       kernel: [K, K].
-      side: about how large, in pixels.
+      side: approximate side of the picture in pixels.
     """
     kernel = np.asarray(kernel, np.float64)
     grey = np.uint8(np.round(255 * np.clip(kernel / max(kernel.max(), 1e-12), 0, 1)))
@@ -40,15 +40,18 @@ def panel(
     images: typing.Sequence[tuple[str, np.ndarray]],
     kernels: typing.Sequence[tuple[str, np.ndarray]],
 ) -> Image.Image:
-    """What a network did to one image, side by side with captions.
+    """Draw the restoration of one image as captioned pictures side by side.
 
     Args:
-      lr: uint8 [H, W, 3]; drawn enlarged, pixel by pixel; or None.
-      images: caption and uint8 [sH, sW, 3] of each: interpolations, unfolded steps, the truth.
-      kernels: caption and [K, K] of the true kernel, the estimated ones.
+      lr: uint8 [H, W, 3], drawn enlarged by nearest-neighbour interpolation; or None.
+      images: captions and uint8 [sH, sW, 3] images: interpolations, unfolded steps, the ground truth.
+      kernels: captions and [K, K] kernels, true or estimated.
 
     Returns:
-      An RGB picture in rows of at most four: LR, images, kernels. Large images are shrunk.
+      An RGB picture with at most four cells per row: LR, images, kernels. Large images are shrunk.
+
+    Raises:
+      ValueError: there is neither an LR image nor another image.
     """
     first = images[0][1] if images else lr
     if first is None:
@@ -70,15 +73,15 @@ def panel(
 def estimation_panel(
     lr: np.ndarray, gradients: typing.Sequence[tuple[str, np.ndarray]], kernels: typing.Sequence[tuple[str, np.ndarray]]
 ) -> Image.Image:
-    """How a blur was found in one image, side by side with captions (as KernelNet's figures 5 and 6).
+    """Draw the kernel estimation of one image as captioned pictures side by side (as in KernelNet's figures 5 and 6).
 
     Args:
       lr: uint8 [H, W, 3].
-      gradients: caption and [H, W] of each direction; grey is none.
-      kernels: caption and [K, K], of any sizes.
+      gradients: captions and [H, W] gradients, one for each direction; grey means zero.
+      kernels: captions and [K, K] kernels of any sizes.
 
     Returns:
-      An RGB picture in rows of at most four.
+      An RGB picture with at most four cells per row.
     """
     factor = max(256 // min(lr.shape[:2]), 1)
     size = (lr.shape[1] * factor, lr.shape[0] * factor)
@@ -90,9 +93,10 @@ def estimation_panel(
 
 
 def gradient_levels(gradient: np.ndarray) -> np.ndarray:
-    """Signed values [H, W] as grey levels, uint8: 128 for zero; all but the largest hundredth keep inside black, white.
+    """Convert signed values [H, W] to uint8 grey levels, with 128 for zero.
 
-    Square roots of the magnitudes are drawn, since few gradients of a photograph are large.
+    The largest hundredth of the magnitudes saturates at black or white. Square roots of the magnitudes are drawn
+    because few gradients of a photograph are large.
     """
     gradient = np.asarray(gradient, np.float64)
     largest = max(np.quantile(np.abs(gradient), 0.99), 1e-12)
@@ -101,9 +105,9 @@ def gradient_levels(gradient: np.ndarray) -> np.ndarray:
 
 
 def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.Image:
-    """Captions and pictures, each in a cell of a size (w, h) that none is larger than.
+    """Arrange captioned pictures in cells of size (width, height), which no picture exceeds.
 
-    In rows of at most four, so that few places stay empty.
+    A row has at most four cells. The number of columns leaves as few cells empty as possible.
     """
     columns = min(range(min(4, len(cells)), 1, -1), key=lambda n: (-len(cells) % n, -n), default=1)
     rows = -(-len(cells) // columns)

@@ -1,7 +1,7 @@
-"""What functions hand to each other, and the letters of their shapes.
+"""Data types that functions exchange, and the letters of array shapes.
 
-B images, H×W pixels of an LR image, s scale, K kernel side, L code length, T unfolded steps. Images are NHWC float32
-in [0, 1] unless said otherwise.
+B is the number of images, H×W the size of an LR image, s the scale, K the kernel side, L the code length, and T the
+number of unfolded steps. Images are NHWC float32 in [0, 1] unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from blindsr_jax.pictures import from_unit, panel
 
 @flax.struct.dataclass
 class Degraded:
-    """A degraded batch and what it was made with.
+    """A degraded batch and its degradation parameters.
 
     Attributes:
       lr: [B, H, W, 3], LR images.
       kernel: [B, K, K], the true blur kernels.
-      sigma: [B], standard deviations of the noise in [0, 1]; None where it does not matter.
-      quality: [B], JPEG qualities, 100 for images that were not compressed; None where it does not matter.
+      sigma: [B], standard deviations of the noise in [0, 1]; None if unused.
+      quality: [B], JPEG qualities, 100 for uncompressed images; None if unused.
     """
 
     lr: jax.Array
@@ -35,14 +35,14 @@ class Degraded:
 
 
 class Estimate(typing.NamedTuple):
-    """What a network knows after an unfolded step; None where it has no such thing.
+    """Estimates of a network after one unfolded step. A field is None if the network does not estimate it.
 
     Attributes:
       sr: [B, s·H, s·W, 3].
       kernel: [B, K, K].
       code: [B, L].
-      detail: [B, s·H, s·W, 3], what bicubic interpolation lacks (DSSR).
-      coarse: [B, K, K], the kernel before it was refined (KernelNet).
+      detail: [B, s·H, s·W, 3], the HR image minus the interpolated LR image (DSSR).
+      coarse: [B, K, K], the kernel before refinement (KernelNet).
       gradients: [B, H, W, 2], the sharp gradients of the LR image (KernelNet).
     """
 
@@ -56,7 +56,7 @@ class Estimate(typing.NamedTuple):
 
 @flax.struct.dataclass
 class Trace:
-    """Every unfolded step of a model, step axis first; None where a model has no such thing.
+    """All unfolded steps of a model, step axis first. A field is None if the model does not estimate it.
 
     Attributes:
       sr: [T, B, s·H, s·W, 3].
@@ -73,14 +73,14 @@ class Trace:
 
 @flax.struct.dataclass
 class SROutput:
-    """What every model returns. In a notebook it displays itself.
+    """The output of every model. A notebook displays it as a panel.
 
     Attributes:
-      sr: [B, s·H, s·W, 3], the restored image; not clipped. None for models that only estimate kernels.
-      kernel: [B, K, K], the estimated (or given) blur kernel, or None.
-      kernel_code: [B, L], its PCA code, or None.
-      trace: every step, where it was asked for.
-      lr: [B, H, W, 3], what was restored, where a model was called (networks leave it out).
+      sr: [B, s·H, s·W, 3], the restored images, not clipped; None for models that only estimate kernels.
+      kernel: [B, K, K], the estimated or given blur kernels, or None.
+      kernel_code: [B, L], the PCA codes of the kernels, or None.
+      trace: all unfolded steps, if requested.
+      lr: [B, H, W, 3], the input images, set by loaded models; None from a network.
     """
 
     sr: jax.Array | None = None
@@ -90,10 +90,10 @@ class SROutput:
     lr: jax.Array | None = None
 
     def panel(self, image: int = 0) -> Image.Image:
-        """One image of the batch as a picture: LR, every step if they were traced, else the result, and the kernel.
+        """Draw one image of the batch: the LR image, the result (or all traced steps), and the kernels.
 
         Args:
-          image: its number in the batch.
+          image: index in the batch.
         """
         trace = self.trace or Trace()
         images, kernels = _captioned(trace.sr, self.sr, image), _captioned(trace.kernel, self.kernel, image)
@@ -105,7 +105,7 @@ class SROutput:
         )
 
     def show(self, image: int = 0) -> None:
-        """Opens ``panel`` in the system's viewer of pictures."""
+        """Open ``panel`` in the system's image viewer."""
         self.panel(image).show()
 
     def _repr_png_(self) -> bytes:
@@ -121,7 +121,7 @@ class SROutput:
 
 
 def _captioned(traced: jax.Array | None, last: jax.Array | None, image: int) -> list[tuple[int, jax.Array]]:
-    """One image of every step with the step's number; or of the result, as step 0; none if there is neither."""
+    """Return (step number, image) for all traced steps, or for the result as step 0; empty without either."""
     if traced is not None:
         return [(t, x[image]) for t, x in enumerate(traced, 1)]
     return [] if last is None else [(0, last[image])]

@@ -14,5 +14,5 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.setting2(config_lib.default("dan_lite", scale=4))
     config.start_from = "dan-lite-x4"
     config.steps = 2_500
-    config.model.code_length = 10  # as dan-lite-x4, whose blocks then fit; setting 2 has 15 at ×4
+    config.model.code_length = 10  # that of dan-lite-x4, so that its blocks fit; setting 2 has 15 at ×4
     return config

@@ -1,5 +1,6 @@
-"""The compact DAN ×4 for photographs with noise, setting 1 and noise of up to 15/255, starting from
-dan-lite-x4; packaged as dan-lite-noise-x4.
+"""The compact DAN ×4 for noisy photographs: setting 1 with noise up to 15/255, starting from dan-lite-x4.
+
+Packaged as dan-lite-noise-x4.
 
   python -m blindsr_jax.main --config configs/dan_lite_noise_x4.py --workdir runs/dan_lite_noise_x4 \
       --config.data.source=folder --config.data.root=PHOTOS

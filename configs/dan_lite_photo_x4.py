@@ -1,10 +1,10 @@
-"""A compact DAN ×4 for pictures as people have them: blurred or not, noisy, sharpened, compressed.
+"""A compact DAN ×4 for everyday pictures: blurred or sharp, noisy, sharpened, compressed.
 
   python -m blindsr_jax.main --config configs/dan_lite_photo_x4.py --workdir runs/dan_lite_photo_x4 \
       --config.data.root="PHOTOS,PICTURES/photo_*,PICTURES/lineart_*,PICTURES/text_*"
 
-It is trained on photographs, drawings and text. Its Estimator also finds how noisy and how compressed a picture is, and
-tells the Restorer.
+It is trained on photographs, drawings and text. Its Estimator also estimates a picture's noise and JPEG compression and
+passes both to the Restorer.
 
 Time:  not measured yet
 Score: not measured yet

@@ -1,11 +1,11 @@
-"""A narrow KernelNet ×2 for CPUs, on the packaged photographs or any folder of yours; estimates kernels only:
+"""A narrow KernelNet ×2 for CPUs, on the packaged photographs or your folder; estimates kernels only:
 
   python -m blindsr_jax.main --config configs/kernelnet_lite_x2.py --workdir runs/kernelnet_lite_x2 \
       --config.data.source=folder --config.data.root=PHOTOS
 
 Time:  35 minutes on 2 CPU cores with other work beside it (24 of processor time; Python 3.12), on 111 photographs
 Score: mean kernel ℓ1 over 8 held-out kernels on 16 held-out photographs, whole: 0.180; fixed Gaussian 0.300
-       (the coarse kernel alone 0.362: the loss does not look at it). Packaged as kernelnet-x2
+       (the coarse kernel alone 0.362, which the loss ignores). Packaged as kernelnet-x2
        2650 steps at 16 channels: 0.187, in 6 minutes
 """
 

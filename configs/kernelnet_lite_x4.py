@@ -1,4 +1,4 @@
-"""A narrow KernelNet ×4 for CPUs, on the packaged photographs or any folder of yours; estimates kernels only:
+"""A narrow KernelNet ×4 for CPUs, on the packaged photographs or your folder; estimates kernels only:
 
   python -m blindsr_jax.main --config configs/kernelnet_lite_x4.py --workdir runs/kernelnet_lite_x4 \
       --config.data.source=folder --config.data.root=PHOTOS
@@ -6,7 +6,7 @@
 Time:  under an hour on 2 CPU cores with other work beside it (26 minutes of processor time; Python 3.12), on 111
        photographs
 Score: mean kernel ℓ1 over 8 held-out kernels on 16 held-out photographs, whole: 0.159; fixed Gaussian 0.294
-       (the coarse kernel alone 0.434: the loss does not look at it). Packaged as kernelnet-x4
+       (the coarse kernel alone 0.434, which the loss ignores). Packaged as kernelnet-x4
        (its first 847 steps with the learning rates of a run of 4500)
        1350 steps at 16 channels: 0.187, in 11 minutes
 """

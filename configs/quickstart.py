@@ -1,4 +1,4 @@
-"""A first look: a compact DAN ×4 learns from the thirteen packaged photographs, on a CPU, in minutes.
+"""A quick start: trains a compact DAN ×4 on the thirteen packaged photographs, on a CPU, in minutes.
 
   python -m blindsr_jax.main --config configs/quickstart.py --workdir runs/quickstart
 
@@ -13,7 +13,7 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("dan_lite", scale=4)
     config.steps = 2_200
     config.model.features, config.model.estimator_features = 32, 16
-    config.degradation.sigma = (1.4, 3.6)  # around the widths of the protocol: there is little time to learn more
+    config.degradation.sigma = (1.4, 3.6)  # near the protocol's widths: the run is too short for more
     config.optimizer.learning_rate = config.optimizer.estimator_learning_rate = 3e-3
     config.optimizer.warmup = 100
     config.optimizer.ema_decay = 0.99

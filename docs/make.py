@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from blindsr_jax.cli import main as blindsr  # noqa: E402
-from blindsr_jax.evaluation.cards import cards, score_table  # noqa: E402
+from blindsr_jax.evaluation.cards import cards, headline_table  # noqa: E402
 from blindsr_jax.evaluation.panel import unfolding_panel  # noqa: E402
 from blindsr_jax.evaluation.protocols import gaussian8  # noqa: E402
 from blindsr_jax.evaluation.samples import synthetic_sample  # noqa: E402
@@ -139,8 +139,8 @@ def pages(arguments: argparse.Namespace) -> None:
 
 
 def with_scores(text: str) -> str:
-    """A README with the table of the packaged weights between its marks."""
-    table = "\n".join(score_table([(name, bundle_named(name)) for name in models()]))
+    """A README with the table of four scores between its marks."""
+    table = "\n".join(headline_table())
     return re.sub(r"(<!-- scores -->\n).*?(<!-- end -->)", lambda m: m[1] + table + "\n" + m[2], text, flags=re.DOTALL)
 
 

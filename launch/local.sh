@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# N processes of one run on this machine, to try out what several hosts do:
+# Start N processes of one run on this machine, to try out a run on several hosts:
 #
 #     launch/local.sh 2 -- --config configs/quickstart.py --workdir runs/two
 #
-# All that follows -- goes to python -m blindsr_jax.main. Ends with the exit code of the first process that failed; the
-# others are given GRACE seconds (30) to notice, then they are killed. Ctrl-C and SIGTERM are passed on to all.
-set -uom pipefail # m: each process in a group of its own, so that a Ctrl-C reaches it once, from here
+# The arguments after -- go to python -m blindsr_jax.main. The exit code is that of the first process that failed. The
+# others get GRACE seconds (30) to notice the failure, then they are killed. Ctrl-C and SIGTERM are passed on to all.
+set -uom pipefail # m: each process has a separate group, so that it gets Ctrl-C only from this script
 
 if [[ $# -lt 3 || ! $1 =~ ^[1-9][0-9]*$ || $2 != -- ]]; then
     echo "usage: $0 N -- --config CONFIG --workdir WORKDIR [ARGUMENT ...]" >&2

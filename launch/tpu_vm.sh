@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The same command on all hosts of a Cloud TPU slice, which JAX finds by itself:
+# Run the same command on all hosts of a Cloud TPU slice. JAX detects the other hosts:
 #
 #     launch/tpu_vm.sh TPU ZONE -- --config configs/dan_x4.py --workdir /mnt/shared/runs/dan_x4
 #
 # Needs gcloud, and on each host this repository in ~/blindsr_jax, installed with pip install -e '.[train,tpu]'. The
-# workdir must lie on a file system that all hosts mount. Started again where it ends with a code that is worth it.
+# workdir must be on a file system that all hosts mount. The run is restarted unless it ends with 0, 1, 2 or 130.
 set -uo pipefail
 
 if [[ $# -lt 4 || $3 != -- ]]; then

@@ -96,9 +96,9 @@ def test_usrnets_recipe():
         ("model.scales", (), "must be some of 1, 2, 3, 4"),
         ("model.scales", (2, 5), r"must be some of 1, 2, 3, 4, got \(2, 5\)"),
         ("model.scales", (2, 2), "must be some of"),
-        ("model.features", (16,), "two or more positive numbers"),
-        ("model.features", (16, 0), "two or more positive numbers"),
-        ("model.iterations", 0, "at least 1"),
+        ("model.features", (16,), "positive whole numbers, at least two"),
+        ("model.features", (16, 0), "positive whole numbers, at least two"),
+        ("model.iterations", 0, r"config\.model: iterations of model 'usrnet' must be a positive whole number, got 0"),
         ("model.scale", 1, "must be one of 2, 3, 4"),
         ("data.patch", 25, r"HR patches of 100 pixels, no multiple of 3, one of config\.model\.scales"),
         ("degradation.kernel", "anisotropic", "must be one of pool"),
@@ -131,7 +131,8 @@ def test_configs_are_locked_and_typed():
         ("degradation.kernel_size", 20, "odd"),
         ("model.code_length", 1000, "code_length must be at most"),
         ("model.supervise", "first", "last, all"),
-        ("model.blocks", 0, "at least 1"),
+        ("model.blocks", 0, r"config\.model: blocks of model 'danv1' must be a positive whole number, got 0"),
+        ("model.upsampler", "double", "must be stages, single, not double"),
         ("degradation.kernel", "motion", "isotropic, anisotropic"),
         ("degradation.sigma", (3.0, 1.0), "lowest and highest"),
         ("degradation.sigma", (0.0, 1.0), "lowest and highest"),
@@ -178,7 +179,7 @@ def test_bad_values_are_named(field, value, message):
         ("model.gradient_steps", -1, "at least 0"),
         ("model.gradient_steps", 30_000, "leaves none of config.steps, 22000"),
         ("model.lam", 0.0, "positive"),
-        ("model.width", 0, "at least 1"),
+        ("model.width", 0, "positive whole number, got 0"),
         ("model.name", "dssr", "the fields are another model's"),
         ("optimizer.learning_rate", -1.0, "at least 0"),
         ("data.patch", 8, "smaller than the blur kernel"),
@@ -208,11 +209,11 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dan_lite, kernelnet, usrnet"):
+    with pytest.raises(ConfigError, match="danv1, danv2, dssr, kernelnet, usrnet, dan_lite"):
         config_lib.default("danv9")
     with pytest.raises(ConfigError, match="scales 2, 3, 4, not 1"):
         config_lib.default("kernelnet", 1)
-    with pytest.raises(ConfigError, match="scale 2, 3 or 4, not 1"):
+    with pytest.raises(ConfigError, match="validated at scales 2, 3, 4, not 1"):
         config_lib.default("usrnet", 1)
     with pytest.raises(ConfigError, match="setting 2"):
         config_lib.setting2(config_lib.default("danv2", 1))

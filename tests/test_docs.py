@@ -5,14 +5,18 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from blindsr_jax.degradations.orders import ORDERS
 from blindsr_jax.degradations.samplers import SAMPLERS
 from blindsr_jax.degradations.steps import STEPS
 from blindsr_jax.evaluation.protocols import PROTOCOLS
 from blindsr_jax.networks import build, init_variables
+from tests.test_house import FLOORS
 
 ROOT = pathlib.Path(__file__).parents[1]
+FOLDERS = ("docs", "launch", "benchmarks")
+PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md")))]
 MODELS = (ROOT / "docs" / "models.md").read_text()
 
 
@@ -29,21 +33,16 @@ def test_dssr_is_counted_by_hand():
 
 
 def test_other_counts_are_true():
+    text = " ".join(MODELS.split())
     for name in ("danv1", "danv2"):
-        assert f"{_count(name, scale=4):,} parameters at ×4" in MODELS
-    assert f"{_count('kernelnet', scale=4):,} parameters." in MODELS
+        assert f"{_count(name, scale=4):,} parameters at ×4" in text
+    assert f"{_count('kernelnet', scale=4):,} parameters." in text
 
 
 def test_every_protocol_is_described():
     text = (ROOT / "docs" / "protocols.md").read_text()
     for name in (*PROTOCOLS, "s_fold_circular"):
         assert f"| `{name}` |" in text
-
-
-def test_links_lead_somewhere():
-    for page in (ROOT / "docs").glob("*.md"):
-        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_the_code_about_degradations_runs():
@@ -66,3 +65,26 @@ def test_every_step_and_order_is_described():
     text = (ROOT / "docs" / "degradations.md").read_text()
     for name in (*STEPS, *ORDERS):
         assert f"`{name}`" in text
+
+
+def test_every_room_is_on_the_map():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    lines = text.split("```\n")[1].splitlines()
+    assert [sorted(re.findall(r"(\w+)(?:\.py|/)(?= |$)", line.split("   ")[0])) for line in lines] == [
+        sorted(floor) for floor in reversed(FLOORS)
+    ]
+
+
+def _anchors(page):
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!http)([^)]+)\)", page.read_text())
+    for path, _, anchor in (link.partition("#") for link in links):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in _anchors(target), f"{path}#{anchor}"

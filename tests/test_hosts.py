@@ -7,17 +7,17 @@ import pytest
 
 from blindsr_jax.errors import BlindSRError, ConfigError, HostLost
 from blindsr_jax.hosts import all_or_none, gathered, join
-from blindsr_jax.hosts.roll_call import roll_call
+from blindsr_jax.hosts.rendezvous import rendezvous
 from tests.multihost.processes import free_port
 
 
-def _call_the_roll(numbers, processes, timeout, stranger=b""):
-    """What the roll call raised in each of some processes, which are threads here."""
+def _rendezvous(numbers, processes, timeout, stranger=b""):
+    """Run the rendezvous with one thread per process and return the error message of each, or None."""
     coordinator = f"127.0.0.1:{free_port()}"
 
     def call(number):
         try:
-            roll_call(coordinator, processes, number, timeout)
+            rendezvous(coordinator, processes, number, timeout)
         except HostLost as error:
             return str(error)
         return None
@@ -37,22 +37,22 @@ def _call_the_roll(numbers, processes, timeout, stranger=b""):
 
 
 def test_all_go_on_when_all_have_come():
-    assert _call_the_roll([2, 1, 0], 3, 20) == [None] * 3
+    assert _rendezvous([2, 1, 0], 3, 20) == [None] * 3
 
 
 @pytest.mark.parametrize("stranger", [b"GET / HTTP/1.1\n", b'{"process": 0}\n', b'{"process": 7}\n', b"[]\n"])
 def test_strangers_are_not_counted(stranger):
-    assert _call_the_roll([0], 2, 1, stranger)[0].startswith("process 1 of 2")
+    assert _rendezvous([0], 2, 1, stranger)[0].startswith("process 1 of 2")
 
 
 def test_those_who_came_name_those_who_did_not():
-    first, third = _call_the_roll([0, 2], 5, 1)
+    first, third = _rendezvous([0, 2], 5, 1)
     assert first == third
     assert first.startswith("processes 1, 3, 4 of 5 (counted from 0) did not join at 127.0.0.1:")
 
 
 def test_without_process_0_it_is_named():
-    assert _call_the_roll([1], 2, 1)[0].startswith("process 0 of 2")
+    assert _rendezvous([1], 2, 1)[0].startswith("process 0 of 2")
 
 
 @pytest.mark.parametrize(

@@ -69,17 +69,12 @@ def test_every_blindsr_command_is_understood():
         parser().parse_args(words[1:])
 
 
-def test_every_config_and_file_named_exists():
+def test_every_config_named_exists():
     configs = re.findall(r"--config (\S+)", README)
-    links = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
-    for anchor in re.findall(r"\]\(#([^)]+)\)", README):
-        headings = [
-            re.sub(r"[^\w -]", "", line[3:]).lower().replace(" ", "-")
-            for line in README.splitlines()
-            if line[:3] == "## "
-        ]
-        assert anchor in headings
     assert len(configs) >= 4
-    assert len(links) >= 3
-    for name in (*configs, *links):
+    for name in configs:
         assert (ROOT / name).exists(), name
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 170

@@ -1,4 +1,4 @@
-"""The originals in plain PyTorch, to be timed beside this package.
+"""The original networks in plain PyTorch, for timing against this package.
 
-Nothing here imports JAX or the package, so that it runs in an environment that has PyTorch alone.
+Nothing here imports JAX or the package, so an environment with only PyTorch and NumPy can run it.
 """

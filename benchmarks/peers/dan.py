@@ -12,14 +12,14 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class DAN(nn.Module):
-    """Restorer and Estimator in turn, each seeing its input detached.
+    """Restorer and Estimator in turn, each with its input detached.
 
     Args:
       version: 1 or 2.
       scale: s.
       kernel_size, code_length: K, L.
       iterations: T.
-      **sizes: the papers' unless given, under the names of the package's builders.
+      **sizes: sizes by the names of the package's builders; the papers' by default.
     """
 
     supervises_all = False
@@ -45,7 +45,7 @@ class DAN(nn.Module):
         return (self.init_ker_map.repeat(lr.shape[0], 1),)
 
     def step(self, state: tuple[torch.Tensor, ...], lr: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], Tensors]:
-        """The image from the last code, then the code (v2: the kernel and its code) from that image."""
+        """Restore the image with the last code, then estimate the code (v2: the kernel and its code) from the image."""
         sr = self.Restorer(lr, state[0].detach())
         prediction = self.Estimator(sr.detach(), lr)
         if self.version == 1:
@@ -54,11 +54,11 @@ class DAN(nn.Module):
         return (code,), {"sr": sr, "code": code, "kernel": prediction}
 
     def final_image(self, steps: list[Tensors]) -> torch.Tensor:
-        """The last step's."""
+        """The last step's image."""
         return steps[-1]["sr"]
 
     def truth(self, hr: torch.Tensor, lr: torch.Tensor, kernel: torch.Tensor) -> Tensors:
-        """What a step's estimates are compared with."""
+        """The targets of a step's estimates."""
         flat = kernel.flatten(1)
         return {"sr": hr, "code": flat @ self.encoder[0]} if self.version == 1 else {"sr": hr, "kernel": flat}
 
@@ -92,7 +92,7 @@ class CRB(nn.Module):
 
 
 class RestorerV1(nn.Module):
-    """Image from LR image and code [B, L]."""
+    """The SR image from the LR image and the code [B, L]."""
 
     def __init__(self, scale: int, code_length: int, features: int, blocks: int):
         super().__init__()
@@ -110,7 +110,7 @@ class RestorerV1(nn.Module):
 
 
 class EstimatorV1(nn.Module):
-    """Code [B, L] from restored and LR image."""
+    """The code [B, L] from the restored and the LR image."""
 
     def __init__(self, scale: int, code_length: int, features: int, blocks: int):
         super().__init__()
@@ -144,7 +144,7 @@ class DPCB(nn.Module):
 
 
 class DPCG(nn.Module):
-    """A chain of DPCBs; both paths doubled at its end, which is what the authors' code computes."""
+    """A chain of DPCBs. It doubles both paths at its end, because the authors' code does."""
 
     def __init__(self, channels: int, blocks: int, kernel_f: int, kernel_g: int):
         super().__init__()
@@ -157,7 +157,7 @@ class DPCG(nn.Module):
 
 
 class RestorerV2(nn.Module):
-    """Image from LR image and code [B, L], which stays one pixel large."""
+    """The SR image from the LR image and the code [B, L]. The code stays one pixel in size."""
 
     def __init__(self, scale: int, code_length: int, features: int, groups: int, blocks: int):
         super().__init__()
@@ -175,7 +175,7 @@ class RestorerV2(nn.Module):
 
 
 class EstimatorV2(nn.Module):
-    """Kernel [B, K²], a softmax, from restored and LR image."""
+    """The kernel [B, K²] from the restored and the LR image, normalised by a softmax."""
 
     def __init__(self, scale: int, outputs: int, features: int, blocks: int):
         super().__init__()

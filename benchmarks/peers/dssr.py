@@ -1,4 +1,4 @@
-"""DSSR (Li et al., IEEE TMM 2022): detail and structure in turn; estimates no kernel."""
+"""DSSR (Li et al., IEEE TMM 2022): detail and structure in turn, without kernel estimation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ResBlock(nn.Module):
 
 
 class Chain(nn.Module):
-    """Residual blocks, and their input once more."""
+    """Residual blocks with a skip connection around them."""
 
     def __init__(self, channels: int, blocks: int):
         super().__init__()
@@ -52,11 +52,11 @@ class AffineTransform(nn.Module):
 
 
 class DSSR(nn.Module):
-    """T steps with a hidden state; the mean of their images is the result.
+    """T steps with a hidden state. The result is the mean of their images.
 
     Args:
       scale: 2, 3 or 4.
-      features, blocks, refine_blocks, iterations: the paper's unless given.
+      features, blocks, refine_blocks, iterations: the paper's by default.
     """
 
     supervises_all = True
@@ -75,12 +75,12 @@ class DSSR(nn.Module):
         self.UPNet = upsampler(features, scale)
 
     def start(self, lr: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Shallow features, twice, and the interpolated image."""
+        """The initial state: shallow features, the same as the hidden state, and the interpolated image."""
         x = self.conv1(lr)
         return x, x, self._base(lr)
 
     def step(self, state: tuple[torch.Tensor, ...], lr: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], Tensors]:
-        """Detail from features, features modulated by detail, image from features."""
+        """Predict the detail, modulate the features with it, and restore the image from them."""
         x, hidden, base = state
         x = self.compress_in(torch.cat([x, hidden], dim=1))
         features = self.feat_ext["crb"](x)
@@ -100,7 +100,7 @@ class DSSR(nn.Module):
         return torch.stack([step["sr"] for step in steps]).mean(dim=0)
 
     def truth(self, hr: torch.Tensor, lr: torch.Tensor, kernel: torch.Tensor) -> Tensors:
-        """The image, and what interpolation lacks of it."""
+        """The HR image, and its difference from the interpolated LR image."""
         return {"sr": hr, "detail": hr - self._base(lr)}
 
     def loss(self, estimate: Tensors, truth: Tensors) -> torch.Tensor:

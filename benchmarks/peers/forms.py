@@ -1,4 +1,4 @@
-"""The ways in which a good PyTorch user would run a network: the best of them is the one to beat."""
+"""The forms in which a skilled PyTorch user would run a network. The fastest of them is the baseline."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Network = DAN | DSSR
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One way.
+    """One form.
 
     Attributes:
-      channels_last: memory layout of weights and images.
-      compiled: whether a step goes through ``torch.compile``.
-      frozen: compiled, with the weights as constants that may be re-laid (inference on a CPU).
-      taped: training: whether the steps before the last are recorded for a gradient that never reaches them, as in
-        the authors' code.
+      channels_last: whether weights and images have the channels-last memory layout.
+      compiled: whether ``torch.compile`` compiles a step.
+      frozen: whether the compiler treats the weights as constants and may change their layout (inference on a CPU).
+      taped: in training, whether the steps before the last are recorded although no gradient reaches them, as in the
+        authors' code.
       precision: ``float32``, ``tf32``, or ``bf16`` by autocast.
     """
 
@@ -43,7 +43,7 @@ class Form:
 
 
 def forms_of(kind: str, supervises_all: bool, cuda: bool) -> list[Form]:
-    """The forms that make sense for ``inference`` or ``training`` of a network on this device."""
+    """The forms that apply to ``inference`` or ``training`` of a network on this device."""
     forms = [Form(last, compiled) for compiled in (False, True) for last in (False, True)]
     if kind == "inference" and not cuda:
         forms += [Form(last, compiled=True, frozen=True) for last in (False, True)]
@@ -54,14 +54,14 @@ def forms_of(kind: str, supervises_all: bool, cuda: bool) -> list[Form]:
     return forms
 
 
-def dress(network: Network, form: Form, device: str) -> Network:
-    """The network on its device, in the form's layout, its step compiled if the form says so."""
+def apply_form(network: Network, form: Form, device: str) -> Network:
+    """Move the network to its device in the form's layout, and compile its step if the form says so."""
     layout = torch.channels_last if form.channels_last else torch.contiguous_format
     network = network.to(device=device, memory_format=layout)
     if form.frozen:
         network.eval().requires_grad_(False)
     if form.compiled:
-        torch._dynamo.config.recompile_limit = 64  # all forms compile the same function; none may fall back to eager
+        torch._dynamo.config.recompile_limit = 64  # all forms compile one function, and none may fall back to eager
         torch._dynamo.config.fail_on_recompile_limit_hit = True
         network.step = torch.compile(network.step, dynamic=False)
     return network
@@ -69,7 +69,7 @@ def dress(network: Network, form: Form, device: str) -> Network:
 
 @contextlib.contextmanager
 def precision_of(form: Form, device: str) -> typing.Iterator[None]:
-    """Arithmetic of the form, inside the block."""
+    """Context manager that sets the form's precision."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = form.precision != "float32"
     torch.backends.cudnn.benchmark = True
     with torch.autocast(device, torch.bfloat16, enabled=form.precision == "bf16"):
@@ -77,7 +77,7 @@ def precision_of(form: Form, device: str) -> typing.Iterator[None]:
 
 
 def compiling(form: Form) -> contextlib.AbstractContextManager:
-    """Around the first call of a form: freezing is a setting of the compiler, not of a call."""
+    """Context manager for the first call of a form. Freezing is an option of the compiler, not of a call."""
     if not form.frozen:
         return contextlib.nullcontext()
     import torch._inductor.config as inductor

@@ -1,4 +1,4 @@
-"""What the three networks share. Attributes have the names of the authors' checkpoints; arrays are [B, C, H, W]."""
+"""Layers of all three networks. Attributes have the names of the authors' checkpoints; arrays are [B, C, H, W]."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import nn
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
-    """A square convolution, by default with as much padding as keeps the size at stride 1."""
+    """A square convolution. The default padding keeps the size at stride 1."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding)
 
 
 def lrelu() -> nn.LeakyReLU:
-    """Leaky ReLU of slope 0.2, in place as the authors have it."""
+    """Leaky ReLU of slope 0.2, in place as in the authors' code."""
     return nn.LeakyReLU(0.2, inplace=True)
 
 
 def upsampler(features: int, scale: int) -> nn.Module:
-    """Sub-pixel stages (×4 in two of 2) and a convolution to the image; at ×1 that convolution alone."""
+    """Sub-pixel stages (two of ×2 for ×4) and a convolution to the image. At ×1 only that convolution."""
     layers: list[nn.Module] = []
     for factor in {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[scale]:
         layers += [conv(features, features * factor**2, 3), nn.PixelShuffle(factor)]

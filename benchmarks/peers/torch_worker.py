@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.peers.dan import DAN, Tensors
 from benchmarks.peers.dssr import DSSR
-from benchmarks.peers.forms import Form, Network, compiling, dress, forms_of, precision_of
+from benchmarks.peers.forms import Form, Network, apply_form, compiling, forms_of, precision_of
 from benchmarks.serving import Prepared, handlers_of, serve
 
 NETWORKS = {"danv1": functools.partial(DAN, 1), "danv2": functools.partial(DAN, 2), "dssr": DSSR}
@@ -21,7 +21,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Peer:
-    """Inference and training steps of the originals."""
+    """Inference and training steps of the original networks."""
 
     def describe(self) -> dict[str, typing.Any]:
         device = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
@@ -39,7 +39,8 @@ class Peer:
         state = {name[6:]: x for name, x in tensors.items() if name.startswith("state/")}
         network.load_state_dict(state, strict=True)
         images = {name: _placed(tensors[name], chosen) for name in ("lr", "hr", "kernel")}
-        return {"inference": _inference, "training": _training}[kind](dress(network, chosen, DEVICE), images, chosen)
+        make = {"inference": _inference, "training": _training}[kind]
+        return make(apply_form(network, chosen, DEVICE), images, chosen)
 
     def device_peak(self) -> int | None:
         return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else None
@@ -51,7 +52,7 @@ def _forms(kind: str, model: str) -> list[Form]:
 
 
 def _placed(x: torch.Tensor, form: Form) -> torch.Tensor:
-    """On the device; images as [B, C, H, W] in the form's layout."""
+    """Move an array to the device. Images become [B, C, H, W] in the form's layout."""
     if x.ndim != 4:
         return x.to(DEVICE)
     layout = torch.channels_last if form.channels_last else torch.contiguous_format
@@ -79,7 +80,7 @@ def _inference(network: Network, images: dict[str, torch.Tensor], form: Form) ->
 
 
 def _training(network: Network, images: dict[str, torch.Tensor], form: Form) -> Prepared:
-    """One update after another; what must agree is the first loss, and what two updates change of it."""
+    """Consecutive updates. Compared are the first loss and its changes after one and two updates."""
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE, BETAS, fused=True)
     steps_of = all_steps if form.taped or network.supervises_all else last_step
 
@@ -101,12 +102,12 @@ def _training(network: Network, images: dict[str, torch.Tensor], form: Form) -> 
 
 
 def build(name: str, *, scale: int, **sizes: int) -> Network:
-    """A network with fresh weights, from the arguments that the package's ``networks.build`` takes."""
+    """A network with fresh weights, from the arguments of the package's ``networks.build``."""
     return NETWORKS[name](scale, **sizes)
 
 
 def all_steps(network: Network, lr: torch.Tensor) -> list[Tensors]:
-    """What each of the T steps estimates; the gradient, if one is recorded, goes as far as the network lets it."""
+    """The estimates of each of the T steps. A gradient goes back as far as the network allows."""
     state, steps = network.start(lr), []
     for _ in range(network.iterations):
         state, estimate = network.step(state, lr)
@@ -115,7 +116,7 @@ def all_steps(network: Network, lr: torch.Tensor) -> list[Tensors]:
 
 
 def last_step(network: Network, lr: torch.Tensor) -> list[Tensors]:
-    """The last step alone, with a gradient; those before it without, which is all the same to DAN's loss."""
+    """The last step, with a gradient. Earlier steps run without one, because DAN detaches their results anyway."""
     with torch.no_grad():
         state: typing.Any = network.start(lr)
         for _ in range(network.iterations - 1):
@@ -124,7 +125,7 @@ def last_step(network: Network, lr: torch.Tensor) -> list[Tensors]:
 
 
 def loss_of(network: Network, steps: list[Tensors], truth: Tensors) -> torch.Tensor:
-    """The authors' loss: of the last step for DAN, summed over all for DSSR."""
+    """The authors' loss: at the last step for DAN, summed over all steps for DSSR."""
     supervised = steps if network.supervises_all else steps[-1:]
     return sum(network.loss(step, truth) for step in supervised)
 

@@ -15,11 +15,36 @@ if typing.TYPE_CHECKING:
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
 _KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
-_PRECISION = "DANs and DSSR: what they compute in; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
+_PRECISION = "DANs and DSSR compute in %(choices)s; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
     "ESTIMATOR+SOLVER joins two"
 )
+
+
+class Choices:
+    """The allowed values of an option, looked up when they are needed, so that other commands start fast.
+
+    Give the option a ``metavar``, and ``%(choices)s`` in its help.
+
+    Args:
+      values: returns them.
+    """
+
+    def __init__(self, values: typing.Callable[[], typing.Iterable[typing.Any]]):
+        self._values = values
+
+    def __iter__(self) -> typing.Iterator[typing.Any]:
+        return iter(self._values())
+
+    def __contains__(self, value: object) -> bool:
+        return value in tuple(self._values())
+
+
+def _precisions() -> tuple[str, ...]:
+    from blindsr_jax.networks.compute import Precision
+
+    return typing.get_args(Precision)
 
 
 def add_command(
@@ -47,7 +72,9 @@ def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> Non
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
     command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
-    command.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help=_PRECISION)
+    command.add_argument(
+        "--precision", choices=Choices(_precisions), default="float32", metavar="TYPE", help=_PRECISION
+    )
 
 
 def open_model(arguments: argparse.Namespace) -> Restorer:

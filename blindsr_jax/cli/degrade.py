@@ -7,7 +7,7 @@ import pathlib
 import typing
 import zlib
 
-from blindsr_jax.cli.arguments import Commands, add_command, add_files, level, positive
+from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_files, level, positive
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
@@ -23,13 +23,21 @@ def add(commands: Commands) -> None:
         "--kernel", help="iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file; default: iso:2.4"
     )
     command.add_argument("--noise", type=level, help="standard deviation of added noise on the 0-255 scale; default: 0")
-    command.add_argument("--downsample", choices=["bicubic", "s_fold"], help="default: bicubic")
+    command.add_argument(
+        "--downsample", choices=Choices(_downsamplers), metavar="HOW", help="%(choices)s; default: bicubic"
+    )
     command.add_argument(
         "--steps",
         help="instead of these three: a degradation by name, such as photo or real_esrgan, or its steps, such as "
         "'blur(motion), downsample(), jpeg((40, 90))'; see docs/degradations.md",
     )
     command.add_argument("--seed", type=int, default=0, help="of all that is drawn; default: 0")
+
+
+def _downsamplers() -> tuple[str, ...]:
+    from blindsr_jax.degradations.size_steps import Downsampling
+
+    return typing.get_args(Downsampling)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import sys
 import typing
 
 import blindsr_jax
-from blindsr_jax.cli.arguments import Commands, add_command, add_model, open_beside, open_model, positive
+from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_model, open_beside, open_model, positive
 from blindsr_jax.errors import DataError
 
 if typing.TYPE_CHECKING:
@@ -25,9 +25,10 @@ def add(commands: Commands) -> None:
     add_model(command)
     command.add_argument(
         "--protocol",
-        choices=["gaussian8", "gaussian8_noise15", "anisotropic8", "gaussian_width", "div2krk", "s_fold_circular"],
+        choices=Choices(_protocol_names),
         default="gaussian8",
-        help="where LR images come from; default: gaussian8",
+        metavar="NAME",
+        help="where LR images come from: %(choices)s; default: gaussian8",
     )
     command.add_argument(
         "--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images; of DIV2KRK for div2krk"
@@ -35,9 +36,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--kernel",
         nargs="+",
-        choices=["estimated", "true", "none"],
+        choices=Choices(_kernel_choices),
         default=["estimated"],
-        help="what the image is restored with: the model's estimate, the true kernel, none (Dirac); several to compare",
+        metavar="WHICH",
+        help="what the image is restored with, the model's estimate, the true kernel or none (Dirac): %(choices)s; "
+        "several to compare",
     )
     command.add_argument("--sweep", type=positive, default=0, metavar="T", help="also score 1, 2 ... T unfolded steps")
     command.add_argument(
@@ -56,6 +59,18 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="folder for the reports")
     command.add_argument("--overwrite", action="store_true", help="start anew instead of going on, or replace a report")
+
+
+def _protocol_names() -> list[str]:
+    from blindsr_jax.evaluation.protocols import PROTOCOLS, S_FOLD_CIRCULAR
+
+    return [*PROTOCOLS, S_FOLD_CIRCULAR]
+
+
+def _kernel_choices() -> tuple[str, ...]:
+    from blindsr_jax.evaluation.methods import KernelChoice
+
+    return typing.get_args(KernelChoice)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,15 +109,15 @@ def _name(arguments: argparse.Namespace) -> str:
 
 
 def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
-    from blindsr_jax.evaluation.protocols import PROTOCOLS, s_fold_circular
+    from blindsr_jax.evaluation.protocols import PROTOCOLS, S_FOLD_CIRCULAR, s_fold_circular
     from blindsr_jax.images.kernel_arrays import read_kernels
 
-    if arguments.protocol != "s_fold_circular":
+    if arguments.protocol != S_FOLD_CIRCULAR:
         if arguments.kernels or arguments.flip_kernels or arguments.one_kernel_per_image:
-            raise DataError(f"--kernels: protocol {arguments.protocol} has its own; s_fold_circular takes them")
+            raise DataError(f"--kernels: protocol {arguments.protocol} has its own; {S_FOLD_CIRCULAR} takes them")
         return PROTOCOLS[arguments.protocol](scale)
     if not arguments.kernels:
-        raise DataError("protocol s_fold_circular wants kernels: --kernels FILE.npy or FILE.mat")
+        raise DataError(f"protocol {S_FOLD_CIRCULAR} wants kernels: --kernels FILE.npy or FILE.mat")
     kernels = {}
     for path in arguments.kernels:
         members = read_kernels(path)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from blindsr_jax.cli.arguments import Commands, add_command, positive
+from blindsr_jax.cli.arguments import Choices, Commands, add_command, positive
+
+
+def _scales() -> tuple[int, ...]:
+    from blindsr_jax.degradations.pools import POOL_SIZES
+
+    return tuple(POOL_SIZES)
 
 
 def add(commands: Commands) -> None:
@@ -20,7 +26,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="pool to write (.npy)")
     command.add_argument("--test", type=pathlib.Path, help="hold out every fifth kernel, and write those here (.npy)")
-    command.add_argument("--scale", type=int, choices=[2, 3, 4], default=4)
+    command.add_argument(
+        "--scale", type=int, choices=Choices(_scales), default=4, metavar="S", help="%(choices)s; default: 4"
+    )
     command.add_argument("--count", type=positive, default=1716, help="kernels in all; default: 1716")
     command.add_argument("--size", type=positive, help="side in HR pixels, odd; default: 17, 23, 31 for x2, x3, x4")
     command.add_argument("--gaussians", action="store_true", help="no irregular kernels")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from blindsr_jax.cli.arguments import positive
+from blindsr_jax.cli.arguments import Choices, positive
 from blindsr_jax.errors import DataError
 
-_FORMAT = "of outputs in a folder; default: as the input. The name of a single output says it itself"
+_FORMAT = "of outputs in a folder: %(choices)s; default: as the input. The name of a single output says it itself"
 _QUALITY = "1 to 100, of jpg, webp and avif; default: 95, of avif 85"
 _DEPTH = "bits of each channel; avif stores 12 of 16; default: as the input, where the format holds as many"
 _LIMIT = "refuse larger inputs, which may be decompression bombs; 0: none; default: 90 million"
@@ -17,9 +17,15 @@ _STRIP = "of what the input says beside its pixels, keep the colour profile alon
 _COMPARE = "write a picture of before and after beside each (.compare.jpg)"
 
 
+def _formats() -> list[str]:
+    from blindsr_jax.images.formats import FORMATS
+
+    return list(dict.fromkeys(form.name for form in FORMATS.values()))
+
+
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
-    command.add_argument("--format", choices=["png", "jpg", "webp", "tiff", "avif", "bmp"], help=_FORMAT)
+    command.add_argument("--format", choices=Choices(_formats), metavar="FORMAT", help=_FORMAT)
     command.add_argument("--quality", type=_quality, metavar="N", help=_QUALITY)
     command.add_argument("--depth", type=int, choices=[8, 16], help=_DEPTH)
     command.add_argument("--compare", action="store_true", help=_COMPARE)

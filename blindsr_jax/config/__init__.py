@@ -7,11 +7,12 @@ objects; all other code takes plain arguments.
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config.defaults import default, setting2
+from blindsr_jax.config.defaults import default, loss_weights, setting2
 from blindsr_jax.config.derived import (
     config_hash,
     flat,
     model_sizes,
+    network_of,
     recipe,
     scales_of,
     stage_ends,
@@ -25,7 +26,9 @@ __all__ = [
     "config_hash",
     "default",
     "flat",
+    "loss_weights",
     "model_sizes",
+    "network_of",
     "project_configs",
     "recipe",
     "scales_of",

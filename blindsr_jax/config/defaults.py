@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 
 from ml_collections import ConfigDict
 
+from blindsr_jax.degradations.pools import POOL_SIZES, SOLVER_SIZE
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.losses import LOSSES
+from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.registry import MODELS, build, sizes_of
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
 SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
-# Size of the kernels of our pools by scale (``degradations.pools``), and KernelNet's patches: about 512 HR pixels.
-POOL_SIZE = {2: 17, 3: 23, 4: 31}
+# KernelNet's patches by scale: about 512 HR pixels.
 _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
 # Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
 _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
+_DRAWN_SIZE = 21  # K of kernels that are drawn
+_FROM_CONFIG = ("scale", "kernel_size")  # sizes of a network that a config has without its saying so
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """The paper's recipe of a model; where there are several settings, in setting 1.
 
     Args:
-      model: ``danv1``, ``danv2``, ``dssr``, ``kernelnet``, ``usrnet`` or ``dan_lite`` (a small DANv1 for CPUs).
-      scale: 2, 3 or 4; ``danv2`` also 1, which is deblurring. Of ``usrnet``, which is for all of them, the one that it
-        is validated at.
+      model: a name of ``networks.MODELS`` that is trained, your own networks included, or ``dan_lite``, a small DANv1
+        for CPUs. Networks without a recipe of their own get DAN's.
+      scale: s. A network for several scales, such as ``usrnet``, is validated at this one.
 
     Returns:
       A locked ConfigDict.
+
+    Raises:
+      ConfigError: there is no such model, it is not trained, or it does not have that scale.
     """
-    if model not in MODEL_SECTIONS:
-        raise ConfigError(f"there is no model {model!r}; known are {', '.join(MODEL_SECTIONS)}")
+    name, small = ("danv1", _DAN_LITE) if model == "dan_lite" else (model, {})
+    if name not in MODELS or not (network := example_network(name, scale)).supervision:
+        raise ConfigError(f"there is no model {model!r} to train; known are {', '.join([*_trained(), 'dan_lite'])}")
+    _check_scale(name, network, scale)
     config = ConfigDict(
         {
             "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
@@ -41,10 +52,10 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # "float32" or "bfloat16" (DANs, DSSR; for accelerators): what the network computes in while it trains.
             # Parameters, loss and optimiser are float32 in any case, and so is validation.
             "precision": "float32",
-            "model": MODEL_SECTIONS[model]() | {"scale": scale},
-            "degradation": _degradation(scale),
+            "model": model_section(name, network) | small | {"scale": scale},
+            "degradation": _degradation(network, scale),
             "data": _data(),
-            "optimizer": _optimizer(),
+            "optimizer": _optimizer(network),
             "checkpoint": {
                 "every": 2_000,  # steps between checkpoints; at most this much is lost to a crash
                 "keep": 2,  # the newest ones kept, besides the best by validation PSNR (KernelNet: by kernel ℓ1)
@@ -67,17 +78,92 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "watchdog_seconds": 600,
         }
     )
-    if model == "dan_lite":
-        _use_recipe_of_dan_lite(config)
-    if model == "dssr":
-        config.steps = 480_000
-        config.data.batch_size = 8
-        config.optimizer.halve_every = 80_000
-    if model == "kernelnet":
-        _use_recipe_of_kernelnet(config)
-    if model == "usrnet":
-        _use_recipe_of_usrnet(config)
+    if model in _RECIPES:
+        _RECIPES[model](config)
     return config.lock()
+
+
+def example_network(name: str, scale: int | None = None) -> Network:
+    """A network with the sizes of its paper.
+
+    Args:
+      name: a key of ``networks.MODELS``.
+      scale: s; by default, and where the network does not have it, the first that it has.
+
+    Raises:
+      ConfigError: a size other than scale and kernel size has no default.
+    """
+    sizes = sizes_of(name)
+    needed = [size for size, known in sizes.items() if known.default is inspect.Parameter.empty]
+    without = ", ".join(size for size in needed if size not in _FROM_CONFIG)
+    if without:
+        raise ConfigError(f"model {name!r} cannot be configured: give {without} a default in its definition")
+    given: dict[str, int] = {}
+    if "scale" in sizes:
+        allowed = scales_of_model(name)
+        given["scale"] = scale if scale in allowed else allowed[0]
+    if "kernel_size" in needed:
+        given["kernel_size"] = _DRAWN_SIZE
+    return build(name, **given)
+
+
+def scales_of_model(name: str) -> tuple[int, ...]:
+    """The scales that ``config.model.scale`` may be.
+
+    Args:
+      name: a key of ``networks.MODELS``.
+    """
+    sizes = sizes_of(name)
+    return sizes["scale"].allowed or tuple(SETTING1_WIDTH) if "scale" in sizes else build(name).validation_scales
+
+
+def model_section(name: str, network: Network) -> dict[str, typing.Any]:
+    """The model section of a config, without the scale: the network's sizes, and what only its training needs.
+
+    Args:
+      name: a key of ``networks.MODELS``.
+      network: that network.
+
+    Returns:
+      Sizes with their defaults, except the kernel's, which ``config.degradation`` has; and, where the network has such
+      choices: ``supervise``, the steps that the loss sees; the weights of terms of the loss; the number of steps of its
+      first stage; and ``scales``, of which one is drawn for each batch.
+    """
+    section = {"name": name}
+    section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
+    if network.supervise:
+        section["supervise"] = network.supervise[0]
+    section |= loss_weights(network)
+    if network.first_stage:
+        section[network.first_stage.field] = network.first_stage.steps
+    if network.scales:
+        section["scales"] = network.scales
+    return section
+
+
+def loss_weights(network: Network) -> dict[str, float]:
+    """The weights of terms of a network's loss, with their defaults."""
+    parameters = inspect.signature(LOSSES[network.supervision]).parameters.values()
+    return {weight.name: weight.default for weight in parameters if weight.kind is weight.KEYWORD_ONLY}
+
+
+def _trained() -> list[str]:
+    """The names of all networks that a config can name."""
+
+    def is_trained(name: str) -> bool:
+        try:
+            return bool(example_network(name).supervision)
+        except ConfigError:
+            return False
+
+    return list(filter(is_trained, MODELS))
+
+
+def _check_scale(name: str, network: Network, scale: int) -> None:
+    allowed = scales_of_model(name)
+    if scale not in allowed:
+        use = "is validated at" if network.scales else "is defined for"
+        raise ConfigError(f"{name} {use} scales {', '.join(map(str, allowed))}, not {scale}")
 
 
 def setting2(config: ConfigDict) -> ConfigDict:
@@ -105,123 +191,60 @@ def _use_recipe_of_dan_lite(config: ConfigDict) -> None:
     config.validation.every, config.validation.widths, config.validation.crop = 2_500, 2, 384
 
 
+def _use_recipe_of_dssr(config: ConfigDict) -> None:
+    config.steps = 480_000
+    config.data.batch_size = 8
+    config.optimizer.halve_every = 80_000
+    config.optimizer.estimator_learning_rate = config.optimizer.learning_rate  # unused; recorded configs have it
+
+
 def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
     scale = config.model.scale
-    if scale not in _KERNELNET_STEPS:
-        raise ConfigError(f"kernelnet is defined for scales {', '.join(map(str, _KERNELNET_STEPS))}, not {scale}")
     config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
     config.steps = config.model.gradient_steps + rest
-    config.degradation = _pool_degradation(scale)
     config.data.batch_size, config.data.patch = 48, _KERNELNET_PATCH[scale]
-    del config.optimizer.estimator_learning_rate
-    config.optimizer.learning_rate = 1e-4
-    config.optimizer.refinement_learning_rate = 1e-4  # of the refinement; the other is the gradient module's
+    config.optimizer.learning_rate = config.optimizer.refinement_learning_rate = 1e-4
     config.checkpoint.every = config.validation.every = 1_000
 
 
 def _use_recipe_of_usrnet(config: ConfigDict) -> None:
     """That of the authors' code where it says more than the paper; the number of steps is ours."""
-    if config.model.scale not in (2, 3, 4):
-        raise ConfigError(f"usrnet is validated at scale 2, 3 or 4, not {config.model.scale}")
     config.steps = 500_000
-    config.degradation = _solver_degradation()
     config.data.batch_size, config.data.patch = 48, 96 // config.model.scale
-    del config.optimizer.estimator_learning_rate
     config.optimizer.learning_rate, config.optimizer.b2 = 1e-4, 0.999
 
 
-def _danv1() -> dict[str, typing.Any]:
-    return {
-        "name": "danv1",
-        "code_length": 10,  # L: principal components that stand for a kernel
-        "iterations": 4,  # T: unfolded steps in training; may be changed when restoring
-        "features": 64,  # channels of the Restorer
-        "blocks": 40,  # conditional residual blocks of the Restorer
-        "upsampler": "stages",  # "stages": as published; "single": one sub-pixel convolution, far cheaper
-        "skip": "none",  # interpolation added to the output: "none" as published, "nearest" or "bicubic"
-        "estimator_features": 32,
-        "estimator_blocks": 5,
-        "conditions": (),  # what else the Estimator finds for the Restorer: "noise", "jpeg"; none as published
-        "supervise": "last",  # "last": loss on step T alone, as published; "all": on every step, costs T gradients
-    }
-
-
-def _danv2() -> dict[str, typing.Any]:
-    return {
-        "name": "danv2",
-        "code_length": 10,
-        "iterations": 4,
-        "features": 64,
-        "groups": 5,  # dual-path groups of the Restorer
-        "blocks": 10,  # dual-path blocks in each group
-        "estimator_features": 32,
-        "estimator_blocks": 5,
-        "supervise": "last",
-    }
-
-
-def _dan_lite() -> dict[str, typing.Any]:
-    """DANv1 that a CPU trains in an hour: 0.59 M parameters at ×4."""
-    small = {"features": 48, "blocks": 8, "upsampler": "single", "skip": "bicubic", "iterations": 3}
-    return _danv1() | small | {"estimator_features": 24, "estimator_blocks": 3}
-
-
-def _dssr() -> dict[str, typing.Any]:
-    return {
-        "name": "dssr",
-        "iterations": 4,
-        "features": 128,  # channels throughout
-        "blocks": 15,  # residual blocks before the detail map
-        "refine_blocks": 5,  # residual blocks before the image
-        "supervise": "all",  # every step, as published
-        "detail_weight": 1.0,  # α: weight of the detail term in the loss
-    }
-
-
-def _kernelnet() -> dict[str, typing.Any]:
-    return {
-        "name": "kernelnet",
-        "width": 128,  # hidden channels of the gradient module
-        "refine_features": 64,  # hidden channels of the refinement
-        "lam": 1e-6,  # λ of FFT-1 for each pixel; larger ones make smoother kernels
-        "coarse_weight": 0.0,  # of the coarse kernel in the second stage's loss, 0 in the paper; 1 keeps it good to see
-        "gradient_steps": 16_000,  # the first so many of all steps train the gradient module alone; 0 for none
-    }
-
-
-def _usrnet() -> dict[str, typing.Any]:
-    return {
-        "name": "usrnet",
-        "iterations": 8,  # n: unfolded steps
-        "hyper_features": 64,  # h: hidden channels of the perceptron that weighs the steps
-        "features": (64, 128, 256, 512),  # nc: channels of the prior at its sizes
-        "blocks": 2,  # nb: residual blocks at each size, down and up
-        "scales": (
-            1,
-            2,
-            3,
-            4,
-        ),  # one is drawn for each batch; `scale` is that of validation and of `data.patch`
-    }
-
-
-MODEL_SECTIONS = {
-    "danv1": _danv1,
-    "danv2": _danv2,
-    "dssr": _dssr,
-    "dan_lite": _dan_lite,
-    "kernelnet": _kernelnet,
-    "usrnet": _usrnet,
+_RECIPES: dict[str, typing.Callable[[ConfigDict], None]] = {
+    "dan_lite": _use_recipe_of_dan_lite,
+    "dssr": _use_recipe_of_dssr,
+    "kernelnet": _use_recipe_of_kernelnet,
+    "usrnet": _use_recipe_of_usrnet,
+}
+# DANv1 that a CPU trains in an hour: 0.59 M parameters at ×4.
+_DAN_LITE = {
+    "features": 48,
+    "blocks": 8,
+    "upsampler": "single",
+    "skip": "bicubic",
+    "iterations": 3,
+    "estimator_features": 24,
+    "estimator_blocks": 3,
 }
 
 
-def _degradation(scale: int) -> dict[str, typing.Any]:
+def _degradation(network: Network, scale: int) -> dict[str, typing.Any]:
+    if network.made_for.get("kernel") != "pool":
+        return _drawn_degradation(scale)
+    return _pool_degradation(scale) if network.blind else _solver_degradation()
+
+
+def _drawn_degradation(scale: int) -> dict[str, typing.Any]:
     return {
         # The steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; the fields below, but
         # for `kernel_size`, are then unused. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
-        "kernel_size": 21,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
+        "kernel_size": _DRAWN_SIZE,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
         "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
         "isotropic_rate": 0.0,  # anisotropic only: share of kernels that are round all the same
@@ -236,7 +259,7 @@ def _pool_degradation(scale: int) -> dict[str, typing.Any]:
     return {
         "kernel": "pool",
         "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale
-        "kernel_size": POOL_SIZE[scale],  # K: side of kernels and estimates in HR pixels, odd; a file's are fitted
+        "kernel_size": POOL_SIZES[scale],  # K: side of kernels and estimates in HR pixels, odd; a file's are fitted
         "downsample": "s_fold",  # of the second stage; the first has "bicubic", whatever stands here
         "noise": (0.0, 0.0),  # as above
         "round_8bit": True,
@@ -248,7 +271,7 @@ def _solver_degradation() -> dict[str, typing.Any]:
     return {
         "kernel": "pool",
         "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of Gaussians and paths
-        "kernel_size": 25,  # K: side of the kernels in HR pixels, odd; a file's are fitted
+        "kernel_size": SOLVER_SIZE,  # K: side of the kernels in HR pixels, odd; a file's are fitted
         "downsample": "s_fold",
         "blur_mode": "circular",  # border of the blur
         "noise": (0.0, 25.0),  # as above; the network is told
@@ -278,10 +301,11 @@ def _data() -> dict[str, typing.Any]:
     }
 
 
-def _optimizer() -> dict[str, typing.Any]:
+def _optimizer(network: Network) -> dict[str, typing.Any]:
     return {
-        "learning_rate": 2e-4,  # Adam, of the Restorer
-        "estimator_learning_rate": 2e-4,  # of the Estimator
+        "learning_rate": 2e-4,  # Adam, of all parameters that are in no group of their own; of a DAN, the Restorer's
+        # Of each group that the network names: a DAN's Estimator, KernelNet's refinement.
+        **{f"{part}_learning_rate": 2e-4 for part in network.optimizer_groups},
         # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps. Either restarts, with its
         # warm-up, at KernelNet's second stage.
         "schedule": "halve",

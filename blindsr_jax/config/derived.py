@@ -9,13 +9,23 @@ import typing
 
 from ml_collections import ConfigDict
 
-# Fields of the model section that its network does not take.
-_TRAINING_ONLY = ("supervise", "detail_weight", "coarse_weight", "gradient_steps", "scales")
+from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.registry import build, sizes_of
+
+
+def network_of(config: ConfigDict) -> Network:
+    """The network of a config.
+
+    Raises:
+      ConfigError: a size is not one that the network can have.
+    """
+    return build(**model_sizes(config))
 
 
 def stage_ends(config: ConfigDict) -> list[int]:
-    """The last step of each stage of training: KernelNet has two, all others one."""
-    first = config.model.get("gradient_steps", 0)
+    """The last step of each stage of training: KernelNet has two, most others one."""
+    stage = network_of(config).first_stage
+    first = config.model.get(stage.field, 0) if stage else 0
     return [first, config.steps] if first else [config.steps]
 
 
@@ -26,14 +36,13 @@ def scales_of(config: ConfigDict) -> tuple[int, ...]:
 
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
     """The arguments of ``networks.build``: all that makes the network what it is."""
-    sizes = {key: value for key, value in config.model.items() if key not in _TRAINING_ONLY}
-    if not sizes.get("conditions"):  # bundles and runs from before there were any have no such field
-        sizes.pop("conditions", None)
-    if "scales" in config.model:  # a network for all scales and kernels
-        del sizes["scale"]
-        sizes["features"] = tuple(sizes["features"])  # a recorded config has a list
-    elif "code_length" in config.model or config.model.name == "kernelnet":  # those that estimate one
-        sizes["kernel_size"] = config.degradation.kernel_size
+    known = sizes_of(config.model.name)
+    sizes: dict[str, typing.Any] = {"name": config.model.name}
+    for name, size in known.items():
+        value = config.degradation.kernel_size if name == "kernel_size" else config.model.get(name, size.default)
+        value = tuple(value) if isinstance(value, list) else value  # a recorded config has lists
+        if value or size.default != ():  # bundles and runs from before an empty size have no such field
+            sizes[name] = value
     return sizes
 
 

@@ -7,16 +7,17 @@ import typing
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config.defaults import MODEL_SECTIONS
-from blindsr_jax.config.derived import scales_of
+from blindsr_jax.config.defaults import example_network, loss_weights, model_section, scales_of_model
+from blindsr_jax.config.derived import network_of, scales_of
+from blindsr_jax.data.sources import DATA_SOURCES
+from blindsr_jax.degradations.steps import Downsampling
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.networks.compute import Precision, Remat
+from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.registry import MODELS
 
-DATA_SOURCES = ("sample", "folder", "div2k", "shards")
-DOWNSAMPLERS = ("bicubic", "s_fold")
 KERNEL_KINDS = ("isotropic", "anisotropic")
-PRECISIONS = ("float32", "bfloat16")
 ON_DIVERGENCE = ("stop", "rollback")
-RECOMPUTE = ("nothing", "activations", "blocks")
 
 
 def validate(config: ConfigDict) -> None:
@@ -25,11 +26,12 @@ def validate(config: ConfigDict) -> None:
     Raises:
       ConfigError: names the field, its value, and what is allowed.
     """
-    _validate_model(config.model)
+    _validate_kernel_size(config)
+    network = _validate_model(config)
     _validate_data(config)
-    _validate_degradation(config)
+    _validate_degradation(config, network)
     _validate_optimizer(config.optimizer)
-    _one_of("recompute", config.recompute, RECOMPUTE)
+    _one_of("recompute", config.recompute, typing.get_args(Remat))
     _one_of("on_divergence", config.on_divergence, ON_DIVERGENCE)
     for name in (
         "steps",
@@ -44,61 +46,67 @@ def validate(config: ConfigDict) -> None:
         _at_least(name, _get(config, name), 1)
     for name in ("seed", "watchdog_seconds"):
         _at_least(name, _get(config, name), 0)
-    _one_of("precision", config.precision, ("float32",) if config.model.name in ("kernelnet", "usrnet") else PRECISIONS)
-    if config.model.get("gradient_steps", 0) >= config.steps:
-        raise ConfigError(
-            f"config.model.gradient_steps of {config.model.gradient_steps} leaves none of config.steps, "
-            f"{config.steps}, to train the whole network: take fewer, or more steps"
-        )
+    _one_of("precision", config.precision, typing.get_args(Precision) if network.takes_bfloat16 else ("float32",))
 
 
-def _validate_model(model: ConfigDict) -> None:
-    sections = {section["name"]: section for section in (make() for make in MODEL_SECTIONS.values())}
-    _one_of("model.name", model.name, tuple(sections))
-    expected = sections[model.name].keys() | {"scale"}
+def _validate_kernel_size(config: ConfigDict) -> None:
+    size = config.degradation.kernel_size
+    _at_least("degradation.kernel_size", size, 3)
+    if size % 2 == 0:
+        raise ConfigError(f"config.degradation.kernel_size must be odd, got {size}")
+
+
+def _validate_model(config: ConfigDict) -> Network:
+    model = config.model
+    _one_of("model.name", model.name, tuple(MODELS))
+    example = example_network(model.name)
+    if not example.supervision:
+        raise ConfigError(f"config.model.name is {model.name!r}, which is not trained: it has no loss")
+    expected = model_section(model.name, example).keys() | {"scale"}
     if set(model.keys()) != expected:
         names = ", ".join(sorted(set(model.keys()) ^ expected))
         raise ConfigError(f"config.model.name is {model.name!r}, but the fields are another model's ({names})")
-    _one_of("model.scale", model.scale, (1, 2, 3, 4) if model.name == "danv2" else (2, 3, 4))
-    if "supervise" in model:
-        _one_of("model.supervise", model.supervise, ("all",) if model.name == "dssr" else ("last", "all"))
-    if model.name == "danv1":
-        _one_of("model.upsampler", model.upsampler, ("stages", "single"))
-        _one_of("model.skip", model.skip, ("none", "nearest", "bicubic"))
-    if model.name == "usrnet":
-        _several("model.scales", model.scales, (1, 2, 3, 4))
-        if len(model.features) < 2 or any(type(width) is not int or width < 1 for width in model.features):
-            raise ConfigError(f"config.model.features must be two or more positive numbers, got {model.features}")
-    for name, value in model.items():
-        if isinstance(value, int):
-            _at_least(f"model.{name}", value, 0 if name == "gradient_steps" else 1)
-    for name in ("detail_weight", "coarse_weight"):
-        _at_least(f"model.{name}", model.get(name, 0.0), 0)
-    if not 0 < model.get("lam", 1.0) < math.inf:
-        raise ConfigError(f"config.model.lam must be a positive number, got {model.lam}")
+    _one_of("model.scale", model.scale, scales_of_model(model.name))
+    try:
+        network = network_of(config)
+    except ConfigError as error:
+        raise ConfigError(f"config.model: {error}") from None
+    if network.supervise:
+        _one_of("model.supervise", model.supervise, network.supervise)
+    if network.scales:
+        _several("model.scales", model.scales, network.scales)
+    for name in loss_weights(network):
+        _at_least(f"model.{name}", model[name], 0)
+    if network.first_stage:
+        _validate_first_stage(network.first_stage.field, config)
+    return network
 
 
-def _validate_degradation(config: ConfigDict) -> None:
+def _validate_first_stage(field: str, config: ConfigDict) -> None:
+    steps = config.model[field]
+    _at_least(f"model.{field}", steps, 0)
+    if steps >= config.steps:
+        raise ConfigError(
+            f"config.model.{field} of {steps} leaves none of config.steps, {config.steps}, to train the whole "
+            "network: take fewer, or more steps"
+        )
+
+
+def _validate_degradation(config: ConfigDict, network: Network) -> None:
     degradation = config.degradation
-    if config.model.name in ("kernelnet", "usrnet"):  # whose operators are made for this, and only this
-        _one_of("degradation.kernel", degradation.kernel, ("pool",))
-        _one_of("degradation.downsample", degradation.downsample, ("s_fold",))
-        _one_of("degradation.blur_mode", degradation.get("blur_mode", "circular"), ("circular",))
-        _within("degradation.noise_free_rate", degradation.get("noise_free_rate", 0), 0, 1)
-    else:
-        if degradation.get("steps", ""):  # checked where the steps are made, which knows them
-            _one_of("model.name", config.model.name, ("danv1", "danv2", "dssr"))
+    for name, value in network.made_for.items():
+        _one_of(f"degradation.{name}", degradation.get(name, value), (value,))
+    if degradation.kernel != "pool":
         _one_of("degradation.kernel", degradation.kernel, KERNEL_KINDS)
-        _one_of("degradation.downsample", degradation.downsample, DOWNSAMPLERS)
         _range("degradation.sigma", degradation.sigma, above=0.0)
         _at_least("degradation.multiplicative_noise", degradation.multiplicative_noise, 0)
         _within("degradation.isotropic_rate", degradation.isotropic_rate, 0, 1)
+    _one_of("degradation.downsample", degradation.downsample, typing.get_args(Downsampling))
+    _within("degradation.noise_free_rate", degradation.get("noise_free_rate", 0), 0, 1)
     _range("degradation.noise", degradation.noise)
-    _at_least("degradation.kernel_size", degradation.kernel_size, 3)
-    if degradation.kernel_size % 2 == 0:
-        raise ConfigError(f"config.degradation.kernel_size must be odd, got {degradation.kernel_size}")
-    if config.model.get("code_length", 1) > degradation.kernel_size**2:
-        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {config.model.code_length}")
+    length = network.code_basis_length
+    if length and length > degradation.kernel_size**2:
+        raise ConfigError(f"config.model.code_length must be at most kernel_size², got {length}")
     if config.data.patch * config.model.scale < degradation.kernel_size:
         raise ConfigError(
             f"config.data.patch of {config.data.patch} is smaller than the blur kernel: take a larger one"
@@ -140,8 +148,9 @@ def _validate_data(config: ConfigDict) -> None:
 
 def _validate_optimizer(optimizer: ConfigDict) -> None:
     _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
-    for name in ("learning_rate", "estimator_learning_rate", "refinement_learning_rate", "warmup", "clip_norm"):
-        _at_least(f"optimizer.{name}", optimizer.get(name, 0.0), 0)
+    rates = [name for name in optimizer if name.endswith("learning_rate")]
+    for name in (*rates, "warmup", "clip_norm"):
+        _at_least(f"optimizer.{name}", optimizer[name], 0)
     for name in ("b1", "b2", "ema_decay"):
         if not 0 <= optimizer[name] < 1:
             raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")

@@ -1,1 +1,1 @@
-"""HR images for training and evaluation, and the stream of patches cut from them. NumPy and TensorFlow; no JAX."""
+"""HR images for training and evaluation, and the stream of training patches. Uses NumPy and TensorFlow, not JAX."""

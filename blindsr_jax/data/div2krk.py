@@ -1,4 +1,4 @@
-"""DIV2KRK (Bell-Kligler et al., NeurIPS 2019), or a set laid out like it: HR files, LR files and true kernels."""
+"""Reader for DIV2KRK (Bell-Kligler et al., NeurIPS 2019) and sets with its layout: HR, LR and true kernel files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from blindsr_jax.images.reading import read_rgb
 
 
 class Stored(typing.NamedTuple):
-    """A test image as it lies in files.
+    """A test image as stored in the files.
 
     Attributes:
       hr: uint8 [sH, sW, 3].
       lr: uint8 [H, W, 3].
-      kernel: float64 [K, K], as the file has it; None if the set has no kernels.
+      kernel: float64 [K, K], summing to one; None if the set has no kernels.
     """
 
     hr: np.ndarray
@@ -32,18 +32,18 @@ class Stored(typing.NamedTuple):
 class Div2krkSource:
     """Files ``gt/im_N.png``, ``lr_xS/im_N.png`` and ``gt_k_xS/kernel_N.mat``, paired by the number in their names.
 
-    ``gt/img_N_gt.png``, another way the set is passed on, is understood as well.
+    The other common naming, ``gt/img_N_gt.png``, works as well.
 
     Args:
-      root: the folder that has the three.
+      root: the folder that contains these three folders.
       scale: s.
 
     Attributes:
-      names: one for each HR file that has its LR file.
-      left_out: a line for each HR file without one.
+      names: names of the HR files that have an LR file.
+      left_out: a line for each HR file that has no LR file.
 
     Raises:
-      DataError: a folder is missing, two files have the same number, or no pair is there.
+      DataError: a folder is missing, two files have the same number, or there is no HR/LR pair.
     """
 
     def __init__(self, root: str | os.PathLike, scale: int):
@@ -69,10 +69,10 @@ class Div2krkSource:
         return len(self.names)
 
     def read(self, index: int) -> Stored:
-        """One test image; the HR image is cut to s times the LR image's size.
+        """Read one test image. The HR image is cropped to s times the LR image's size.
 
         Raises:
-          DataError: a file is damaged or missing, or the sizes do not belong together.
+          DataError: a file is damaged or missing, or the HR and LR sizes do not match.
         """
         number = self._numbers[index]
         hr, lr = read_rgb(self._hr[number]), read_rgb(self._lr[number])

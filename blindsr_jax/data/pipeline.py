@@ -1,7 +1,7 @@
 """The training stream: HR images → random patches → batches, as a tf.data pipeline that can start at any step.
 
-Which image, crop, flip and turn the n-th patch of a run gets is a function of (seed, n) alone. So a resumed run goes
-on with the very patches it would have seen, and every number of hosts sees the same global batches.
+The image, crop, flip and rotation of the n-th patch depend on (seed, n) alone. A resumed run therefore sees the same
+patches as an uninterrupted one, and the global batches do not depend on the number of hosts.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from blindsr_jax.data.sources import Source
 from blindsr_jax.data.tensorflow import import_tensorflow
 from blindsr_jax.errors import DataError
 
-_PATCHES_A_CALL = 8  # at most, in one call of Python from tf.data
-_TRIES = 3  # more crops of an image whose first one was flat
+_PATCHES_A_CALL = 8  # most patches that tf.data gets from one Python call
+_TRIES = 3  # further crops of an image whose first crop was flat
 
 log = logging.getLogger(__name__)
 
 
 class ImageCache:
-    """Decoded images of a source, kept until a budget of memory is used up.
+    """Cache of decoded images with a memory budget and no eviction.
 
-    Those that are kept stay, and what came too late is decoded whenever it is asked for: every image is asked for once
-    in each epoch, so that of a budget for a third of them a third of the reads gain. (Were the least recently used put
-    out instead, a sixteenth would.) An image that cannot be decoded is named once in the log, and its successor takes
-    its place.
+    An image that no longer fits is decoded at every read. Each epoch reads every image once in random order, so a
+    budget for a third of the images saves a third of the decoding; evicting the least recently used image would save a
+    sixteenth. An image that cannot be decoded is logged once, and the next sound image takes its place.
 
     Args:
-      source: where images come from.
-      budget: bytes.
-      smallest: least height and width; smaller images count as damaged.
+      source: the images.
+      budget: memory for decoded images in bytes.
+      smallest: least height and width in pixels; smaller images count as damaged.
     """
 
     def __init__(self, source: Source, budget: float, smallest: int):
@@ -45,7 +44,7 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def read(self, index: int) -> np.ndarray:
-        """The image of this number, or of the next that is sound: uint8 [H, W, 3]."""
+        """Image ``index``, or the next sound one: uint8 [H, W, 3]. Raises DataError if none can be read."""
         for step in range(len(self._source)):
             image = self._get((index + step) % len(self._source))
             if image is not None:
@@ -76,17 +75,17 @@ class ImageCache:
 
 
 class PatchSampler:
-    """The n-th training patch of a run.
+    """Maps n to the n-th training patch of a run.
 
     Args:
       source: HR images.
       size: side of a patch in HR pixels.
-      seed: of order, crops and augmentation.
-      augment: random flips and 90° rotations.
-      shrink_rate: the share of patches that are cut twice as large and shrunk by half, where an image is large enough:
-        finer detail than the images have themselves.
-      least_detail: a patch whose colours all have a smaller standard deviation, in levels of 255, is cut again
-        elsewhere in its image, at most three times; so flat drawings do not crowd out the rest.
+      seed: seeds the order of images, the crops and the augmentation.
+      augment: whether to apply random flips and 90° rotations.
+      shrink_rate: the share of patches that are cropped at twice the size and downsampled by 2, which gives them finer
+        detail than the images have. Images smaller than twice the patch are never shrunk.
+      least_detail: a patch is cropped again from the same image, at most three times, if the standard deviation of each
+        colour channel is smaller, on a scale of 255. So flat drawings do not dominate.
       cache_bytes: memory for decoded images.
     """
 
@@ -108,7 +107,7 @@ class PatchSampler:
         self._order = functools.lru_cache(maxsize=4)(self._order_of)
 
     def __call__(self, n: int) -> np.ndarray:
-        """Patch number n: uint8 [size, size, 3]. An epoch visits every image once, or as often as the source says."""
+        """Patch n: uint8 [size, size, 3]. An epoch visits each image once, or as often as ``source.repeats`` says."""
         epoch, place = divmod(int(n), len(self._visits))
         image = self._cache.read(int(self._order(epoch)[place]))
         rng = np.random.default_rng([self._seed, 1, int(n)])
@@ -134,13 +133,13 @@ def _crop(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _halved(image: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels, rounded."""
+    """Rounded means of blocks of 2×2 pixels."""
     rows = image[::2].astype(np.uint16) + image[1::2]
     return ((rows[:, ::2] + rows[:, 1::2] + 2) // 4).astype(np.uint8)
 
 
 def _packed(patch: np.ndarray) -> np.ndarray:
-    """A contiguous copy, made a channel at a time: of turned patches that takes a third of the time."""
+    """A contiguous copy. Copying one channel at a time takes a third of the time for a rotated patch."""
     copy = np.empty(patch.shape, patch.dtype)
     for channel in range(patch.shape[-1]):
         copy[..., channel] = patch[..., channel]
@@ -157,21 +156,21 @@ def patch_batches(
     process_count: int = 1,
     workers: int = 0,
 ) -> typing.Iterator[np.ndarray]:
-    """This process's share of each global batch, from a given step on, without end.
+    """Yield this process's share of each global batch, without end.
 
     Args:
-      sampler: n → uint8 [size, size, 3].
+      sampler: maps n to patch n, uint8 [size, size, 3].
       size: side of a patch.
-      batch_size: of the global batch; a multiple of process_count.
+      batch_size: size of the global batch, a multiple of ``process_count``.
       start_step: number of the first batch.
-      process_index, process_count: this process among all.
+      process_index, process_count: index of this process and number of processes.
       workers: threads that cut patches; 0 lets tf.data choose.
 
     Yields:
       uint8 [batch_size / process_count, size, size, 3].
 
     Raises:
-      DataError: the sampler did.
+      DataError: raised by the sampler.
     """
     tf = import_tensorflow()
     errors: list[DataError] = []
@@ -185,7 +184,7 @@ def patch_batches(
         try:
             for i in range(together):
                 patches[i] = sampler(first + i)
-        except DataError as error:  # TensorFlow would turn it into one of its own
+        except DataError as error:  # TensorFlow would replace it by an error of another type
             errors.append(error)
         return patches
 

@@ -1,4 +1,4 @@
-"""What a folder of shards holds, and whether that is still so: one JSON file beside them, with a SHA-256 of each."""
+"""The manifest of a folder of shards: one JSON file that records each shard's size and SHA-256."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.files import write_text
 
 MANIFEST = "manifest.json"
-TFDS_INFO = "dataset_info.json"  # written last: the mark of a complete folder
+TFDS_INFO = "dataset_info.json"  # written last: its presence marks a complete folder
 _FORMAT = "blindsr_jax shards 1"
 _REPAIR = "remove it and run the 'blindsr data prepare' that made it: only this shard is written again"
 
@@ -25,11 +25,11 @@ class Shard:
     """A complete shard.
 
     Attributes:
-      name: of its file.
-      records: how many images it holds.
+      name: name of its file.
+      records: number of images.
       bytes: size of the file.
-      sha256: of the file, hexadecimal.
-      damaged: a line for each photograph that could not be read for it.
+      sha256: SHA-256 of the file, hexadecimal.
+      damaged: a line for each of its photographs that could not be read.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Shard:
 
     @classmethod
     def of_file(cls, path: pathlib.Path, name: str, records: int, damaged: list[str]) -> Shard:
-        """The description of a file that is to get a name."""
+        """The shard in the file ``path``, which will be renamed to ``name``."""
         return cls(name, records, path.stat().st_size, sha256_of(path), damaged)
 
     def problem(self, root: pathlib.Path) -> str | None:
-        """What a look at the file's size tells is wrong; None if nothing."""
+        """The problem found from the file's size alone, or None."""
         try:
             size = (root / self.name).stat().st_size
         except OSError as error:
@@ -54,7 +54,7 @@ class Shard:
         return None
 
     def deep_problem(self, root: pathlib.Path) -> str | None:
-        """What reading the whole file tells is wrong; None if nothing."""
+        """The problem found by reading the whole file, or None."""
         problem = self.problem(root)
         if problem is None and sha256_of(root / self.name) != self.sha256:
             return f"{root / self.name}: damaged, its SHA-256 is not the recorded one; {_REPAIR}"
@@ -66,8 +66,8 @@ class Manifest:
     """All shards of a folder.
 
     Attributes:
-      settings: what they were made of and how, in JSON's types.
-      shards: those that are complete, by number; None for those to come.
+      settings: the photographs and options that the shards were made from, as JSON values.
+      shards: the complete shards by number; None for a shard not yet written.
     """
 
     settings: dict[str, typing.Any]
@@ -75,19 +75,19 @@ class Manifest:
 
     @property
     def written(self) -> list[Shard]:
-        """The shards that are complete: all of them when the folder is."""
+        """The complete shards; all shards once the folder is complete."""
         return [shard for shard in self.shards if shard is not None]
 
     def write(self, root: pathlib.Path) -> None:
-        """Writes the file, atomically. Raises DataError as ``write_text``."""
+        """Write the manifest atomically. Raises DataError as ``write_text`` does."""
         write_text(root / MANIFEST, json.dumps({"format": _FORMAT} | dataclasses.asdict(self), indent=1) + "\n")
 
 
 def read_manifest(root: str | os.PathLike) -> Manifest:
-    """The manifest of a folder, complete or not.
+    """Read the manifest of a folder that may still be incomplete.
 
     Raises:
-      DataError: there is none, or it is damaged.
+      DataError: there is no manifest, or it is damaged.
     """
     path = pathlib.Path(root) / MANIFEST
     try:
@@ -104,10 +104,11 @@ def read_manifest(root: str | os.PathLike) -> Manifest:
 
 
 def complete_manifest(root: str | os.PathLike) -> Manifest:
-    """The manifest of a folder that was prepared to the end and has lost no shard since, by the sizes of its files.
+    """Read the manifest of a folder and check that every shard is there. Checks only the sizes of the files.
 
     Raises:
-      DataError: as ``read_manifest``, or a shard is missing or of another size; all are named.
+      DataError: as ``read_manifest``; or the folder is incomplete; or shards are missing or have a wrong size, in which
+        case the message names all of them.
     """
     root = pathlib.Path(root)
     manifest = _finished(root)
@@ -129,13 +130,13 @@ def _finished(root: pathlib.Path) -> Manifest:
 
 
 def verify_shards(root: str | os.PathLike) -> list[str]:
-    """Reads every shard of a folder and compares its SHA-256.
+    """Read every shard of a folder and compare its SHA-256 with the manifest.
 
     Returns:
-      A line for each shard that is missing or damaged; none if all is well.
+      A line for each missing or damaged shard.
 
     Raises:
-      DataError: as ``read_manifest``, or it was not prepared to the end.
+      DataError: as ``read_manifest``, or the folder is incomplete.
     """
     root = pathlib.Path(root)
     manifest = _finished(root)

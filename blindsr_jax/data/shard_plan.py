@@ -1,4 +1,4 @@
-"""What is to be written: which photographs make up which shard, and what of it a folder has already."""
+"""The plan of a folder of shards: which photographs go into which shard, and which shards are complete already."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Plan:
     """The shards of a set of photographs.
 
     Attributes:
-      parts: numbers of the photographs of each shard.
-      pixels: of the sub-images of each shard.
-      small: names of photographs that are left out for their size.
-      settings: all that decides what the shards hold, in JSON's types.
+      parts: indices of the photographs in each shard.
+      pixels: number of pixels in the sub-images of each shard.
+      small: names of the photographs that are left out because they are too small.
+      settings: everything that determines the content of the shards, as JSON values.
     """
 
     parts: list[list[int]]
@@ -36,18 +36,18 @@ class Plan:
 
 
 def plan_shards(photographs: FolderSource, cutting: Cutting, per_shard: int, origin: dict[str, str]) -> Plan:
-    """Fills shards with whole photographs, each with ``per_shard`` sub-images at least, but for the last.
+    """Distribute whole photographs over shards.
 
-    Photographs that are too small are named in the log.
+    Each shard except the last gets at least ``per_shard`` sub-images. Photographs that are too small are logged.
 
     Args:
-      photographs: in the order of the shards.
-      cutting: into sub-images.
-      per_shard: least number of sub-images.
-      origin: where the photographs come from, for the settings.
+      photographs: the photographs, in the order of the shards.
+      cutting: how photographs are cut into sub-images.
+      per_shard: least number of sub-images in a shard.
+      origin: the source of the photographs, recorded in the settings.
 
     Raises:
-      DataError: all of them are too small.
+      DataError: all photographs are too small.
     """
     parts: list[list[int]] = []
     pixels: list[int] = []
@@ -77,15 +77,15 @@ def plan_shards(photographs: FolderSource, cutting: Cutting, per_shard: int, ori
 
 
 def kept_shards(out: pathlib.Path, plan: Plan, ours: typing.Container[str]) -> list[Shard | None]:
-    """The shards of a folder that are complete already; None for those to be written.
+    """The complete shards of a folder by number; None for a shard that must be written.
 
     Args:
       out: the folder.
-      plan: of the shards.
-      ours: names of files that may stand in a folder without shards.
+      plan: the plan of its shards.
+      ours: names of files that a folder without shards may contain.
 
     Raises:
-      DataError: the folder holds something else, or shards of other settings.
+      DataError: the folder contains other files, or shards made with other settings.
     """
     if not (out / MANIFEST).exists():
         others = [path.name for path in sorted(out.iterdir()) if path.name not in ours]
@@ -101,7 +101,7 @@ def kept_shards(out: pathlib.Path, plan: Plan, ours: typing.Container[str]) -> l
 
 
 def check_room(out: pathlib.Path, plan: Plan, shards: list[Shard | None]) -> None:
-    """Raises DataError if the missing shards of raw pixels, whose size is known, do not fit on the disk."""
+    """Raise DataError if the missing shards do not fit on the disk. Checks raw pixels only: their size is known."""
     if plan.settings["encoding"] != "raw":
         return
     needed = 3 * sum(pixels for pixels, shard in zip(plan.pixels, shards) if shard is None)

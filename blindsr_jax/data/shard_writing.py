@@ -1,4 +1,4 @@
-"""``prepare_shards``: photographs to a folder of shards, written one by one, going on where it was interrupted."""
+"""``prepare_shards`` writes photographs as a folder of shards and continues after an interruption."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if typing.TYPE_CHECKING:
 
 PER_SHARD = 512  # sub-images: 0.2 GB as PNG, 0.35 GB raw
 _LOCK = ".lock"
-# One record in each group, for random access; PNGs are compressed already, and raw pixels hardly shrink but cost time.
+# One record per group allows random access. PNGs are compressed already; raw pixels hardly shrink and cost time.
 _WRITER = "group_size:1,uncompressed"
 
 
 class Prepared(typing.NamedTuple):
-    """What stands in a folder.
+    """The result of ``prepare_shards``.
 
     Attributes:
-      manifest: of all shards.
-      small: names of photographs that were left out for their size.
+      manifest: the manifest of all shards.
+      small: names of the photographs that were left out because they are too small.
       damaged: a line for each photograph that could not be read.
     """
 
@@ -53,21 +53,21 @@ def prepare_shards(
     cutting: Cutting,
     per_shard: int = PER_SHARD,
 ) -> Prepared:
-    """Cuts photographs into sub-images and writes these as shards that tensorflow-datasets reads.
+    """Cut photographs into sub-images and write them as shards that tensorflow-datasets can read.
 
-    Shards that are complete already stay; those that are missing, or whose file has another size, are written.
+    Complete shards are kept. Shards that are missing or have a wrong size are written.
 
     Args:
       out: the folder of shards: new, empty, or begun with the same settings.
       kind: ``folder``, or ``div2k``, which is downloaded.
-      data: the folder of photographs; of ``div2k`` TFDS's data_dir, empty for its default.
-      split: which images of DIV2K; only a name for a folder's.
+      data: the folder of photographs; for ``div2k``, TFDS's data_dir, or empty for its default.
+      split: ``train`` or ``validation``. It selects DIV2K's images; for a folder it only names the split.
       cutting: how photographs are cut.
-      per_shard: least number of sub-images in a shard, but for the last; no photograph is parted between two.
+      per_shard: least number of sub-images in each shard except the last. A photograph is never split between shards.
 
     Raises:
-      DataError: no photograph can be used, ``out`` holds something else, the disk is full, or another process prepares
-        the same folder.
+      DataError: no photograph can be used, ``out`` contains other files or shards made with other settings, the disk is
+        full, or another process is preparing the same folder.
     """
     builder, photographs = _open(kind, data, split, cutting)
     plan = plan_shards(photographs, cutting, per_shard, {"source": kind, "split": split})
@@ -103,7 +103,7 @@ def _open(kind: str, data: str, split: str, cutting: Cutting) -> tuple[HrSubImag
 
 @contextlib.contextmanager
 def _alone_in(out: pathlib.Path) -> typing.Iterator[None]:
-    """Makes a folder, keeps other processes from preparing it, and clears away what a killed one left half-written."""
+    """Make a folder, lock it against other processes, and remove the partial files of a killed process."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(out / _LOCK, timeout=0):
@@ -122,7 +122,7 @@ def _alone_in(out: pathlib.Path) -> typing.Iterator[None]:
 def _write_missing(
     out: pathlib.Path, builder: HrSubImages, photographs: FolderSource, plan: Plan, manifest: Manifest
 ) -> None:
-    """Writes the shards that the manifest lacks, and enters each there when it is complete."""
+    """Write the shards that the manifest lacks, and record each in the manifest once it is complete."""
     missing = [number for number, shard in enumerate(manifest.shards) if shard is None]
     if missing:
         (out / TFDS_INFO).unlink(missing_ok=True)
@@ -144,7 +144,7 @@ def _write_missing(
 
 
 def _write_shard(target: pathlib.Path, photographs: typing.Iterable[tuple[list[bytes], str]], bar: tqdm) -> Shard:
-    """Writes one shard from the records of its photographs, or what is wrong with one of them."""
+    """Write one shard. ``photographs`` yields (records, problem) pairs; ``problem`` is empty for a sound photograph."""
     count, damaged = 0, []
     with atomic_path(target) as temporary:
         with _record_writer(temporary) as write:
@@ -160,7 +160,7 @@ def _write_shard(target: pathlib.Path, photographs: typing.Iterable[tuple[list[b
 
 @contextlib.contextmanager
 def _record_writer(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes], None]]:
-    """What appends a record to a new file; its errors become those of the operating system that they were."""
+    """A function that appends a record to a new file. array_record's RuntimeErrors become OSErrors again."""
     try:
         from array_record.python.array_record_module import ArrayRecordWriter
     except ImportError:
@@ -174,7 +174,7 @@ def _record_writer(path: pathlib.Path) -> typing.Iterator[typing.Callable[[bytes
 
 
 def _write_metadata(out: pathlib.Path, builder: HrSubImages, manifest: Manifest) -> None:
-    """What tensorflow-datasets reads, each file at once and the mark of completeness last."""
+    """Write tensorflow-datasets' metadata: each file atomically, the one that marks completeness last."""
     builder.set_shards(out, [shard.records for shard in manifest.written], sum(s.bytes for s in manifest.written))
     with tempfile.TemporaryDirectory(dir=out, prefix=".metadata.partial") as folder:
         builder.info.write_to_directory(folder)

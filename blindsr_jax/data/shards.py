@@ -1,4 +1,4 @@
-"""Shards of HR sub-images, read in any order by any number of threads."""
+"""Random access to shards of HR sub-images, from any number of threads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from blindsr_jax.images.reading import decode_rgb
 
 
 class ShardSource:
-    """The images of a folder that ``blindsr data prepare`` wrote.
+    """The images of a folder written by ``blindsr data prepare``.
 
-    Opening it looks at the sizes of the files alone. Each record has a checksum of its own, which is compared whenever
-    it is read.
+    Opening checks only the sizes of the files. Each record has a checksum, which every read verifies.
 
     Args:
       root: the folder.
-      smallest: least height and width that is needed in pixels.
+      smallest: least height and width of an image in pixels.
 
     Raises:
-      DataError: the folder is not complete, a shard is missing or of another size, or the images are too small.
+      DataError: the folder is incomplete, a shard is missing or has a wrong size, or the images are too small.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         manifest = complete_manifest(root)
@@ -51,7 +50,7 @@ class ShardSource:
         return len(self.names)
 
     def read(self, index: int) -> np.ndarray:
-        """uint8 [H, W, 3], not writable. Raises DataError, with the shard's name, if the record is damaged."""
+        """Image ``index``: uint8 [H, W, 3], may be read-only. Raises DataError naming the shard if it is damaged."""
         shard = bisect.bisect_right(self._ends, index)
         position = index - (self._ends[shard - 1] if shard else 0)
         try:
@@ -71,7 +70,7 @@ class ShardSource:
 
 
 def _reader(path: pathlib.Path, records: int) -> typing.Any:
-    """Records of a file by number; it is opened at the first."""
+    """The records of a file by number. The file is opened at the first read."""
     try:
         from array_record.python.array_record_data_source import ArrayRecordDataSource
     except ImportError:
@@ -80,5 +79,5 @@ def _reader(path: pathlib.Path, records: int) -> typing.Any:
 
 
 def _first_words(error: Exception) -> str:
-    """Up to where array_record goes on to hashes and offsets."""
+    """The message up to the hashes and offsets that array_record appends in parentheses."""
     return str(error).split(" (")[0] or type(error).__name__

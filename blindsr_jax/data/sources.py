@@ -1,4 +1,4 @@
-"""Where HR images come from. A source is a list of them: it has names, a length, and ``read(i)``."""
+"""Sources of HR images. A source has names, a length, and ``read(i)``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from blindsr_jax.images.folders import list_images
 from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb
 
 SAMPLE_ROOT = pathlib.Path(__file__).parent / "sample"
-# The HR files are the same in every TFDS variant; x8 brings the smallest LR files along.
+# The HR files are the same in every TFDS variant; x8 has the smallest LR files.
 _DIV2K_VARIANTS = ("bicubic_x8", "bicubic_x4", "bicubic_x3", "bicubic_x2", "unknown_x4", "unknown_x3", "unknown_x2")
 
 log = logging.getLogger(__name__)
 
 
 class Source(typing.Protocol):
-    """HR images by number.
+    """HR images by index.
 
     Attributes:
-      names: one per image, unique.
-      repeats: how often an epoch of training visits each image, or None for once.
+      names: a unique name for each image.
+      repeats: how often a training epoch visits each image; None for once.
     """
 
     names: list[str]
@@ -37,30 +37,31 @@ class Source(typing.Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> np.ndarray:
-        """uint8 [H, W, 3]. Raises DataError if the image turns out to be damaged."""
+        """Image ``index``: uint8 [H, W, 3]. Raises DataError if it is damaged."""
         ...
 
 
 class FolderSource:
     """The images of a folder and its subfolders.
 
-    Files whose header cannot be read, or that are smaller than ``smallest``, are left out; each is named in the log
-    and in ``left_out``.
+    Files with an unreadable header and images smaller than ``smallest`` are left out. Each is logged and listed in
+    ``left_out``.
 
     Args:
-      root: the folder.
+      root: the folder, one image file, or a pattern such as ``pictures/photo_*``.
       smallest: least height and width in pixels.
 
     Attributes:
-      paths, sizes: of the files, height and width of their upright images.
+      paths: the files that are used.
+      sizes: height and width of each image after its EXIF orientation is applied.
       repeats: None; see ``Source``.
       left_out: a line for each file that is not used.
 
     Raises:
-      DataError: no usable image is there.
+      DataError: there is no usable image.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, root: str | os.PathLike, smallest: int = 1):
         root = pathlib.Path(root)
@@ -97,7 +98,7 @@ class FolderSource:
 
 
 def _images_at(root: pathlib.Path) -> list[pathlib.Path]:
-    """The images of a folder, or those that a pattern such as ``pictures/photo_*`` names."""
+    """The images of a folder, or of all paths that match a pattern such as ``pictures/photo_*``."""
     if root.exists() or not glob.has_magic(str(root)):
         return list_images(root)
     found = [pathlib.Path(path) for path in sorted(glob.glob(str(root)))]
@@ -107,11 +108,11 @@ def _images_at(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 class JoinedSource:
-    """The images of several sources, some of them visited more often than others.
+    """Concatenation of several sources, each with a number of visits per epoch.
 
     Args:
-      sources: in their order.
-      repeats: how often an epoch of training visits the images of each, positive.
+      sources: the sources to concatenate.
+      repeats: for each source, how often a training epoch visits its images; positive.
 
     Attributes:
       left_out: the lines of all sources.
@@ -121,7 +122,7 @@ class JoinedSource:
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
         self.names = [f"{number}/{name}" for number, source in enumerate(sources) for name in source.names]
-        self.repeats = np.repeat(repeats, [len(source) for source in sources]).tolist()
+        self.repeats: typing.Sequence[int] | None = np.repeat(repeats, [len(source) for source in sources]).tolist()
         self.left_out = [line for source in sources for line in getattr(source, "left_out", [])]
 
     def __len__(self) -> int:
@@ -133,25 +134,25 @@ class JoinedSource:
 
 
 class Div2kSource:
-    """The HR training images of DIV2K (Agustsson and Timofte, CVPRW 2017), prepared by tensorflow-datasets.
+    """The HR images of DIV2K (Agustsson and Timofte, CVPRW 2017), prepared by tensorflow-datasets.
 
-    The PNG bytes are read once and held in memory (about 3.5 GB); images are decoded when asked for.
+    The PNG bytes are read once and held in memory (about 3.5 GB). Each read decodes an image.
 
     Args:
       data_dir: TFDS's data folder; empty for its default.
       split: ``train`` (800 images) or ``validation`` (100).
 
     Raises:
-      DataError: the data set is not prepared there; the message has the command that does it.
+      DataError: the data set is not prepared there; the message gives the command that prepares it.
     """
 
-    repeats: typing.ClassVar[None] = None
+    repeats: typing.Sequence[int] | None = None
 
     def __init__(self, data_dir: str = "", split: str = "train"):
         tfds = import_tfds()
         builder = _prepared_div2k(tfds, data_dir or None)
         only_hr = tfds.decode.PartialDecoding({"hr": builder.info.features["hr"]}, {"hr": tfds.decode.SkipDecoding()})
-        # One reader at a time keeps the order of the files, hence the order of training, fixed.
+        # Reading one file at a time fixes the order of the images, and with it the order of training.
         order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
         dataset = builder.as_dataset(split=split, decoders=only_hr, read_config=order)
         total = builder.info.splits[split].num_examples
@@ -188,32 +189,51 @@ def _prepared_div2k(tfds: typing.Any, data_dir: str | None) -> typing.Any:
 def open_source(
     kind: str, root: str = "", *, split: str = "train", smallest: int = 1, repeats: typing.Sequence[int] = ()
 ) -> Source:
-    """A source by its config name.
+    """Open a source by the name that configs use.
 
     Args:
-      kind: ``sample``, ``folder``, ``div2k`` or ``shards``.
-      root: the folder (of images or of shards), or TFDS's data_dir. Several folders of images, or patterns of names
-        such as ``pictures/photo_*``, are separated by commas.
-      split: ``train`` or ``validation``; folders are taken as they are.
+      kind: one of ``DATA_SOURCES``.
+      root: the folder of images or of shards, or TFDS's data_dir. Several folders of images, or patterns such as
+        ``pictures/photo_*``, are separated by commas.
+      split: ``train`` or ``validation``; ignored for ``folder`` and ``shards``.
       smallest: least height and width of an image in pixels.
-      repeats: for several folders, how often an epoch visits the images of each; by default once.
+      repeats: for several folders, how often an epoch visits the images of each; once by default.
 
     Raises:
-      DataError: the source is empty, absent or unknown, or there are not as many repeats as folders.
+      DataError: the source is empty, missing or unknown, or the number of repeats differs from the number of folders.
     """
-    if kind == "sample":
-        return FolderSource(SAMPLE_ROOT / split, smallest)
-    if kind == "folder":
-        roots = [root] if pathlib.Path(root).exists() else [part.strip() for part in root.split(",")]
-        repeats = repeats or [1] * len(roots)
-        if len(repeats) != len(roots):
-            raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
-        sources = [FolderSource(part, smallest) for part in roots]
-        return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
-    if kind == "div2k":
-        return Div2kSource(root, split)
-    if kind == "shards":
-        from blindsr_jax.data.shards import ShardSource
+    if kind not in _OPENERS:
+        raise DataError(f"there is no data source {kind!r}; known are {', '.join(DATA_SOURCES)}")
+    return _OPENERS[kind](root, split, smallest, repeats)
 
-        return ShardSource(root, smallest)
-    raise DataError(f"there is no data source {kind!r}; known are sample, folder, div2k and shards")
+
+def _open_sample(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    return FolderSource(SAMPLE_ROOT / split, smallest)
+
+
+def _open_folders(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    roots = [root] if pathlib.Path(root).exists() else [part.strip() for part in root.split(",")]
+    repeats = repeats or [1] * len(roots)
+    if len(repeats) != len(roots):
+        raise DataError(f"{len(repeats)} repeats for {len(roots)} folders of images ({root}): give one for each")
+    sources = [FolderSource(part, smallest) for part in roots]
+    return sources[0] if len(sources) == 1 else JoinedSource(sources, repeats)
+
+
+def _open_div2k(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    return Div2kSource(root, split)
+
+
+def _open_shards(root: str, split: str, smallest: int, repeats: typing.Sequence[int]) -> Source:
+    from blindsr_jax.data.shards import ShardSource
+
+    return ShardSource(root, smallest)
+
+
+_OPENERS: dict[str, typing.Callable[[str, str, int, typing.Sequence[int]], Source]] = {
+    "sample": _open_sample,
+    "folder": _open_folders,
+    "div2k": _open_div2k,
+    "shards": _open_shards,
+}
+DATA_SOURCES = tuple(_OPENERS)

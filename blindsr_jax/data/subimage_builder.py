@@ -1,4 +1,4 @@
-"""Sub-images of HR photographs as a data set of tensorflow-datasets, which this module imports."""
+"""Sub-images of HR photographs as a data set of tensorflow-datasets. Importing this module imports that library."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
 from blindsr_jax.errors import DataError
 
-# The same files, with the same checksums, as TFDS's own data set of LR and HR images.
+# TFDS's div2k data set downloads the same files, so its recorded checksums apply.
 _DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
 DIV2K_ZIPS = {"train": f"{_DIV2K}DIV2K_train_HR.zip", "validation": f"{_DIV2K}DIV2K_valid_HR.zip"}
-# zlib's fastest levels save half of the time of its default, and no room is lost on photographs.
+# Takes half the time of zlib's default level; photographs do not become larger.
 _PNG_LEVEL = 3
 
 
 class HrSubImages(tfds.core.GeneratorBasedBuilder):
-    """HR sub-images, each with the name of its photograph and its place in it.
+    """TFDS builder of HR sub-images, each with the name of its photograph and its position in it.
 
     Args:
       root: a folder of photographs; empty for DIV2K, which is downloaded.
-      split: ``train`` or ``validation``: which of DIV2K's, and the name of the split in any case.
+      split: ``train`` or ``validation``: the name of the split and, for DIV2K, its images.
       cutting: how photographs are cut.
-      **places: ``data_dir`` and ``file_format``, as of any builder.
+      **places: ``data_dir`` and ``file_format`` of the base class.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -52,10 +52,10 @@ class HrSubImages(tfds.core.GeneratorBasedBuilder):
         )
 
     def photographs(self, downloads: tfds.download.DownloadManager) -> FolderSource:
-        """The photographs to cut, downloaded if need be; unreadable ones are left out and named.
+        """The photographs to cut, downloaded if necessary. Unreadable ones are left out and logged.
 
         Raises:
-          DataError: there are none, or DIV2K cannot be downloaded or is not what it should be.
+          DataError: there are no photographs, or DIV2K cannot be downloaded or fails its checksum.
         """
         if self.root:
             return FolderSource(self.root)
@@ -71,7 +71,7 @@ class HrSubImages(tfds.core.GeneratorBasedBuilder):
         return FolderSource(pathlib.Path(folder))
 
     def examples(self, photographs: FolderSource, index: int) -> typing.Iterator[tuple[str, dict[str, typing.Any]]]:
-        """The sub-images of one photograph, with their keys. Raises DataError if it is damaged."""
+        """Yield the sub-images of one photograph with their keys. Raises DataError if the photograph is damaged."""
         name, image = photographs.names[index], photographs.read(index)
         for top, left, height, width in self.cutting.windows(*image.shape[:2]):
             pixels = np.ascontiguousarray(image[top : top + height, left : left + width])
@@ -80,18 +80,18 @@ class HrSubImages(tfds.core.GeneratorBasedBuilder):
             yield f"{name} {top} {left}", {"image": encoded, "name": name, "position": place}
 
     def serialised(self, photographs: FolderSource, index: int) -> list[bytes]:
-        """The records of one photograph, as they lie in shards, always the same bytes. Raises as ``examples``."""
+        """The shard records of one photograph, as reproducible bytes. Raises DataError as ``examples`` does."""
         features = self.info.features
         serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
         protos = (serializer.get_tf_example(features.encode_example(x)) for _, x in self.examples(photographs, index))
         return [proto.SerializeToString(deterministic=True) for proto in protos]
 
     def shard_path(self, out: pathlib.Path, number: int, count: int) -> pathlib.Path:
-        """Where shard ``number`` of ``count`` lies, by TFDS's own pattern."""
+        """The path of shard ``number`` of ``count``, by TFDS's naming pattern."""
         return pathlib.Path(self._template(out).sharded_filepath(shard_index=number, num_shards=count))
 
     def set_shards(self, out: pathlib.Path, lengths: list[int], size: int) -> None:
-        """Tells ``info`` of the shards that were written: their records and their bytes in all."""
+        """Record the written shards in ``info``: the records of each and their total bytes."""
         split = tfds.core.SplitInfo(self.split, lengths, size, self._template(out))
         self.info.set_splits(tfds.core.SplitDict([split]))
 

@@ -1,4 +1,4 @@
-"""Sub-images of training photographs: windows on a grid, as the field's scripts cut them before training."""
+"""Sub-images of training photographs: windows on a grid, the usual preparation for training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENCODINGS = ("png", "raw")
 
 
 class Window(typing.NamedTuple):
-    """A part of an image, in pixels from its upper left corner."""
+    """A rectangle in an image, in pixels from the upper left corner."""
 
     top: int
     left: int
@@ -21,13 +21,13 @@ class Window(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Cutting:
-    """How images are cut and kept.
+    """How images are cut and stored.
 
     Attributes:
       size: side of a sub-image in pixels.
-      step: pixels from one sub-image to the next, at most ``size``, so that nothing between them is lost.
-      smallest: images with a side below ``size`` are kept whole if both are at least this; others are left out.
-      encoding: ``png``, or ``raw`` pixels, which take twice the room and no time to decode.
+      step: pixels from one sub-image to the next, at most ``size``, so that they leave no gaps.
+      smallest: least height and width of an image. An image with a side below ``size`` is kept whole.
+      encoding: ``png``, or ``raw`` pixels, which take twice the space and no time to decode.
 
     Raises:
       DataError: a value is out of range.
@@ -47,7 +47,7 @@ class Cutting:
             raise DataError(f"encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding!r}")
 
     def windows(self, height: int, width: int) -> list[Window]:
-        """The sub-images of an image, row by row; the last of each row and column lie flush with the border.
+        """The sub-images of an image, row by row. The last of each row and column touches the border.
 
         >>> [window[:2] for window in Cutting(size=4, step=3, smallest=2).windows(4, 9)]
         [(0, 0), (0, 3), (0, 5)]

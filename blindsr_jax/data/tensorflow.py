@@ -1,4 +1,4 @@
-"""TensorFlow and tensorflow-datasets, imported when they are first needed: restoring does without them."""
+"""Lazy imports of TensorFlow and tensorflow-datasets, which restoration does not need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from blindsr_jax.errors import DataError
 
 
 def import_tensorflow() -> typing.Any:
-    """TensorFlow without its start-up chatter, and kept off the accelerators, which are JAX's."""
+    """Import TensorFlow without its start-up messages. It sees no GPUs: they belong to JAX.
+
+    Raises:
+      DataError: TensorFlow is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only cuts patches here; on, it prints at every start
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN prints at every start, and tf.data has no use for it
     try:
         import tensorflow as tf
     except ImportError:
@@ -21,7 +25,7 @@ def import_tensorflow() -> typing.Any:
 
 
 def import_tfds() -> typing.Any:
-    """tensorflow-datasets, when it is needed. Raises DataError where it is not installed."""
+    """Import tensorflow-datasets. Raises DataError if it is not installed."""
     try:
         import tensorflow_datasets as tfds
     except ImportError:

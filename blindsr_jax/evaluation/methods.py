@@ -62,7 +62,7 @@ class Methods:
             raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{name} uses no kernel: it can only be scored as it is")
-        if not model.restores and (self.sweep or self.iterations is not None):
+        if model.iterations is None and (self.sweep or self.iterations is not None):
             raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
 
 

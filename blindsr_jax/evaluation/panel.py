@@ -44,26 +44,24 @@ def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
         steps.append((f"step {t + 1}: {psnr(image, sample.hr, model.scale):.2f} dB", image))
         if has_kernels:
             kernel = np.asarray(trace.kernel[t, 0])
-            kernels.append((f"kernel {t + 1}: L1 {kernel_l1(kernel, sample.kernel):.2f}", kernel))
+            error = f": L1 {kernel_l1(kernel, sample.kernel):.2f}" if model.kernel_space == "hr" else " of the LR image"
+            kernels.append((f"kernel {t + 1}{error}", kernel))
     bicubic = enlarge_bicubic(sample.lr, model.scale)
     caption = f"bicubic: {psnr(bicubic, sample.hr, model.scale):.2f} dB"
     return panel(sample.lr, [(caption, bicubic), *steps, ("truth", sample.hr)], kernels)
 
 
 def kernel_panel(model: Model, sample: Sample) -> Image.Image:
-    """Draw the LR image, its sharp gradients, and the LR, coarse, refined and true kernels (KernelNet, figure 6).
+    """Draw the LR image, what a kernel estimator finds on the way, its kernels and the true one (KernelNet, figure 6).
 
     Args:
-      model: a KernelNet.
+      model: a kernel estimator.
       sample: a small sample with a known kernel; its LR image is shown in full.
     """
-    found = model.module.apply(model.variables, _as_batch(sample), method="estimates")
-    sharp, kernel_lr, coarse, refined = (np.asarray(x[0]) for x in found)
-    gradients = [(f"sharp gradient, {way}", sharp[..., i]) for i, way in enumerate(("to the right", "downwards"))]
-    kernels = [("kernel of the LR image", kernel_lr)]
-    for name, kernel in (("coarse", coarse), ("refined", refined)):
-        kernels.append((f"{name} kernel: L1 {kernel_l1(kernel, sample.kernel):.2f}", kernel))
-    return estimation_panel(sample.lr, gradients, [*kernels, (_true_caption(sample), sample.kernel)])
+    found = model.module.apply(model.variables, _as_batch(sample), method="findings")
+    maps, lr_kernels, kernels = ([(name, np.asarray(x[0])) for name, x in group.items()] for group in found)
+    scored = [(f"{name}: L1 {kernel_l1(kernel, sample.kernel):.2f}", kernel) for name, kernel in kernels]
+    return estimation_panel(sample.lr, maps, [*lr_kernels, *scored, (_true_caption(sample), sample.kernel)])
 
 
 def _as_batch(sample: Sample) -> jnp.ndarray:

@@ -145,7 +145,7 @@ def score(
             method=one.name,
             **_image_scores(one.restored.image, sample.hr, protocol),
             **bicubic,
-            **_kernel_scores(one.restored, sample, protocol, model.pca_basis),
+            **_kernel_scores(one.restored, sample, protocol, model),
             seconds=one.seconds,
             kernel_seconds=one.kernel_seconds,
         )
@@ -185,17 +185,17 @@ def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) 
         raise DataError(str(error)) from None
 
 
-def _kernel_scores(
-    restored: Restored, sample: Sample, protocol: Protocol, basis: np.ndarray | None
-) -> dict[str, float | None]:
-    """Score the estimated kernel against the true one; empty if either is unknown."""
+def _kernel_scores(restored: Restored, sample: Sample, protocol: Protocol, model: Restorer) -> dict[str, float | None]:
+    """Score the estimated kernel against the LR image and the true kernel; empty if either kernel is unknown."""
     if restored.kernel is None or sample.kernel is None:
         return {}
-    scores: dict[str, float | None] = {
-        "kernel_l1": kernel_l1(restored.kernel, sample.kernel),
-        "kernel_psnr": kernel_psnr(restored.kernel, sample.kernel),
-        "lr_psnr": psnr(make_lr(sample.hr, protocol, restored.kernel), sample.lr, border=0),
-    }
+    again = make_lr(sample.hr, protocol, restored.kernel, kernel_space=model.kernel_space)
+    scores: dict[str, float | None] = {"lr_psnr": psnr(again, sample.lr, border=0)}
+    if model.kernel_space == "lr":  # the true kernel is one of the HR image
+        return scores
+    scores["kernel_l1"] = kernel_l1(restored.kernel, sample.kernel)
+    scores["kernel_psnr"] = kernel_psnr(restored.kernel, sample.kernel)
+    basis = model.pca_basis
     size = 0 if basis is None else round(basis.shape[0] ** 0.5)
     if restored.kernel_code is not None and size >= sample.kernel.shape[0]:
         truth = encode(jnp.asarray(fit_kernel(sample.kernel, size)[0]), jnp.asarray(basis))

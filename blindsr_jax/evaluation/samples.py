@@ -19,7 +19,8 @@ from blindsr_jax.degradations.file_steps import Round8
 from blindsr_jax.degradations.kernels import move_kernel
 from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.degradations.pipeline import start_batch
-from blindsr_jax.degradations.steps import Batch, Keys, Steps, Task, run_steps
+from blindsr_jax.degradations.size_steps import Downsample
+from blindsr_jax.degradations.steps import Batch, Keys, Step, Steps, Task, run_steps
 from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
@@ -160,6 +161,8 @@ def make_lr(
     kernel: np.ndarray,
     case: Case | None = None,
     seed: typing.Sequence[int] | None = None,
+    *,
+    kernel_space: typing.Literal["hr", "lr"] = "hr",
 ) -> np.ndarray:
     """Make the LR image of a protocol, rounded as its file would be.
 
@@ -169,6 +172,7 @@ def make_lr(
       kernel: [K, K].
       case: noise and compression besides the blur; None for the protocol's noise and no compression.
       seed: seed of the noise; None for no noise.
+      kernel_space: ``hr``, or ``lr`` for a kernel that blurs the HR image after bicubic downsampling.
 
     Returns:
       uint8 [H, W, 3].
@@ -176,19 +180,28 @@ def make_lr(
     Raises:
       DataError: the kernel is larger than the image.
     """
-    if protocol.block_centres:
+    if protocol.block_centres and kernel_space == "hr":
         kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
-    unrounded = [step for step in protocol.steps_of(case) if not isinstance(step, Round8)]  # rounded below, in NumPy
+    steps = protocol.steps_of(case)
+    if kernel_space == "lr":
+        blur, _, *after = steps
+        steps = Downsample("bicubic"), blur, *after
+    unrounded = [step for step in steps if not isinstance(step, Round8)]  # rounded below, in NumPy
     try:
-        for draws, group in itertools.groupby(unrounded, lambda step: isinstance(step, Noise)):
-            steps = tuple(group)
-            batch = _with_frozen_noise(*steps, batch, seed) if draws else _after(steps, batch, task)
+        for noise, group in itertools.groupby(unrounded, _as_noise):
+            batch = _with_frozen_noise(noise, batch, seed) if noise else _after(tuple(group), batch, task)
     except ValueError as error:
         raise DataError(str(error)) from None
     lr = np.asarray(batch.image[0])
-    return np.uint8(np.clip(lr, 0, 1) * 255) if protocol.rounding == "down" else from_unit(lr, np.dtype(np.uint8))
+    if protocol.rounding == "down":
+        return (np.clip(lr, 0, 1) * 255).astype(np.uint8)
+    return from_unit(lr, np.dtype(np.uint8))
+
+
+def _as_noise(step: Step) -> Noise | None:
+    return step if isinstance(step, Noise) else None
 
 
 def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | None) -> Batch:
@@ -196,7 +209,7 @@ def _with_frozen_noise(step: Noise, batch: Batch, seed: typing.Sequence[int] | N
     if not step.level[0] or seed is None:
         return batch
     noise = np.random.default_rng(seed).normal(0, step.level[0] / 255, batch.image.shape)
-    return batch._replace(image=np.asarray(batch.image) + noise)
+    return batch._replace(image=typing.cast(jax.Array, np.asarray(batch.image) + noise))  # float64, which JAX has not
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

@@ -1,7 +1,8 @@
-"""The processes of a run on several hosts, or the only one: they join, agree, share results, and notice a loss.
+"""Multi-host runs: processes join, agree, share results, and detect the loss of another process.
 
-All of it is JAX's own multi-controller runtime (``jax.distributed``) and its collectives. Every process runs the same
-program; a function that says *together* must be called by all of them, at the same place.
+Everything is built on JAX's multi-controller runtime (``jax.distributed``) and its collectives, and works with a single
+process too. Every process runs the same program. A function documented as *collective* must be called by all processes
+at the same place.
 """
 
 from blindsr_jax.hosts.agreement import all_or_none, gathered, is_first, leave, noticing_losses

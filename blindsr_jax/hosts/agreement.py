@@ -1,4 +1,4 @@
-"""What the processes of a run do together: share results, fail as one, and notice that one is gone."""
+"""Shared results, joint failure, and detection of lost processes in multi-host runs."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ from blindsr_jax.errors import BlindSRError, HostLost
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files and logs for all."""
+    """Whether this process writes the files and logs of the run."""
     return jax.process_index() == 0
 
 
 def gathered(value: typing.Any) -> list[typing.Any]:
-    """The value of each process, in their order, in all of them; together.
+    """Gather a value from every process, in process order. Collective.
 
     Args:
-      value: JSON-ready; floats come back bit for bit.
+      value: JSON-serializable; floats keep all their bits.
+
+    Returns:
+      The values of all processes, the same list in each process.
     """
     if jax.process_count() == 1:
         return [value]
     data = np.frombuffer(json.dumps(value).encode(), np.uint8)
     sizes = multihost_utils.process_allgather(np.int32(data.size))
-    room = 1 << (int(sizes.max()) - 1).bit_length()  # powers of two, so that few programs are compiled
+    room = 1 << (int(sizes.max()) - 1).bit_length()  # a power of two, to compile few programs
     texts = multihost_utils.process_allgather(np.pad(data, (0, room - data.size)))
     return [json.loads(text[:size].tobytes()) for text, size in zip(texts, sizes.ravel())]
 
 
 @contextlib.contextmanager
 def all_or_none() -> typing.Iterator[None]:
-    """A block that each process does for itself and that counts as done only when all have done it; together.
+    """Run a block in every process and fail in all of them if it fails in one. Collective.
 
     Raises:
-      BlindSRError: what the block raised in this process; or, where it raised nothing, that it failed in another one.
-        The attribute ``together`` is set: all processes leave, none has to wait for others.
+      BlindSRError: the error of the block in this process, or else an error that names another process where it failed.
+        Its attribute ``together`` is set: all processes raise, so none has to wait for the others.
     """
     failure = None
     try:
@@ -57,15 +60,15 @@ def all_or_none() -> typing.Iterator[None]:
 
 @contextlib.contextmanager
 def noticing_losses() -> typing.Iterator[None]:
-    """Turns what JAX says when another process vanished in the middle of a computation into one line.
+    """Convert JAX's error about a process lost during a computation into a one-line message.
 
     Raises:
-      HostLost: that happened.
+      HostLost: another process was lost.
     """
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error  # a checkpoint's writer has it as the cause of an error of its own
+        cause: BaseException | None = error  # checkpoint writers wrap it in another error
         while cause is not None and not isinstance(cause, jax.errors.JaxRuntimeError):
             cause = cause.__cause__
         if cause is None or jax.process_count() == 1 or str(cause).startswith("RESOURCE_EXHAUSTED"):
@@ -73,12 +76,12 @@ def noticing_losses() -> typing.Iterator[None]:
         line = (str(cause).splitlines() or [type(cause).__name__])[0][:200]
         raise HostLost(
             f"process {jax.process_index()} of {jax.process_count()}: another process is gone ({line}). Run the "
-            "same command on all hosts: it goes on from the newest complete checkpoint, or from the start without one"
+            "same command on all hosts: it resumes from the newest complete checkpoint, or starts over without one"
         ) from error
 
 
 def leave(code: int) -> int:
-    """Ends a process that fails alone, at once: an orderly end would wait for the others. Alone, returns the code."""
+    """Exit at once if other processes run, since a normal exit would wait for them. Otherwise return ``code``."""
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Joining the other processes of a run, if there are any."""
+"""Joining the other processes of a run."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import threading
 import jax
 
 from blindsr_jax.errors import ConfigError, HostLost
-from blindsr_jax.hosts.roll_call import roll_call
+from blindsr_jax.hosts.rendezvous import rendezvous
 
-_SPARE = 60  # seconds that JAX is given beyond our own limit, since its own ends the process with a stack trace
+_SPARE = 60  # seconds that JAX's timeout exceeds ours; when JAX's expires, the process ends with a stack trace
 
 
 def join(coordinator: str | None, processes: int | None, process_id: int | None, *, timeout: float, lost: int) -> None:
-    """Makes this process one of several, before anything else is done with JAX.
+    """Join this process to the others of a run. Call it before any other use of JAX.
 
-    Without arguments JAX looks itself for SLURM, Cloud TPUs, Kubernetes and Open MPI; where it finds none, or with
-    ``processes=1``, the process stays alone, and no service is started.
+    Without arguments, JAX detects SLURM, Cloud TPUs, Kubernetes and Open MPI. If it detects none, or with
+    ``processes=1``, the process runs alone and no service is started.
 
     Args:
-      coordinator: HOST:PORT where process 0 can be reached, a free port.
-      processes: how many there are.
-      process_id: of this one, from 0.
-      timeout: seconds to wait for the others.
-      lost: seconds without a sign of life after which a process counts as lost.
+      coordinator: HOST:PORT of process 0; the port must be free.
+      processes: number of processes.
+      process_id: index of this process, from 0.
+      timeout: seconds to wait for the other processes.
+      lost: seconds without a heartbeat after which a process counts as lost.
 
     Raises:
-      ConfigError: the arguments are incomplete, contradict each other, or the port cannot be used.
-      HostLost: some processes did not come in time.
+      ConfigError: the arguments are incomplete or contradictory, or the port cannot be used.
+      HostLost: some processes did not join in time.
     """
     if processes == 1:
         return
@@ -40,10 +40,10 @@ def join(coordinator: str | None, processes: int | None, process_id: int | None,
         _join_detected(timeout, lost)
         return
     if coordinator is None or processes is None or process_id is None:
-        raise ConfigError(f"--coordinator, --processes and --process_id belong together; --{missing[0]} is missing")
+        raise ConfigError(f"--coordinator, --processes and --process_id go together; --{missing[0]} is missing")
     _check(coordinator, processes, process_id)
     try:
-        roll_call(coordinator, processes, process_id, timeout)
+        rendezvous(coordinator, processes, process_id, timeout)
     except OSError as error:
         raise ConfigError(f"--coordinator={coordinator}: cannot be used ({error.strerror or error})") from None
     jax.distributed.initialize(
@@ -65,7 +65,7 @@ def _check(coordinator: str, processes: int, process_id: int) -> None:
 
 
 def _join_detected(timeout: float, lost: int) -> None:
-    """Joins what JAX finds in the environment; returns if that is nothing."""
+    """Join the cluster that JAX detects in the environment, or return if there is none."""
     timer = threading.Timer(timeout, _give_up, [timeout])
     timer.daemon = True
     timer.start()
@@ -80,16 +80,16 @@ def _join_detected(timeout: float, lost: int) -> None:
     except RuntimeError as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"JAX finds a cluster here and cannot join it ({line}); --processes=1 trains on this host alone"
+            f"JAX detected a cluster but cannot join it ({line}); use --processes=1 to train on this host alone"
         ) from error
     finally:
         timer.cancel()
 
 
 def _give_up(timeout: float) -> None:
-    """Ends a process that waits inside JAX; its registration does not say whom it waits for."""
+    """Exit a process that waits inside JAX, whose registration does not say which processes are missing."""
     print(
-        f"blindsr_jax: not all processes of the cluster joined within {timeout:.0f} seconds: look at their logs, or "
+        f"blindsr_jax: not all processes of the cluster joined within {timeout:.0f} seconds: check their logs, or "
         "wait longer with --join_timeout",
         file=sys.stderr,
         flush=True,

@@ -1,1 +1,1 @@
-"""Picture files, in NumPy: read with care, written row by row; formats, metadata, folders, and kernels in files."""
+"""Image files as NumPy arrays: safe reading, writing row by row, formats, metadata, folders, and kernel files."""

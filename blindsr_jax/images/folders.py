@@ -9,17 +9,16 @@ from blindsr_jax.errors import DataError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 
-# Pictures of kernels and comparisons lie beside the images they belong to, under these endings, and are not taken for
-# images.
+# Kernel pictures and comparisons are written beside their images with these endings. ``list_images`` skips them.
 KERNEL_PICTURE = ".kernel.png"
 COMPARISON = ".compare.jpg"
 
 
 def list_images(root: str | os.PathLike) -> list[pathlib.Path]:
-    """Image files below a folder by their extensions, sorted; a file is a list of itself.
+    """The image files in a folder and its subfolders, by extension and sorted. For a file, that file alone.
 
     Raises:
-      DataError: nothing is there, or no image is in it.
+      DataError: the path does not exist, or the folder has no images.
     """
     root = pathlib.Path(root)
     if root.is_file():

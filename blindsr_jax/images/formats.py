@@ -1,4 +1,4 @@
-"""The formats in which images are written, and what each can hold."""
+"""Output formats and their capabilities."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from blindsr_jax.errors import DataError
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """How images of one format are written.
+    """An output format.
 
     Attributes:
-      name: as users write it.
-      saver: libvips' operation; empty for BMP, which Pillow writes.
-      options: of the saver.
-      quality: of a lossy format, from 1 to 100, by default one at which the loss does not show; None: nothing is lost.
-      bits: the most that a channel has. AVIF's are 12, of a picture of 16.
-      alpha: whether it holds transparency.
-      grey: whether it holds grey as one channel; otherwise grey becomes RGB.
+      name: its name in options and messages.
+      saver: libvips' save operation; empty for BMP, which Pillow writes.
+      options: options of the saver.
+      quality: default quality of a lossy format, 1 to 100, chosen so that the loss is invisible; None if lossless.
+      bits: largest number of bits per channel. AVIF stores 12 bits of a 16-bit image.
+      alpha: whether it stores transparency.
+      grey: whether it stores grey as one channel; otherwise grey becomes RGB.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Format:
     grey: bool = True
 
     def dtype(self, wanted: np.typing.DTypeLike) -> np.dtype:
-        """The type of pixels that are written where these are wanted."""
+        """The pixel type to write for pixels of type ``wanted``: uint8 if the format has only 8 bits."""
         return np.dtype(np.uint8) if self.bits == 8 else np.dtype(wanted)
 
 
@@ -45,9 +45,9 @@ _AVIF = {
     "compression": "av1",
     "subsample_mode": "off",
     "effort": 2,
-}  # 4 took nine times as long, for no smaller and no better files
+}  # effort 4 took nine times as long, and its files were neither smaller nor better
 
-# By extension. WebP, AVIF and BMP hold the whole image while it is compressed, the others a few rows.
+# Formats by extension. WebP, AVIF and BMP keep the whole image in memory during compression, the others a few rows.
 FORMATS = {
     ".png": Format("png", "pngsave", {"compression": 6, "filter": "paeth"}, bits=16),
     ".jpg": _JPEG,
@@ -62,7 +62,7 @@ NAMES = tuple(dict.fromkeys(form.name for form in FORMATS.values()))
 
 
 def format_of(path: str | os.PathLike) -> Format:
-    """By the path's extension. Raises DataError for another than those of ``FORMATS``."""
+    """The format of a path's extension. Raises DataError if the extension is not in ``FORMATS``."""
     path = pathlib.Path(path)
     if path.suffix.lower() not in FORMATS:
         raise DataError(f"{path}: the format must be one of {', '.join(FORMATS)}")

@@ -1,16 +1,16 @@
-"""How many frames an animated PNG or AVIF has: libvips reads both as their still picture, and does not count."""
+"""Frame counts of animated PNG and AVIF files. libvips reads only their still image and does not count frames."""
 
 from __future__ import annotations
 
 import struct
 import typing
 
-_CHUNKS = 1000  # of a PNG, or boxes of one level of an AVIF, that are looked at
-_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")  # where an AVIF sequence says how many it holds
+_CHUNKS = 1000  # most PNG chunks, or AVIF boxes of one level, to search
+_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")  # path to the sample count of an AVIF sequence
 
 
 def png_frames(file: typing.BinaryIO) -> int:
-    """Frames that a PNG announces (the APNG chunk ``acTL``, which stands before the pixels); 1 for a plain one."""
+    """Number of frames that a PNG declares in the APNG chunk ``acTL``, which precedes the pixels; 1 for a plain PNG."""
     file.seek(8)
     for _ in range(_CHUNKS):
         head = file.read(8)
@@ -24,7 +24,7 @@ def png_frames(file: typing.BinaryIO) -> int:
 
 
 def avif_frames(file: typing.BinaryIO) -> int:
-    """Samples of the first track of an AVIF (ISO 14496-12, ``stsz``); 1 if there is no track."""
+    """Number of samples in the first track of an AVIF (ISO 14496-12, ``stsz``); 1 if it has no track."""
     start, end = 0, file.seek(0, 2)
     for name in _SAMPLES:
         found = _box(file, start, end, name)
@@ -37,7 +37,7 @@ def avif_frames(file: typing.BinaryIO) -> int:
 
 
 def _box(file: typing.BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] | None:
-    """First and last byte of what is in the first box of that name in a part of the file."""
+    """The byte range [start, end) of the content of the first box with that name in a part of the file, or None."""
     for _ in range(_CHUNKS):
         file.seek(start)
         head = file.read(16)

@@ -1,4 +1,4 @@
-"""Blur kernels in files: NumPy's .npy and MATLAB's .mat, one kernel or many. Nothing is unpickled."""
+"""Reader for blur kernels in NumPy's .npy and MATLAB's .mat files, one kernel or many. Unpickles nothing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 import pathlib
 
 import numpy as np
-import scipy  # brings in its parts when they are first used
+import scipy  # scipy imports its submodules at first use
 
 from blindsr_jax.errors import DataError
 
 
 def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
-    """The kernels of a file, which may differ in size.
+    """Read the kernels of a file. They may differ in size.
 
-    A .npy file holds one array; a .mat file (MATLAB 5 to 7.2) one variable, or one whose name begins with "kernel".
-    The array is [K, K], [N, K, K], [K, K, N] or a cell of [K, K].
+    A .npy file holds one array. A .mat file (MATLAB 5 to 7.2) holds one variable, or one whose name begins with
+    "kernel" among others. The array is [K, K], [N, K, K], [K, K, N] or a cell array of [K, K].
 
     Returns:
-      float64 [K, K] each, odd K, summing to one.
+      A list of float64 [K, K], odd K, each summing to one.
 
     Raises:
-      DataError: the file is missing, of another kind, or something in it is no kernel.
+      DataError: the file is missing or of another format, or an entry is not a kernel.
     """
     path = pathlib.Path(path)
     try:
@@ -40,10 +40,10 @@ def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
 
 
 def read_kernel(path: str | os.PathLike) -> np.ndarray:
-    """The one kernel of a file: float64 [K, K], odd K, summing to one.
+    """Read a file with exactly one kernel: float64 [K, K], odd K, summing to one.
 
     Raises:
-      DataError: as ``read_kernels``, or the file holds several.
+      DataError: as ``read_kernels``, or the file holds several kernels.
     """
     kernels = read_kernels(path)
     if len(kernels) != 1:
@@ -52,19 +52,19 @@ def read_kernel(path: str | os.PathLike) -> np.ndarray:
 
 
 def read_pool(path: str | os.PathLike, size: int | None = None) -> np.ndarray:
-    """A file of kernels as one array.
+    """Read a file of kernels as one array.
 
     Args:
-      path: as ``read_kernels`` takes it.
-      size: K, odd: smaller kernels are surrounded by zeros; larger ones are cropped if at most 1 % of their weight lies
-        outside. If it is not given, all kernels of the file must have one size, which they keep.
+      path: as for ``read_kernels``.
+      size: K, odd. Smaller kernels are padded with zeros. Larger ones are cropped if at most 1 % of their weight is
+        lost. Without a size, all kernels of the file must have the same size, and they keep it.
 
     Returns:
       float32 [N, K, K], each summing to one.
 
     Raises:
-      DataError: as ``read_kernels``; the kernels differ in size and none was given; or one is too wide for the size.
-      ValueError: ``size`` is even.
+      DataError: as ``read_kernels``; the kernels differ in size and no size is given; or one is too wide for ``size``.
+      ValueError: ``size`` is even or not positive.
     """
     kernels = read_kernels(path)
     if size is None:
@@ -82,10 +82,18 @@ def read_pool(path: str | os.PathLike, size: int | None = None) -> np.ndarray:
 
 
 def in_window(kernel: np.ndarray, size: int, name: str = "the kernel") -> np.ndarray:
-    """A kernel [K', K'] that sums to one in a window [size, size]: surrounded by zeros, or cropped.
+    """Pad with zeros or crop a kernel [K', K'] that sums to one to [size, size].
+
+    Args:
+      kernel: [K', K'], summing to one.
+      size: the new side; odd if K' is odd.
+      name: the kernel's name in messages.
+
+    Returns:
+      [size, size], summing to one.
 
     Raises:
-      DataError: more than 1 % of its weight lies outside; ``name`` says of which.
+      DataError: more than 1 % of its weight would be cropped.
     """
     margin = (len(kernel) - size) // 2
     if margin <= 0:

@@ -1,4 +1,4 @@
-"""libvips, which reads and writes image files, set up for files that nobody vouches for."""
+"""libvips, which reads and writes image files, configured for untrusted files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import typing
 import numpy as np
 
 TYPES = {"uchar": np.uint8, "ushort": np.uint16}
-_ROWS = 128  # decoded at once
+_ROWS = 128  # rows decoded at once
 
 
 @functools.cache
 def libvips() -> types.ModuleType:
-    """pyvips, imported when an image file is first read or written.
+    """Import pyvips, when an image file is first read or written.
 
-    Its loaders for untrusted kinds are off, and it keeps nothing of what it has read. Its warnings go nowhere: what
-    matters of them comes as an error, and pyvips' own way to log them stumbles over those that quote a damaged file.
+    The loaders that libvips marks as untrusted are blocked, and its cache is off. Its warnings are discarded: those
+    that matter also arrive as errors, and pyvips' log handler fails on warnings that quote a damaged file.
     """
     import pyvips
 
     logging.getLogger("pyvips").setLevel(logging.CRITICAL)
-    if pyvips.API_mode:  # as its wheels are
+    if pyvips.API_mode:  # true of pyvips' wheels
         pyvips.ffi.def_extern(name="_log_handler_callback")(lambda *_: None)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)
@@ -31,16 +31,16 @@ def libvips() -> types.ModuleType:
 
 
 def words_of(error: Exception) -> str:
-    """What libvips says went wrong, in one short line; it gathers messages, of which the last is the reason."""
+    """libvips' error message on one short line. libvips accumulates messages; the last one gives the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "bad seek" not in line]
     text = lines[-1] if lines else "unknown error"
     return text if len(text) <= 160 else text[:157] + "..."
 
 
 def pixels_of(image: typing.Any) -> np.ndarray:
-    """All pixels [H, W, C] of a libvips image of 8 or 16 bits, a few rows at a time, in this thread.
+    """The pixels [H, W, C] of a libvips image of 8 or 16 bits, fetched a few rows at a time in this thread.
 
-    libvips' own way would start threads for each image, of which training reads many at once.
+    libvips' own conversion starts threads for each image, but training already reads many images at once.
     """
     result = np.empty((image.height, image.width, image.bands), TYPES[image.format])
     region = libvips().Region.new(image)

@@ -1,4 +1,4 @@
-"""What a picture's file says beside its pixels, as far as it stays true of the restored picture."""
+"""Metadata of an image file, as far as it still holds for the restored image."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typing
 from blindsr_jax.images.libvips import libvips
 from blindsr_jax.images.opening import OpenImage
 
-Vips = typing.Any  # a pyvips.Image, which is imported when it is first needed
-_COLOUR_SPACE = slice(16, 20)  # of an ICC profile's bytes
+Vips = typing.Any  # a pyvips.Image; pyvips is imported lazily
+_COLOUR_SPACE = slice(16, 20)  # the colour space in the header of an ICC profile
 _BLOBS = ("exif-data", "xmp-data", "iptc-data")
 _THUMBNAIL = "exif-ifd1-"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>))[1-8]")
@@ -23,8 +23,8 @@ class Metadata:
 
     Attributes:
       icc_profile: the colour profile's bytes, or None.
-      fields: EXIF, XMP and IPTC as libvips names them, of an image that is upright and has no thumbnail.
-      resolution: pixels per millimetre along rows and columns, or None.
+      fields: EXIF, XMP and IPTC by libvips' names, without the orientation and the thumbnail.
+      resolution: pixels per millimetre horizontally and vertically, or None.
     """
 
     icc_profile: bytes | None = None
@@ -36,7 +36,7 @@ class Metadata:
         return Metadata(self.icc_profile)
 
     def added_to(self, image: Vips, *, grey: bool) -> Vips:
-        """The image with these; of a profile only one for its channels, grey or RGB."""
+        """A copy of the image with this metadata. The profile is left out unless it fits the channels, grey or RGB."""
         types = libvips().GValue
         image = image.copy(**dict(zip(("xres", "yres"), self.resolution or ())))
         profile = self.icc_profile
@@ -50,7 +50,7 @@ class Metadata:
 
 
 def metadata_of(image: OpenImage) -> Metadata:
-    """What is carried over from a file: nothing of it says that the image is to be turned."""
+    """The metadata of a file to carry over. The orientation is dropped because the decoded image is upright."""
     fields = {name: value for name, value in image.fields.items() if name in _BLOBS or _of_picture(name)}
     exif = _without_thumbnail(fields.pop("exif-data", b""))
     fields = fields | {"exif-data": exif} if exif else {n: x for n, x in fields.items() if not n.startswith("exif-")}
@@ -64,7 +64,7 @@ def _of_picture(name: str) -> bool:
 
 
 def _without_thumbnail(exif: bytes) -> bytes:
-    """EXIF whose first directory leads to no second one, which is the thumbnail's; empty if it is damaged there."""
+    """EXIF with the link from the first directory to the second, the thumbnail's, cleared; empty if damaged there."""
     start = 6 if exif.startswith(b"Exif\0\0") else 0
     order = "<" if exif[start : start + 2] == b"II" else ">"
     try:

@@ -1,6 +1,8 @@
-"""Image files, opened with care: told by their content, sized and counted from the header, decoded whole or not at all.
+"""Safe opening of image files.
 
-libvips decodes them; only BMP, which it does not know, is left to Pillow.
+The content, not the extension, determines the format. Size and number of pages come from the header, before any pixel
+is decoded. A file that is damaged anywhere gives an error, never a partial image. libvips decodes all formats except
+BMP, which Pillow decodes.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ if typing.TYPE_CHECKING:
 MAX_PIXELS = 90_000_000  # larger pictures may be decompression bombs
 KINDS = "PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF"
 
-_BYTE_ORDERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of TIFF and BigTIFF
-_PAGED = ("tiff", "gif", "webp", "heif")  # loaders that can be asked for one page of several
+_BYTE_ORDERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes of TIFF and BigTIFF files
+_PAGED = ("tiff", "gif", "webp", "heif")  # loaders with the option ``page``
 _REFUSED = {"float": "in floating point", "double": "in floating point", "char": "with a sign", "short": "with a sign"}
 _CHANNELS = {"b-w": (1, 2), "grey16": (1, 2), "srgb": (3, 4), "rgb16": (3, 4)}
-_DPI = 25.4  # dots per millimetre, times this
+_DPI = 25.4  # dots per inch of one dot per millimetre
 
-# How an image is turned upright for each value of EXIF's orientation.
+# The operation that turns an image upright, for each value of EXIF's orientation.
 _UPRIGHT: dict[int, typing.Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda x: np.rot90(x, 2),
@@ -44,15 +46,15 @@ _UPRIGHT: dict[int, typing.Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclasses.dataclass(frozen=True)
 class OpenImage:
-    """An image file of which the header is read.
+    """An image file whose header has been read.
 
     Attributes:
       size: height and width of the upright image.
-      decode: gives the pixels, upright: uint8 or uint16 [H, W, C], grey, grey and alpha, RGB or RGBA. Raises DataError
-        if the file is damaged anywhere. To be called once.
-      stream: gives them as a libvips image to be read once, from top to bottom, as they lie in the file.
-      fields: the file's profile, EXIF, XMP and IPTC as libvips names them.
-      resolution: pixels per millimetre along the upright image's rows and columns; None if the file does not say.
+      decode: returns the upright pixels, uint8 or uint16 [H, W, C]: grey, grey and alpha, RGB or RGBA. Raises DataError
+        if the file is damaged anywhere. Call it once.
+      stream: returns a libvips image in the file's orientation. Read it once, from top to bottom.
+      fields: the file's profile, EXIF, XMP and IPTC by libvips' names.
+      resolution: horizontal and vertical pixels per millimetre of the upright image; None if the file gives none.
     """
 
     size: tuple[int, int]
@@ -65,17 +67,17 @@ class OpenImage:
 def open_image(
     source: str | os.PathLike | bytes, *, name: str = "", page: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> OpenImage:
-    """Reads an image file's header.
+    """Read the header of an image file.
 
     Args:
-      source: path, or the bytes of a file.
-      name: what messages call it; by default the path.
-      page: which page or frame of several, from 1; None refuses files that have several.
-      max_pixels: larger images are refused; 0: none.
+      source: a path, or the bytes of a file.
+      name: its name in messages; the path by default.
+      page: the page or frame to read, from 1; None refuses files with several pages.
+      max_pixels: larger images are refused; 0 for no limit.
 
     Raises:
-      DataError: the file is missing, of a kind that is not read here, or damaged; it is too large, has several pages
-        and none is chosen, or pixels of a type that is not supported.
+      DataError: the file is missing or damaged, has an unknown format or an unsupported pixel type, is too large, or
+        has several pages and none is chosen.
     """
     name = name or ("the image" if isinstance(source, bytes) else os.fspath(source))
     with _file(source, name) as file:
@@ -105,7 +107,7 @@ def _file(source: str | os.PathLike | bytes, name: str) -> typing.Iterator[typin
 
 
 def _kind(head: bytes) -> str | None:
-    """The loader for a file that begins so."""
+    """The libvips loader for a file that begins with ``head``, or ``bmp``; None for an unknown format."""
     starts = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
     starts |= dict.fromkeys(_BYTE_ORDERS, "tiff")
     for start, kind in starts.items():
@@ -125,11 +127,11 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
         file.seek(0)
         source = vips.Source.new_from_descriptor(file.fileno()) if data is None else vips.Source.new_from_memory(data)
         image = getattr(vips.Image, f"{kind}load_source")(source, access="sequential", fail_on="error", **options)
-        image._references.append(source)  # which holds the bytes; pyvips does so where it chooses the loader itself
+        image._references.append(source)  # keeps the bytes alive; pyvips does so only if it chooses the loader itself
         return image
 
     frames = {"png": png_frames, "heif": avif_frames}.get(kind, lambda _: 1)(file)
-    image = load()  # from here on the place in the file is libvips' own
+    image = load()  # from here on libvips owns the position in the file
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     _check_page(name, max(pages, frames), page)
     if page is not None and page > pages:
@@ -152,12 +154,12 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
     size, resolution = (image.height, image.width), (image.xres, image.yres)
     if turned:
         size, resolution = size[::-1], resolution[::-1]
-    known = resolution if resolution != (1.0, 1.0) else None  # libvips' value where the file says nothing
+    known = resolution if resolution != (1.0, 1.0) else None  # libvips' default for files without a resolution
     return OpenImage(size, decode, lambda: image, _fields(image), known)
 
 
 def _as_rgb(image: pyvips.Image) -> pyvips.Image:
-    """CMYK as sRGB, by the profile in the file, or a usual one."""
+    """Convert CMYK to sRGB with the file's profile, or a standard one if it has none. Return other images unchanged."""
     if image.interpretation != "cmyk":
         return image
     depth = 16 if image.format == "ushort" else 8
@@ -167,7 +169,7 @@ def _as_rgb(image: pyvips.Image) -> pyvips.Image:
 
 
 def _levels(pixels: np.ndarray, depth: int) -> np.ndarray:
-    """All 16 bits used, of which libvips fills the upper ``depth``."""
+    """Scale 16-bit pixels in place to the full range. libvips fills only the upper ``depth`` bits."""
     if depth == 16:
         return pixels
     largest = 0x10000 - (1 << (16 - depth))

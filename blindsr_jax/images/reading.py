@@ -1,4 +1,4 @@
-"""Image files as arrays: as they are, with their metadata, or as 8-bit RGB; and their sizes from the header alone."""
+"""Reading image files as arrays: unchanged with their metadata, or as 8-bit RGB; and their size from the header."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from blindsr_jax.images.opening import MAX_PIXELS, open_image
 
 @dataclasses.dataclass(frozen=True)
 class ImageFile:
-    """A decoded file.
+    """A decoded image file.
 
     Attributes:
-      pixels: upright; [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4]; uint8 or uint16.
-      metadata: colour profile and what else the file says of the picture.
+      pixels: upright, uint8 or uint16: [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] RGB or [H, W, 4] RGBA.
+      metadata: colour profile and other metadata of the file.
     """
 
     pixels: np.ndarray
@@ -25,10 +25,10 @@ class ImageFile:
 
 
 def read_image(path: str | os.PathLike, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Reads an image file, turned upright; palettes become RGB, CMYK becomes sRGB.
+    """Read an image file and turn it upright. Palettes become RGB, CMYK becomes sRGB.
 
     Args:
-      path: of the file.
+      path: path of the file.
       page, max_pixels: as for ``open_image``.
 
     Raises:
@@ -40,12 +40,12 @@ def read_image(path: str | os.PathLike, *, page: int | None = None, max_pixels: 
 
 
 def image_size(path: str | os.PathLike, *, page: int | None = None, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Height and width of the upright image, from the header alone; arguments, errors: ``open_image``."""
+    """Height and width of the upright image, from the header alone. Arguments and errors as for ``open_image``."""
     return open_image(path, page=page, max_pixels=max_pixels).size
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """An image file as uint8 [H, W, 3]; transparency is dropped, grey is repeated, deeper images are rounded to 8 bits.
+    """Read an image file as uint8 [H, W, 3]. Drops alpha, repeats grey, and rounds 16 bits to 8.
 
     Raises:
       DataError: as ``open_image``.
@@ -54,12 +54,12 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_rgb(data: bytes, name: str = "the image") -> np.ndarray:
-    """The bytes of an image file as ``read_rgb`` gives them; messages call it by the name. Raises DataError as that."""
+    """Decode the bytes of an image file as ``read_rgb`` does. ``name`` is its name in messages. Raises DataError."""
     return _rgb(open_image(data, name=name).decode())
 
 
 def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
-    """uint8 as it is, uint16 rounded to the nearest of 256 levels."""
+    """Return uint8 unchanged; round uint16 to the nearest of 256 levels."""
     if pixels.dtype == np.uint8:
         return pixels
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,21 +1,24 @@
-"""Colours where nobody sees them: a network does, and would draw them into what is visible beside them."""
+"""Colours of invisible pixels. A network sees them and would spread them into the visible pixels beside them."""
 
 from __future__ import annotations
 
 import numpy as np
-import scipy  # brings in its parts when they are first used
+import scipy  # scipy imports its submodules at first use
 
-_BAND, _REACH = 256, 64  # rows filled at once; rows above and below that are looked at for visible pixels
+_BAND, _REACH = 256, 64  # rows filled at once; rows above and below them that are searched for visible pixels
 
 
 def with_visible_colours(image: np.ndarray) -> np.ndarray:
-    """The image with the colours of fully transparent pixels taken from the nearest pixel that is visible at all.
+    """Give each fully transparent pixel the colour of the nearest pixel with alpha above zero.
 
-    Bands are filled one by one: where nothing is visible within ``_REACH`` rows of a band, a pixel that is farther than
-    any network sees, its mean colour over the visible pixels stands. An image without such pixels is returned as it is.
+    The image is filled in bands of ``_BAND`` rows. A band without a visible pixel within ``_REACH`` rows, farther than
+    any network sees, gets the mean colour of all visible pixels.
 
     Args:
-      image: [H, W, 2] or [H, W, 4] with alpha last, integers or floating point; it is left as it is.
+      image: [H, W, 2] or [H, W, 4] with alpha last, integers or floating point; not modified.
+
+    Returns:
+      A filled copy; ``image`` itself if all of its pixels are visible, or none.
     """
     visible = image[..., -1] > 0
     if visible.all() or not visible.any():

@@ -1,4 +1,4 @@
-"""Image files written row by row, never half. Only a few rows are held, here or in the library that writes."""
+"""Writing image files row by row and atomically. Except for WebP, AVIF and BMP, only a few rows are in memory."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from blindsr_jax.images.reading import ImageFile, to_eight_bits
 Write = typing.Callable[[np.ndarray], None]
 
 _SIGNATURE, _PNG_KINDS = b"\x89PNG\r\n\x1a\n", {1: 0, 2: 4, 3: 2, 4: 6}
-_LINES = 64  # rows that are handed over at once
-_LARGE = 2**31  # bytes of pixels from which on a TIFF is a BigTIFF
+_LINES = 64  # rows passed to libvips at once
+_LARGE = 2**31  # TIFFs with at least this many bytes of pixels are written as BigTIFF
 
 
 @contextlib.contextmanager
@@ -37,16 +37,20 @@ def row_writer(
     metadata: Metadata | None = None,
     quality: int | None = None,
 ) -> typing.Iterator[Write]:
-    """A function that takes an image's rows from top to bottom; when the block ends the file is there, atomically.
+    """Context manager that yields a function to write the rows of an image, from top to bottom.
 
-    Formats without alpha get the image on white, those of 8 bits 16 rounded to 8.
+    The file appears atomically at the end of the block. Formats without alpha get the image on white. Formats of 8 bits
+    get 16-bit pixels rounded to 8.
 
     Args:
-      path: its extension says the format.
+      path: path of the file; its extension determines the format.
       shape: [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4].
-      dtype: uint8, or uint16.
-      metadata: what else is to stand in the file.
-      quality: of lossy formats, 1 to 100.
+      dtype: uint8 or uint16.
+      metadata: metadata to write.
+      quality: quality of lossy formats, 1 to 100; the format's default if not given.
+
+    Yields:
+      A function that takes an array of rows, [N, W] or [N, W, C].
 
     Raises:
       DataError: the extension is unknown, the format cannot hold the image, or the file cannot be written.
@@ -65,12 +69,12 @@ def row_writer(
         try:
             with saving.running() if form.saver else _held(temporary, metadata) as write:
                 yield lambda rows: write(fitted(rows))
-        except _Refused as error:  # beyond what the format can hold, such as WebP's 16383 pixels
+        except _Refused as error:  # beyond the limits of the format, such as WebP's 16383 pixels
             raise DataError(f"{path}: cannot be written ({error}); choose another format or place") from None
 
 
 def write_image(path: str | os.PathLike, image: ImageFile) -> None:
-    """Writes an image in the format of the path's extension, atomically. Formats without alpha get it on white.
+    """Write an image atomically, in the format of the path's extension. Formats without alpha get it on white.
 
     Raises:
       DataError: as ``row_writer``.
@@ -80,13 +84,13 @@ def write_image(path: str | os.PathLike, image: ImageFile) -> None:
 
 
 class _Refused(Exception):
-    """libvips did not write an image; in its words."""
+    """libvips refused to write an image. The message is libvips'."""
 
 
 class _Saving:
-    """A thread in which libvips writes a file, taking rows as it needs them.
+    """A thread in which libvips writes a file, pulling rows as it needs them.
 
-    It is handed them as a PNG that is not compressed, the one form in which it reads pixels from a stream as they come.
+    The rows reach libvips as an uncompressed PNG, because that is the only form in which it can stream pixels.
     """
 
     def __init__(
@@ -116,7 +120,7 @@ class _Saving:
 
             def write(rows: np.ndarray) -> None:
                 lines = np.ascontiguousarray(rows, self._dtype.newbyteorder(">")).view(np.uint8).reshape(len(rows), -1)
-                lines = np.pad(lines, ((0, 0), (1, 0)))  # each begins with the number of its filter: none
+                lines = np.pad(lines, ((0, 0), (1, 0)))  # each PNG line begins with its filter type, 0 for none
                 for first in range(0, len(lines), _LINES):
                     data = stored.compress(lines[first : first + _LINES])
                     self._put(_chunk(b"IDAT", data), thread)
@@ -138,7 +142,7 @@ class _Saving:
         raise _Refused(self._message)
 
     def _read(self, length: int) -> bytes:
-        """The next bytes, at most so many; none at the end."""
+        """The next bytes, at most ``length``; empty at the end."""
         if not self._rest and not self._ended:
             self._rest = memoryview(self._queue.get())
             self._ended = not self._rest
@@ -173,7 +177,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def _held(path: pathlib.Path, metadata: Metadata | None) -> typing.Iterator[Write]:
-    """All rows, written by Pillow at the end; of metadata BMP holds the resolution."""
+    """Collect all rows, and write them with Pillow at the end. Of the metadata, BMP stores only the resolution."""
     rows: list[np.ndarray] = []
     yield rows.append
     resolution = metadata.resolution if metadata else None
@@ -182,7 +186,7 @@ def _held(path: pathlib.Path, metadata: Metadata | None) -> typing.Iterator[Writ
 
 
 def on_white(rows: np.ndarray) -> np.ndarray:
-    """Grey and alpha, or RGBA, on white: without alpha."""
+    """Blend grey and alpha, or RGBA, onto white and drop alpha."""
     picture = Image.fromarray(rows)
     opaque = Image.new("RGBA", picture.size, "white")
     opaque.alpha_composite(picture.convert("RGBA"))

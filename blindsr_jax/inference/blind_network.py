@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax
 import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.inference.network_with_weights import NetworkWithWeights
-from blindsr_jax.networks.unfolded import Unfolded
 
 
 class BlindNetwork(NetworkWithWeights):
@@ -34,6 +35,13 @@ class BlindNetwork(NetworkWithWeights):
         return self.module.estimates_kernel
 
     @property
+    def kernel_space(self) -> typing.Literal["hr", "lr"]:
+        """``hr`` for kernels that blur the HR image before downsampling, ``lr`` for kernels that blur it after bicubic
+        downsampling.
+        """
+        return self.module.kernel_space
+
+    @property
     def restores(self) -> bool:
         """Whether the network returns images; some only estimate kernels."""
         return self.module.restores
@@ -41,7 +49,7 @@ class BlindNetwork(NetworkWithWeights):
     @property
     def unfolds(self) -> bool:
         """See ``Restorer``."""
-        return isinstance(self.module, Unfolded)
+        return self.module.unfolds
 
     @property
     def iterations(self) -> int | None:
@@ -51,8 +59,8 @@ class BlindNetwork(NetworkWithWeights):
     @property
     def downsample(self) -> Downsample:
         """The downsampling that its kernels assume: that of its training, or bicubic for the authors' weights."""
-        if not self.module.restores:
-            return self.module.downsample
+        if "downsample" in self.module.made_for:
+            return self.module.made_for["downsample"]
         recipe = self.metadata.get("source", {}).get("config", {})
         return recipe.get("degradation", {}).get("downsample", "bicubic")
 
@@ -69,4 +77,4 @@ class BlindNetwork(NetworkWithWeights):
 
     def reported(self, images: jax.Array) -> jax.Array:
         """Convert the images [T, ...] of a trace to the images that a call with 1, 2 … T steps returns."""
-        return self.module.reported(images) if self.unfolds else images
+        return self.module.reported(images)

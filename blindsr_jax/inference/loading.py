@@ -6,7 +6,6 @@ import os
 import pathlib
 import typing
 
-import flax.linen as nn
 import jax
 
 from blindsr_jax.errors import WeightsError
@@ -15,8 +14,8 @@ from blindsr_jax.inference.pipeline import Pipeline, pipeline
 from blindsr_jax.inference.solver import Solver
 from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.dpir import DPIR
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.registry import build
-from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models, packaged_path
@@ -80,7 +79,7 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
       WeightsError: a denoiser of grey images.
     """
     module, variables = build(**bundle.model), jax.device_put(stack_chains(bundle.variables))
-    if bundle.model["name"] == "drunet":
+    if module.denoises:
         if module.channels != 3:
             raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")
         module, variables = DPIR(module), {"params": {"denoiser": variables["params"]}, "constants": {}}
@@ -88,8 +87,8 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
 
 
 def model_of(
-    module: nn.Module, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
+    module: Network, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
 ) -> Model | Solver:
     """A network with its weights as what it is: a solver or a blind model."""
-    kind = Solver if isinstance(module, USRNet | DPIR) else Model
+    kind = Model if module.blind else Solver
     return kind(module, variables, metadata or {})

@@ -23,7 +23,7 @@ from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
 from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
 from blindsr_jax.inference.tile_policy import WHOLE
-from blindsr_jax.networks.compute import Compute, Precision, with_compute
+from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
@@ -101,7 +101,7 @@ class Model(BlindNetwork, RestoresImages):
     @property
     def precision(self) -> Precision:
         """See ``in_precision``."""
-        return getattr(self.module, "compute", Compute()).precision
+        return self.module.compute.precision
 
     def shard_rows(self, devices: typing.Sequence[jax.Device] | None = None) -> Model:
         """Return a copy that splits the rows of every image among devices, to restore large images whole.
@@ -195,8 +195,8 @@ class Model(BlindNetwork, RestoresImages):
         """
         lr = checked_batch(lr, iterations)
         given = self._known(len(lr), kernel, kernel_code)
-        if iterations is not None and not self.restores:
-            raise DataError(f"{self.network} estimates a kernel in one pass: leave the number of iterations out")
+        if iterations is not None and not self.unfolds:
+            raise DataError(f"{self.network} works in one pass: leave the number of iterations out")
         run = functools.partial(
             checked,
             apply,
@@ -250,14 +250,14 @@ class Model(BlindNetwork, RestoresImages):
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
         """Estimate the kernel of one image of any size; a DAN estimates it as for the image's tiles.
 
-        An estimator looks at images of up to 2²⁰ pixels whole if they fit into memory, and otherwise at their most
+        Another network looks at images of up to 2²⁰ pixels whole if they fit into memory, and otherwise at their most
         textured part.
 
         Args:
           pixels: the image.
           iterations, trace: see ``__call__``.
         """
-        if self.restores and self.takes_padding:
+        if self.restores and self.takes_padding and (self.takes_kernel or not self.estimates_kernel):
             context = self.tile_context(pixels, kernel=None, iterations=iterations)
             return SROutput(kernel=context.kernel, kernel_code=context.kernel_code)
         if math.prod(pixels.size) <= WHOLE:

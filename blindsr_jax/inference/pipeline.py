@@ -37,6 +37,7 @@ class Pipeline(RestoresImages):
     restores: typing.ClassVar[bool] = True
     takes_kernel: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = True
+    kernel_space: typing.ClassVar[typing.Literal["hr"]] = "hr"
     needs_kernel: typing.ClassVar[bool] = False
     takes_sigma: typing.ClassVar[bool] = True
     takes_padding: typing.ClassVar[bool] = False
@@ -190,10 +191,13 @@ def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipelin
       sigma: noise level for the solver, in [0, 1].
 
     Raises:
-      DataError: ``estimator`` estimates no kernels, ``solver`` is not a solver, or it does not support the scale.
+      DataError: ``estimator`` estimates no kernels of HR images, ``solver`` is not a solver, or it does not support the
+        scale.
     """
     if not isinstance(solver, Solver):
         raise DataError(f"{solver} is no non-blind solver: take USRNet or DPIR")
     if not isinstance(estimator, Model) or not estimator.estimates_kernel:
         raise DataError(f"{estimator} estimates no kernel: take KernelNet or a DAN")
+    if estimator.kernel_space != "hr":
+        raise DataError(f"{estimator} finds kernels of LR images, which no solver uses: take KernelNet or a DAN")
     return Pipeline(estimator, solver.at_scale(estimator.scale, sigma))

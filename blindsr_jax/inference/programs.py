@@ -44,8 +44,9 @@ def apply(
         shards that a convolution reads.
     """
     options = {"image_only": True} if image_only else {}
+    options |= {} if iterations is None else {"iterations": iterations}
     lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
-    return module.apply(variables, lr, **given, iterations=iterations, trace=trace, **options)
+    return module.apply(variables, lr, **given, trace=trace, **options)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("scale", "iterations", "trace"))

@@ -50,6 +50,10 @@ class Restorer(typing.Protocol):
         """Whether it estimates the kernel itself."""
 
     @property
+    def kernel_space(self) -> typing.Literal["hr", "lr"]:
+        """Whether its kernels blur the HR image, or the HR image after bicubic downsampling."""
+
+    @property
     def needs_kernel(self) -> bool:
         """Whether every call must give a kernel."""
 

@@ -37,7 +37,7 @@ class Solver(NetworkWithWeights):
     @property
     def scales(self) -> tuple[int, ...]:
         """The scales that the network supports."""
-        return tuple(getattr(self.module, "scales", (1, 2, 3, 4)))
+        return self.module.scales
 
     def at_scale(self, scale: int, sigma: float = 0.0) -> AtScale:
         """Return the solver as a ``Restorer`` for photographs.
@@ -142,6 +142,7 @@ class AtScale(RestoresImages):
     restores: typing.ClassVar[bool] = True
     takes_kernel: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
+    kernel_space: typing.ClassVar[typing.Literal["hr"]] = "hr"
     needs_kernel: typing.ClassVar[bool] = True
     takes_sigma: typing.ClassVar[bool] = True
     takes_padding: typing.ClassVar[bool] = False

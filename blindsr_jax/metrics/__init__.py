@@ -1,4 +1,4 @@
-"""How good a result is: images against images, kernels against kernels. NumPy, float64."""
+"""Quality metrics for images and for kernels, computed with NumPy in float64."""
 
 from blindsr_jax.metrics.image import psnr, ssim
 from blindsr_jax.metrics.kernel import code_l1, kernel_l1, kernel_psnr

@@ -1,11 +1,11 @@
-"""PSNR and SSIM as the super-resolution tables measure them: on 8-bit images, borders shaved, usually on luma."""
+"""PSNR and SSIM as in super-resolution tables: on 8-bit images with cropped borders, usually on luma."""
 
 from __future__ import annotations
 
 import typing
 
 import numpy as np
-import scipy  # brings in its parts when they are first used
+import scipy  # loads its submodules on first use
 
 from blindsr_jax.ops.color import rgb_to_y
 
@@ -17,20 +17,21 @@ _SSIM_K1, _SSIM_K2 = 0.01, 0.03
 
 
 def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> float:
-    """Peak signal-to-noise ratio, peak 255.
+    """Peak signal-to-noise ratio with peak 255.
 
-    Formula: 10 log₁₀(255² / mean((a − b)²)), over all pixels and channels that remain.
+    Formula: 10 log₁₀(255² / mean((a − b)²)), over all remaining pixels and channels.
 
     Args:
       a, b: uint8 [H, W, 3].
-      border: pixels shaved off each side first (the scale, in the field's tables).
+      border: number of pixels cropped from each side (usually the scale).
       channel: ``y`` for unrounded studio-range luma, ``rgb`` for all three channels.
 
     Returns:
       Decibels; infinity for equal images.
 
     Raises:
-      ValueError: shapes differ, are not [H, W, 3], types are not uint8, or nothing is left inside the border.
+      ValueError: shapes differ or are not [H, W, 3], types are not uint8, nothing is left inside the border, or the
+        channel is unknown.
 
     >>> import numpy as np
     >>> psnr(np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8), border=0, channel="rgb")
@@ -42,17 +43,21 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
 
 
 def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> float:
-    """Structural similarity (Wang et al., TIP 2004): 11×11 Gaussian window of σ = 1.5, valid windows only.
+    """Structural similarity (Wang et al., TIP 2004): 11×11 Gaussian windows of σ = 1.5 inside the image.
 
-    Args, raises: as ``psnr``; at least 11 pixels must remain in each direction.
+    Args:
+      a, b, border, channel: see ``psnr``.
 
     Returns:
-      Mean over windows and channels, at most 1.
+      The mean over windows and channels, at most 1.
+
+    Raises:
+      ValueError: as for ``psnr``, or fewer than 11 pixels are left inside the border in one direction.
     """
     a, b = _prepare(a, b, border, channel)
     if min(a.shape[:2]) < _SSIM_WINDOW:
         raise ValueError(
-            f"SSIM wants at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}"
+            f"SSIM needs at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}"
         )
     mean_a, mean_b = _window(a), _window(b)
     variance_a = _window(a * a) - mean_a**2
@@ -66,11 +71,9 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
 
 def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tuple[np.ndarray, np.ndarray]:
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
-        raise ValueError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
+        raise ValueError(f"expected two [H, W, 3] images of one size, got {a.shape} and {b.shape}")
     if a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(
-            f"scores are measured on uint8 images, got {a.dtype} and {b.dtype}: round them as a file would"
-        )
+        raise ValueError(f"metrics need uint8 images, got {a.dtype} and {b.dtype}: round them to 8 bits first")
     if border < 0 or min(a.shape[:2]) <= 2 * border:
         raise ValueError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
     inside = slice(border, -border or None)
@@ -83,7 +86,7 @@ def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tup
 
 
 def _window(x: np.ndarray) -> np.ndarray:
-    """Gaussian-weighted mean of every window that lies wholly inside the image."""
+    """Return the Gaussian-weighted mean of every window that lies inside the image."""
     radius = _SSIM_WINDOW // 2
     weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * _SSIM_SIGMA**2))
     weights /= weights.sum()

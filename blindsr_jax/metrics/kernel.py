@@ -1,4 +1,4 @@
-"""How far an estimated blur kernel is from the true one."""
+"""Errors of an estimated blur kernel."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 
 def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """‖k̂ − k‖₁, the kernel error of KernelNet's table 2; between 0 and 2 for kernels that sum to one.
+    """Kernel error ‖k̂ − k‖₁ of KernelNet's table 2, between 0 and 2 for kernels that sum to one.
 
-    Kernels of different odd sizes are compared centred, the smaller one surrounded by zeros.
+    If the (odd) sizes differ, the smaller kernel is centred and padded with zeros.
 
     Args:
       estimate, truth: [K, K].
@@ -20,10 +20,10 @@ def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def kernel_psnr(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Peak signal-to-noise ratio of a kernel taken as an image; the peak is the true kernel's largest weight.
+    """Peak signal-to-noise ratio of a kernel as an image. The peak is the largest weight of the true kernel.
 
     Args:
-      estimate, truth: [K, K]; different odd sizes as in ``kernel_l1``.
+      estimate, truth: [K, K]; different odd sizes are padded as in ``kernel_l1``.
 
     Returns:
       Decibels; infinity for equal kernels.
@@ -35,7 +35,7 @@ def kernel_psnr(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def code_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """‖ĉ − c‖₁ between PCA codes [L]: the error in the reduced space of DAN's figure 5."""
+    """Error ‖ĉ − c‖₁ between PCA codes [L], as in the reduced space of DAN's figure 5."""
     return float(np.abs(np.asarray(estimate, np.float64) - np.asarray(truth, np.float64)).sum())
 
 

@@ -1,7 +1,7 @@
-"""Blocks one after another, in a loop over their stacked parameters.
+"""A chain of equal blocks, computed as a loop over stacked parameters.
 
-A program then holds a block once, however long the chain: it is compiled sooner and takes less memory. Initialised, and
-stored in files, parameters have a name for each block; ``stack_chains`` lays them out as the loop wants them.
+The compiled program contains one block for any chain length, so it compiles faster and takes less memory. Parameters
+are initialised and stored under one name per block. ``stack_chains`` stacks them for the loop.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Step = typing.Callable[[Features, typing.Any], tuple[Features, typing.Any]]
 
 
 class Chain(nn.Module):
-    """Blocks one after another, named 0, 1, 2 …; what one returns, the next receives.
+    """Blocks named 0, 1, 2 …, each applied to the result of the previous one.
 
     Attributes:
-      make_block: called with ``name=`` or ``parent=``.
+      make_block: returns a block; called with ``name=`` or ``parent=``.
       length: number of blocks.
-      compute: its ``remat`` says what is stored for a gradient.
+      compute: its ``remat`` chooses the values that are stored for a gradient.
     """
 
     make_block: typing.Callable[..., nn.Module]
@@ -37,7 +37,7 @@ class Chain(nn.Module):
 
     @nn.compact
     def __call__(self, *features: jax.Array, region: Region | None = None) -> Features | jax.Array:
-        """Features after the last block. Each block gets the same region, if there is one."""
+        """Return the features after the last block. Every block receives the region, if there is one."""
         if self.is_initializing():
             for i in range(self.length):
                 features = _as_tuple(self.make_block(name=str(i))(*features, **optional(region)))
@@ -65,7 +65,7 @@ class Chain(nn.Module):
     def _one(
         self, features: Features, variables: tuple[typing.Any, typing.Any], region: Region | None
     ) -> tuple[Features, typing.Any]:
-        """Features after a block with such parameters and means (or None); and the block's own means, if wanted."""
+        """Apply a block with its parameters and means (or None); return features, and the block's means if mutable."""
         parameters, means = variables
         given = {"params": parameters} | ({} if means is None else {"means": means})
         mutable = ["means"] if self.is_mutable_collection("means") else []
@@ -79,13 +79,13 @@ def _as_tuple(features: Features | jax.Array) -> Features:
 
 
 def stack_chains(parameters: typing.Any) -> typing.Any:
-    """Parameters with those of each chain's blocks stacked: {"0": t₀, "1": t₁ …} becomes {"stacked": t}.
+    """Stack the parameters of each chain's blocks: {"0": t₀, "1": t₁ …} becomes {"stacked": t}.
 
     Args:
-      parameters: a tree of arrays; chains that are stacked already stay.
+      parameters: a tree of arrays. Chains that are already stacked are unchanged.
 
     Returns:
-      The tree in which block i's part of an array is x[i].
+      The tree with stacked arrays; x[i] belongs to block i.
     """
     if not isinstance(parameters, typing.Mapping):
         return parameters
@@ -101,7 +101,7 @@ def _stack(*arrays: typing.Any) -> typing.Any:
 
 
 def unstack_chains(parameters: typing.Any) -> typing.Any:
-    """What ``stack_chains`` was given, from what it returned."""
+    """Invert ``stack_chains``."""
     if not isinstance(parameters, typing.Mapping):
         return parameters
     if parameters.keys() == {_STACKED}:

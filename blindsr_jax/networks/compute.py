@@ -1,12 +1,12 @@
-"""How a network computes: precision, what a gradient stores, and the form of its convolutions.
+"""Computation options of a network: precision, rematerialisation, and the algorithm of its convolutions.
 
-These choices are fields of the modules. They change neither the names nor the initial values of parameters.
+These options are fields of the modules. They change neither the names nor the initial values of parameters.
 
-Precision. Parameters, images, kernels and codes are float32 in any case, and so are the last convolutions before an
-image, a kernel or a code. In bfloat16 all other convolutions take both operands in that type, and the features between
-them follow: they are most of the memory and nearly all of the work. bfloat16 has the range of float32 and 8 significant
-bits; no loss has to be scaled for it. Values that all pixels share (biases, gates, codes) are joined with the features
-in float32 before the result is rounded. Their gradient is a sum over all pixels, which XLA adds up in the type of its
+Precision. Parameters, images, kernels and codes are always float32. So are the last convolutions before an image, a
+kernel or a code. With bfloat16, all other convolutions take both operands in that type, and so are the features between
+them. These take most of the memory and nearly all of the work. bfloat16 has the range of float32 and 8 significant
+bits, so the loss needs no scaling. Values shared by all pixels (biases, gates, codes) are combined with the features in
+float32 before the result is rounded. Their gradient is a sum over all pixels. XLA accumulates it in the type of its
 terms, and in bfloat16 256 + 1 is 256.
 """
 
@@ -24,20 +24,19 @@ from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 Precision = typing.Literal["float32", "bfloat16"]
 Remat = typing.Literal["nothing", "activations", "blocks"]
 Function = typing.Callable[..., typing.Any]
-_GROUP = 4  # blocks; the memory of 40 blocks is least if it stores what is between groups of 3 to 5
+_GROUP = 4  # blocks per group; for 40 blocks, groups of 3 to 5 need the least memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """How a network computes.
+    """Computation options of a network.
 
     Attributes:
-      precision: type of the convolutions between the first and the last: ``float32``, or ``bfloat16`` for accelerators.
-      remat: what the backward pass computes again instead of storing it in the forward pass. ``nothing``;
-        ``activations``: all but the results of convolutions, for next to no time; ``blocks``: all but the features
-        between groups of four blocks of a ``Chain``, and between steps where several are supervised, for the time of
-        another forward pass.
-      winograd: whether 3×3 convolutions use ``ops.winograd`` where it is faster on one core of a CPU.
+      precision: type of all but the last convolutions: ``float32``, or ``bfloat16`` for accelerators.
+      remat: values that the backward pass recomputes instead of storing them. ``nothing``. ``activations``: everything
+        but the results of convolutions, at almost no extra time. ``blocks``: everything but the features between groups
+        of four blocks of a ``Chain``, and between steps if several are supervised, at the time of another forward pass.
+      winograd: use ``ops.winograd`` for 3×3 convolutions where it is faster on one CPU core.
     """
 
     precision: Precision = "float32"
@@ -46,23 +45,23 @@ class Compute:
 
     @property
     def dtype(self) -> typing.Any | None:
-        """The ``dtype`` of flax's layers; None keeps the type of the operands."""
+        """The ``dtype`` for flax layers; None keeps the type of the operands."""
         return jnp.bfloat16 if self.precision == "bfloat16" else None
 
     @property
     def blocks_per_group(self) -> int:
-        """Number of blocks of a ``Chain`` between stored features."""
+        """Number of ``Chain`` blocks between stored features."""
         return _GROUP if self.remat == "blocks" else 1
 
     def convolve(self, x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:
-        """``ops.convolution.convolve`` in the chosen form."""
+        """Call ``ops.convolution.convolve`` with the chosen algorithm."""
         return convolve(x, kernel, padding, stride, winograd=self.winograd)
 
     def checkpoint(self, function: Function, lift: Function = jax.checkpoint) -> Function:
-        """A part of a network that stores for its gradient what ``remat`` leaves.
+        """Wrap a part of a network so that its gradient recomputes values as ``remat`` says.
 
         Args:
-          function: of arrays; with ``lift=nn.remat`` of a module and arrays.
+          function: takes arrays; with ``lift=nn.remat``, a module and arrays.
           lift: ``jax.checkpoint`` or ``nn.remat``.
         """
         if self.remat == "nothing":
@@ -72,11 +71,11 @@ class Compute:
 
 
 def with_compute(module: nn.Module, **choices: typing.Any) -> nn.Module:
-    """The same module, computing in another way.
+    """Return a copy of a module with other computation options.
 
     Args:
-      module: an unbound module. Its fields that are ``Compute``, and those of modules in its fields, are replaced;
-        modules without such a field stay as they are.
+      module: an unbound module. The options change in its ``Compute`` fields and in those of its submodules. Modules
+        without such a field are unchanged.
       **choices: fields of ``Compute``.
     """
     changes = {}

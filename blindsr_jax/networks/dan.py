@@ -1,6 +1,6 @@
 """DAN: deep alternating network (NeurIPS 2020; v2: arXiv 2105.06878).
 
-The two versions share what stands here; they differ in their Restorer and Estimator, in ``dan_v1`` and ``dan_v2``.
+This module is shared by both versions. They differ in their Restorer and Estimator, in ``dan_v1`` and ``dan_v2``.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.types import Degraded, Estimate
 
+Condition = typing.Literal["noise", "jpeg"]
+
 
 class DAN(Unfolded):
-    """Alternates a Restorer (image from kernel) and an Estimator (kernel from image), T times, parameters shared.
+    """Alternates a Restorer (image from kernel) and an Estimator (kernel from image) T times with shared parameters.
 
-    The collection ``constants`` holds ``pca_basis`` [K², L], zeros until it is set.
+    The collection ``constants`` holds ``pca_basis`` [K², L], initialised to zeros.
 
     Attributes:
       restorer: (lr [B,H,W,3], code [B,L]) -> sr [B,sH,sW,3].
       estimator: (sr, lr) -> code [B,L], or the flat kernel [B,K²] if ``estimator.predicts == "kernel"``.
-        If both have an argument ``region``, of LR images, they are also used on padded images (``networks.region``).
+        If restorer and estimator have an argument ``region`` (of LR images), DAN accepts padded images; see
+        ``networks.region``.
       scale: s.
       kernel_size: K.
       code_length: L.
-      iterations: T when a call does not say.
-      conditions: what a code holds besides the kernel, after its L numbers: ``noise`` and ``jpeg``, see
-        ``condition_values``. Estimator and Restorer then work with codes of L plus as many numbers.
+      iterations: default T.
+      conditions: names of the values that follow the L kernel values of a code: ``noise`` and ``jpeg``, see
+        ``condition_values``. Estimator and Restorer use codes of length L + len(conditions).
     """
 
     restorer: nn.Module
@@ -42,8 +45,8 @@ class DAN(Unfolded):
     kernel_size: int
     code_length: int
     iterations: int = 4
-    conditions: tuple[str, ...] = ()
-    optimizer_groups: typing.ClassVar[dict[str, str]] = {"estimator": "estimator"}
+    conditions: tuple[Condition, ...] = ()
+    optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {"estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
@@ -51,22 +54,27 @@ class DAN(Unfolded):
         self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape)
 
     @property
+    def code_basis_length(self) -> int:
+        """L."""
+        return self.code_length
+
+    @property
     def full_code_length(self) -> int:
-        """Length of the codes that Estimator and Restorer exchange: L, and one number for each condition."""
+        """Length of the codes that Estimator and Restorer exchange: L plus one value for each condition."""
         return self.code_length + len(self.conditions)
 
     @property
     def supervision(self) -> typing.Literal["code", "kernel"]:
-        """What the loss compares besides the image: see ``losses``."""
+        """The quantity that the loss compares besides the image; see ``losses``."""
         return self.estimator.predicts
 
     @property
     def takes_padding(self) -> bool:
-        """See ``Unfolded.takes_padding``; Restorer and Estimator must take a region as well."""
+        """See ``Unfolded.takes_padding``. Restorer and Estimator must accept a region too."""
         return super().takes_padding and accepts_region(self.restorer) and accepts_region(self.estimator)
 
     def start(self, lr: jax.Array, *, region: Region | None = None) -> Estimate:
-        """No image yet, and the Dirac kernel."""
+        """Start with a zero image and the Dirac kernel."""
         batch, height, width, _ = lr.shape
         kernel = dirac(self.kernel_size).astype(lr.dtype)
         code = self._code_of(kernel, jnp.zeros(len(self.conditions), lr.dtype))
@@ -79,9 +87,9 @@ class DAN(Unfolded):
     def step(
         self, state: Estimate, lr: jax.Array, last: jax.Array | None = None, *, region: Region | None = None
     ) -> Estimate:
-        """DAN's figure 1, once: the image from the last kernel, then the kernel from that image, unless it is the last.
+        """Run DAN's figure 1 once: restore with the current kernel, then estimate the kernel unless ``last`` is true.
 
-        Both modules see their inputs detached, as in the authors' code.
+        Both modules receive detached inputs, as in the authors' code.
         """
         sr = self.restorer(lr, jax.lax.stop_gradient(state.code), **optional(region))
         if last is None:
@@ -105,7 +113,7 @@ class DAN(Unfolded):
         return Estimate(sr=sr, kernel=self._kernel_of(prediction), code=prediction)
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array, *, region: Region | None = None) -> Estimate:
-        """The Restorer with a known kernel; a second time with the conditions that the Estimator finds, if any."""
+        """Restore with a known kernel. With conditions, estimate them from a first restoration and restore again."""
         code = self._code_of(kernel, jnp.zeros((len(lr), len(self.conditions)), lr.dtype))
         if self.conditions:
             first = self.restorer(lr, code, **optional(region))
@@ -114,28 +122,28 @@ class DAN(Unfolded):
         return Estimate(sr=self.restorer(lr, code, **optional(region)), kernel=kernel, code=code)
 
     def with_code(self, lr: jax.Array, code: jax.Array, *, region: Region | None = None) -> Estimate:
-        """The Restorer once, with a known code."""
+        """Restore once with a known code."""
         return Estimate(sr=self.restorer(lr, code, **optional(region)), kernel=self._kernel_of(code), code=code)
 
     def _kernel_of(self, code: jax.Array) -> jax.Array:
         return normalize_kernel(decode(code[..., : self.code_length], self.pca_basis.value))
 
     def _code_of(self, kernel: jax.Array, conditions: jax.Array) -> jax.Array:
-        """[..., L + number of conditions]."""
+        """Encode kernels and append their conditions: [..., L + len(conditions)]."""
         return jnp.concatenate([encode(kernel, self.pca_basis.value), conditions], axis=-1)
 
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
-        """True image, kernel and code."""
+        """Return the true image, kernel and code."""
         code = self._code_of(degraded.kernel, condition_values(degraded, self.conditions))
         return Estimate(sr=hr, kernel=degraded.kernel, code=code)
 
 
-def condition_values(degraded: Degraded, names: typing.Sequence[str]) -> jax.Array:
-    """How noisy and how compressed images are, in numbers from 0 (not at all) to about 1.
+def condition_values(degraded: Degraded, names: typing.Sequence[Condition]) -> jax.Array:
+    """Return the noise and compression levels of images as values from 0 (none) to about 1.
 
     Args:
       degraded: a batch with its noise levels and JPEG qualities.
-      names: of the wanted numbers: ``noise``, the standard deviation over 25/255; ``jpeg``, (100 − quality) / 70.
+      names: conditions: ``noise`` is the standard deviation divided by 25/255; ``jpeg`` is (100 − quality) / 70.
 
     Returns:
       [B, len(names)].
@@ -144,8 +152,7 @@ def condition_values(degraded: Degraded, names: typing.Sequence[str]) -> jax.Arr
     return jnp.stack(values, axis=-1) if values else jnp.zeros((len(degraded.lr), 0), degraded.lr.dtype)
 
 
-_CONDITIONS: dict[str, typing.Callable[[Degraded], jax.Array]] = {
+_CONDITIONS: dict[Condition, typing.Callable[[Degraded], jax.Array]] = {
     "noise": lambda degraded: degraded.sigma * (255 / 25),
     "jpeg": lambda degraded: (100 - degraded.quality) / 70,
 }
-CONDITIONS = tuple(_CONDITIONS)

@@ -1,4 +1,4 @@
-"""Restorer and Estimator of DANv1 (NeurIPS 2020), and of the compact DANs that share its block."""
+"""Restorer and Estimator of DANv1 (NeurIPS 2020) and of the compact DANs, which share its block."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.dan import DAN, Condition
 from blindsr_jax.networks.layers import (
     ChannelAttention,
     conv,
@@ -25,10 +26,11 @@ _AROUND = ((1, 1), (1, 1))
 
 
 class ConditionedConv(nn.Module):
-    """A 3×3 convolution of features joined with a condition: a map of its own, or a code that is the same everywhere.
+    """A 3×3 convolution of features concatenated with a condition, which is a map or one code for all pixels.
 
-    A code contributes the same to every pixel, save on the border, where it meets the zeros outside. So it is convolved
-    on a 3×3 map, which is then spread over the image: the same numbers as if the code were stretched, for less work.
+    A code contributes the same value to every pixel except on the border, where zero padding changes the sum. So the
+    code is convolved on a 3×3 map, whose values are then repeated over the image. The result equals that of a stretched
+    code, for less work.
 
     Attributes:
       features: output channels.
@@ -53,7 +55,7 @@ class ConditionedConv(nn.Module):
         return mask_outside(y.astype(x.dtype), region)
 
     def _of_code(self, code: jax.Array, kernel: jax.Array, x: jax.Array, region: Region | None) -> jax.Array:
-        """The convolution of a map as large as x that has the code [B, L] at all pixels of the image."""
+        """Convolve a map as large as x that holds the code [B, L] at every pixel of the image."""
         (height, width), size = x.shape[1:3], valid_size(region)
         if size is None:
             small = jnp.broadcast_to(code[:, None, None], (code.shape[0], min(height, 3), min(width, 3), code.shape[1]))
@@ -61,12 +63,12 @@ class ConditionedConv(nn.Module):
         small = jnp.broadcast_to(code[:, None, None], (code.shape[0], 3, 3, code.shape[1]))
         small = mask_outside(small, Region(tuple(jnp.minimum(length, 3) for length in size)))
         rows = _stretch_until(self.compute.convolve(small, kernel, _AROUND), height, size[0] - 1, 1)
-        rows = jax.lax.optimization_barrier(rows)  # else XLA makes them anew for every pixel, which takes 15x as long
+        rows = jax.lax.optimization_barrier(rows)  # otherwise XLA recomputes them for every pixel, 15x slower
         return _stretch_until(rows, width, size[1] - 1, 2)
 
 
 def _stretch(x: jax.Array, length: int, axis: int) -> jax.Array:
-    """Three pixels to so many: the first and the last stay at the ends, the middle one fills the rest."""
+    """Stretch three pixels to ``length``: the first and the last stay at the ends, the middle one is repeated."""
     if length <= 3:
         return x
     first, middle, last = jnp.split(x, 3, axis)
@@ -74,7 +76,7 @@ def _stretch(x: jax.Array, length: int, axis: int) -> jax.Array:
 
 
 def _stretch_until(x: jax.Array, length: int, last: jax.Array, axis: int) -> jax.Array:
-    """As ``_stretch``, for a padded image that ends with pixel ``last``."""
+    """Stretch like ``_stretch`` for a padded image that ends with pixel ``last``."""
     place = jnp.arange(length).reshape([-1 if i == axis else 1 for i in range(4)])
     first, middle, _ = jnp.split(x, 3, axis)
     end = jax.lax.dynamic_slice_in_dim(x, jnp.minimum(last, 2), 1, axis)
@@ -84,7 +86,7 @@ def _stretch_until(x: jax.Array, length: int, last: jax.Array, axis: int) -> jax
 class CRB(nn.Module):
     """Conditional residual block (DAN eq. 5): basic + attention(conv(lrelu(conv([basic, cond])))).
 
-    ``cond``, a map or a code (see ``ConditionedConv``), is passed on unchanged, so that blocks chain.
+    The block also returns ``cond``, a map or a code (see ``ConditionedConv``), unchanged, so that blocks form a chain.
 
     Attributes:
       compute: see ``networks.compute``.
@@ -101,14 +103,14 @@ class CRB(nn.Module):
 
 
 class Restorer(nn.Module):
-    """An image from an LR image and a kernel code, which every pixel sees (SRMD's way).
+    """Restores an image from an LR image and a kernel code, which is an input at every pixel (as in SRMD).
 
     Attributes:
       scale: 2, 3 or 4.
       features: channels of the body.
       blocks: number of CRBs.
       upsampler: see ``upsampling.Upsampler``.
-      skip: interpolation of the LR image added to the output, see ``layers.interpolation_skip``; DANv1 has none.
+      skip: interpolated LR image that is added to the output, see ``layers.interpolation_skip``; DANv1 has none.
       compute: see ``networks.compute``.
     """
 
@@ -130,12 +132,12 @@ class Restorer(nn.Module):
 
 
 class Estimator(nn.Module):
-    """A kernel code from a restored image, brought to LR size by a strided convolution, and the LR image.
+    """Estimates a kernel code from the LR image and a restored image, which a strided convolution reduces to LR size.
 
     Attributes:
       scale: 2, 3 or 4.
       code_length: L.
-      features: channels of each input's path.
+      features: channels of the path of each input.
       blocks: number of CRBs.
       compute: see ``networks.compute``.
     """
@@ -155,3 +157,41 @@ class Estimator(nn.Module):
         basic, _ = Chain(block, self.blocks, compute, name="body")(basic, cond, region=region)
         code = conv(self.code_length, 3, last=True, compute=compute, name="out")(basic, region)
         return mean(code, region)[:, 0, 0]
+
+
+def build_dan_v1(
+    *,
+    scale: typing.Literal[2, 3, 4],
+    kernel_size: int = 21,
+    code_length: int = 10,
+    iterations: int = DAN.iterations,
+    features: int = Restorer.features,
+    blocks: int = Restorer.blocks,
+    upsampler: typing.Literal["stages", "single"] = Restorer.upsampler,
+    skip: typing.Literal["none", "nearest", "bicubic"] = Restorer.skip,
+    estimator_features: int = Estimator.features,
+    estimator_blocks: int = Estimator.blocks,
+    conditions: typing.Sequence[Condition] = DAN.conditions,
+) -> DAN:
+    """DANv1; with fewer blocks, ``upsampler="single"`` and a skip, the compact family (dan_lite).
+
+    Args:
+      scale: s.
+      kernel_size: K, side of the estimated kernels in HR pixels, odd.
+      code_length: L, the principal components by which a kernel is described.
+      iterations: T, unfolded steps in training; may be changed when restoring.
+      features, blocks: channels of the Restorer, and its conditional residual blocks.
+      upsampler: ``stages`` as published; ``single``: one sub-pixel convolution, far cheaper.
+      skip: interpolation that is added to the output: ``none`` as published.
+      estimator_features, estimator_blocks: the same of the Estimator.
+      conditions: what else the Estimator finds for the Restorer; nothing as published.
+    """
+    return DAN(
+        restorer=Restorer(scale, features, blocks, upsampler, skip),
+        estimator=Estimator(scale, code_length + len(conditions), estimator_features, estimator_blocks),
+        scale=scale,
+        kernel_size=kernel_size,
+        code_length=code_length,
+        iterations=iterations,
+        conditions=tuple(conditions),
+    )

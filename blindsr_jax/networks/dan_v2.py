@@ -1,4 +1,4 @@
-"""Restorer and Estimator of DANv2 (arXiv 2105.06878): two paths, one for the image, one for the condition."""
+"""Restorer and Estimator of DANv2 (arXiv 2105.06878), with one path for the image and one for the condition."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.layers import conv, lrelu
 from blindsr_jax.networks.region import Region, mean
 from blindsr_jax.networks.upsampling import Upsampler
 
 
 class DPCB(nn.Module):
-    """Dual-path conditional block: f + F·G and g + G, where F and G are two convolutions of each path.
+    """Dual-path conditional block: f + F·G and g + G, where F and G are two convolutions on each path.
 
     Attributes:
-      kernel_f, kernel_g: size of the convolutions on the image and on the condition path.
+      kernel_f, kernel_g: kernel size of the convolutions on the image path and on the condition path.
       compute: see ``networks.compute``.
     """
 
@@ -30,7 +31,7 @@ class DPCB(nn.Module):
 
     @nn.compact
     def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
-        """The region is that of f, and of g unless g is a single pixel."""
+        """Compute both paths. The region applies to f, and to g unless g is a single pixel."""
         residual_f = self._pair(f, self.kernel_f, "f", region)
         residual_g = self._pair(g, self.kernel_g, "g", region if g.shape[1:3] == f.shape[1:3] else None)
         product = residual_f * residual_g.astype(jnp.float32)  # g may be one pixel: see ``networks.compute``
@@ -42,10 +43,10 @@ class DPCB(nn.Module):
 
 
 class DPCG(nn.Module):
-    """Dual-path conditional group: a chain of DPCBs, its result doubled on both paths.
+    """Dual-path conditional group: a chain of DPCBs whose result is doubled on both paths.
 
-    The paper adds the group's input to its output. In the authors' code the blocks update a list in place, so what is
-    added is the output itself; the published weights were trained that way, and so is this.
+    The paper adds the group's input to its output. In the authors' code the blocks update a list in place, so the
+    output is added to itself. The published weights were trained that way, and this module does the same.
 
     Attributes:
       blocks: number of DPCBs.
@@ -65,12 +66,12 @@ class DPCG(nn.Module):
 
 
 class Restorer(nn.Module):
-    """An image from an LR image and a kernel code, which stays one pixel large and scales the features.
+    """Restores an image from an LR image and a kernel code, which stays a single pixel and scales the features.
 
     Attributes:
       scale: 1 (deblurring), 2, 3 or 4.
       features: channels of both paths.
-      groups, blocks: number of DPCGs, and of DPCBs in each.
+      groups, blocks: number of DPCGs, and of DPCBs in each DPCG.
       compute: see ``networks.compute``.
     """
 
@@ -92,7 +93,7 @@ class Restorer(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The kernel itself, as a softmax over its K² pixels, from a restored image and the LR image.
+    """Estimates the kernel, as a softmax over its K² pixels, from a restored image and the LR image.
 
     Attributes:
       scale: 1, 2, 3 or 4.
@@ -118,3 +119,35 @@ class Estimator(nn.Module):
         f = mean(conv(2 * self.features, 3, compute=compute, name="tail")(f, region), region)
         logits = conv(self.kernel_size**2, 1, last=True, compute=compute, name="out")(f)
         return nn.softmax(logits[:, 0, 0, :], axis=-1)
+
+
+def build_dan_v2(
+    *,
+    scale: typing.Literal[1, 2, 3, 4],
+    kernel_size: int = 21,
+    code_length: int = 10,
+    iterations: int = DAN.iterations,
+    features: int = Restorer.features,
+    groups: int = Restorer.groups,
+    blocks: int = Restorer.blocks,
+    estimator_features: int = Estimator.features,
+    estimator_blocks: int = Estimator.blocks,
+) -> DAN:
+    """DANv2.
+
+    Args:
+      scale: s; 1 is deblurring.
+      kernel_size: K, side of the estimated kernels in HR pixels, odd.
+      code_length: L, the principal components by which a kernel is described.
+      iterations: T, unfolded steps in training; may be changed when restoring.
+      features, groups, blocks: channels of the Restorer, its dual-path groups, and the blocks of each.
+      estimator_features, estimator_blocks: channels and blocks of the Estimator.
+    """
+    return DAN(
+        restorer=Restorer(scale, features, groups, blocks),
+        estimator=Estimator(scale, kernel_size, estimator_features, estimator_blocks),
+        scale=scale,
+        kernel_size=kernel_size,
+        code_length=code_length,
+        iterations=iterations,
+    )

@@ -1,7 +1,7 @@
 """DSSR: detail-structure alternating optimisation (Li et al., IEEE TMM 2022). It estimates no kernel.
 
-Each step estimates the detail map, which is what bicubic interpolation lacks of the HR image, and lets it modulate the
-structure features; a hidden state goes from step to step.
+Each step estimates the detail map, which is the HR image minus the interpolated LR image. The detail map modulates the
+structure features. A hidden state connects the steps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ResBlock(nn.Module):
 
 
 class AffineTransform(nn.Module):
-    """Scale γ in (0, 1) and shift β for features, from features of the detail map (AT in the paper's figure 5).
+    """Computes scale γ in (0, 1) and shift β of features from features of the detail map (AT in the paper's figure 5).
 
     Attributes:
       compute: see ``networks.compute``.
@@ -60,13 +60,13 @@ class AffineTransform(nn.Module):
 
 
 class State(typing.NamedTuple):
-    """What goes from step to step.
+    """State that is passed from step to step.
 
     Attributes:
       x: compressed input features, [B, H, W, C].
       hidden: structure features of the last step, [B, H, W, C].
-      base: LR image enlarged by bicubic interpolation, [B, sH, sW, 3].
-      total: sum of the images of all steps so far.
+      base: bicubic interpolation of the LR image, [B, sH, sW, 3].
+      total: sum of the images of all steps so far, [B, sH, sW, 3].
       estimate: image and detail of the last step.
     """
 
@@ -78,21 +78,22 @@ class State(typing.NamedTuple):
 
 
 class DSSR(Unfolded):
-    """Alternates detail and structure, T times, parameters shared; the mean of the T images is the result.
+    """Alternates detail and structure T times with shared parameters. The result is the mean of the T images.
 
     Attributes:
-      scale: 2, 3 or 4.
-      features: C, channels throughout.
-      blocks, refine_blocks: residual blocks before the detail map, and before the image.
-      iterations: T when a call does not say.
+      scale: s.
+      features: C, the channels of all feature maps.
+      blocks, refine_blocks: residual blocks before the detail map and before the image.
+      iterations: default T.
     """
 
-    scale: int
+    scale: typing.Literal[2, 3, 4]
     features: int = 128
     blocks: int = 15
     refine_blocks: int = 5
     iterations: int = 4
     supervision: typing.ClassVar[str] = "detail"
+    supervise: typing.ClassVar[tuple[str, ...]] = ("all",)
     takes_bfloat16: typing.ClassVar[bool] = True
     estimates_kernel: typing.ClassVar[bool] = False
 
@@ -111,12 +112,12 @@ class DSSR(Unfolded):
         self.upscale = Upsampler(self.scale, compute=compute)
 
     def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
-        """Shallow features, twice, and the interpolated image."""
+        """Start with the shallow features, also as the hidden state, and the interpolated image."""
         x, base = self.head(lr, region), self._base(lr, region)
         return State(x, x, base, jnp.zeros_like(base), Estimate(sr=base, detail=jnp.zeros_like(base)))
 
     def step(self, state: State, lr: jax.Array, *, region: Region | None = None) -> State:
-        """Detail from features, features modulated by detail, image from features."""
+        """Estimate the detail map from the features, modulate the features with it, and restore the image."""
         of_hr = enlarged(region, self.scale)
         x = self.compress(jnp.concatenate([state.x, state.hidden], axis=-1), region)
         features = self.body(x, region=region) + x
@@ -127,26 +128,26 @@ class DSSR(Unfolded):
         structure = wide * gamma + beta + wide
         reduced = _interpolated(detail_features, lr.shape[1:3], of_hr, align_corners=True)
         gamma, beta = self.modulate_lr(reduced, region)
-        # The paper adds the features of the LR input here (eq. 13); the authors' code adds these, so this does too.
+        # The paper adds the features of the LR input here (eq. 13). This follows the authors' code.
         hidden = self.down(structure, region) * gamma + beta + features
         sr = self.upscale(self.refine(hidden, region=region) + hidden, region) + state.base
         return State(x, hidden, state.base, state.total + sr, Estimate(sr=sr, detail=detail))
 
     def estimate_of(self, state: State) -> Estimate:
-        """Image and detail of the last step."""
+        """Return image and detail of the last step."""
         return state.estimate
 
     def final_image(self, state: State, steps: int) -> jax.Array:
-        """The mean over all steps, as the authors' test code reports it."""
+        """Return the mean over all steps, as the authors' test code does."""
         return state.total / steps
 
     def reported(self, images: jax.Array) -> jax.Array:
-        """Means over the first 1, 2 … T steps."""
+        """Return the means over the first 1, 2 … T steps."""
         counts = jnp.arange(1, images.shape[0] + 1).reshape(-1, *[1] * (images.ndim - 1))
         return jnp.cumsum(images, axis=0) / counts
 
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
-        """True image, and the detail M = hr − base."""
+        """Return the true image and its detail M = hr − base."""
         return Estimate(sr=hr, detail=hr - self._base(degraded.lr, None))
 
     def _base(self, lr: jax.Array, region: Region | None) -> jax.Array:

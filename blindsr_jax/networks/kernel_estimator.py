@@ -1,40 +1,70 @@
-"""The base of networks that only estimate a kernel: they do it in one pass, and restore nothing."""
+"""Base of networks that estimate a kernel in one pass and restore no image."""
 
 from __future__ import annotations
 
 import typing
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.degradations.pools import POOL_SIZES
+from blindsr_jax.errors import ConfigError
+from blindsr_jax.networks.network import Network
 from blindsr_jax.types import SROutput, Trace
 
 
-class KernelEstimator(nn.Module):
-    """Base of networks that estimate the kernels of LR images made by s-fold sampling.
-
-    A subclass has ``kernel_steps``; its fields ``scale`` and ``kernel_size`` are s and K.
+class Findings(typing.NamedTuple):
+    """What a kernel estimator finds on its way, by captions of a picture.
 
     Attributes:
-      blind, restores, estimates_kernel, takes_bfloat16, takes_padding: see ``Unfolded``.
-      downsample: the sampling that the kernels are about: the upper-left pixel of each s×s block.
+      maps: signed values [B, H, W] of the LR image.
+      lr_kernels: kernels of the LR image, [B, K', K'].
+      kernels: kernels [B, K, K], the answer last.
     """
 
-    blind: typing.ClassVar[bool] = True
-    restores: typing.ClassVar[bool] = False
-    estimates_kernel: typing.ClassVar[bool] = True
-    takes_bfloat16: typing.ClassVar[bool] = False
-    takes_padding: typing.ClassVar[bool] = False
-    downsample: typing.ClassVar[str] = "s_fold"
+    maps: dict[str, jax.Array]
+    lr_kernels: dict[str, jax.Array]
+    kernels: dict[str, jax.Array]
 
-    def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+
+class KernelEstimator(Network):
+    """Base of networks that estimate the kernels of LR images made by s-fold sampling.
+
+    A subclass defines ``kernel_steps``. ``Network`` lists the facts that it may state.
+
+    Attributes:
+      scale: s: 2, 3 or 4.
+      kernel_size: K, odd; the default is the size of the kernels in the package's pool of the scale.
+
+    Raises:
+      ConfigError: the kernel size is even.
+    """
+
+    scale: typing.Literal[2, 3, 4]
+    kernel_size: int | None = None
+
+    restores: typing.ClassVar[bool] = False
+    made_for: typing.ClassVar[typing.Mapping[str, str]] = {
+        "kernel": "pool",
+        "downsample": "s_fold",
+        "blur_mode": "circular",
+    }
+
+    def __post_init__(self) -> None:
+        if self.kernel_size is None:
+            self.kernel_size = POOL_SIZES[self.scale]
+        if self.kernel_size % 2 == 0:
+            raise ConfigError(f"kernel_size of {type(self).__name__} must be odd, got {self.kernel_size}")
+        super().__post_init__()
 
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
-        """The kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], the coarse ones first, the answer last."""
+        """Estimate kernels [B, K, K] of LR images [B, H, W, 3] in [0, 1], from coarse to final."""
         raise NotImplementedError
+
+    def findings(self, lr: jax.Array) -> Findings:
+        """What the network finds in LR images [B, H, W, 3], to look at."""
+        *coarse, answer = self.kernel_steps(lr)
+        return Findings({}, {}, {f"kernel {i}": x for i, x in enumerate(coarse, 1)} | {"kernel": answer})
 
     def __call__(
         self,
@@ -44,18 +74,18 @@ class KernelEstimator(nn.Module):
         iterations: int | None = None,
         trace: bool = False,
     ) -> SROutput:
-        """The kernel of each image, in the form of all models.
+        """Estimate the kernel of each image.
 
         Args:
           lr: [B, H, W, 3] in [0, 1].
-          kernel, iterations: of other models; here there is no use for a kernel, and nothing is repeated.
-          trace: also return what comes before the answer, such as the coarse kernel of KernelNet, as steps.
+          kernel, iterations: arguments of other models; must be None here.
+          trace: also return all kernels of ``kernel_steps``, such as KernelNet's coarse kernel.
 
         Returns:
           SROutput with ``sr=None``.
 
         Raises:
-          TypeError: a kernel or a number of iterations was given.
+          TypeError: ``kernel`` or ``iterations`` is given.
         """
         if kernel is not None or iterations is not None:
             raise TypeError(f"{type(self).__name__} estimates a kernel in one pass: leave kernel and iterations out")

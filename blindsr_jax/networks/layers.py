@@ -1,4 +1,4 @@
-"""Layers that several models share. Padding is always explicit and symmetric, as in PyTorch."""
+"""Layers shared by several models. Padding is always explicit and symmetric, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
 _PLAIN = Compute()
-# PyTorch's default for convolutions: U[−1/√fan_in, 1/√fan_in].
+# PyTorch's default initialisation of convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Conv(nn.Conv):
-    """flax's convolution; the region is that of its result, which is zero outside of padded images."""
+    """flax's convolution. The region refers to the result, which is zero outside padded images."""
 
     def __call__(self, inputs: jax.Array, region: Region | None = None) -> jax.Array:
         y = super().__call__(inputs)
@@ -42,14 +42,14 @@ def conv(
     compute: Compute = _PLAIN,
     name: str | None = None,
 ) -> Conv:
-    """A square convolution with ``padding`` zeros on every side; by default as many as keep the size at stride 1.
+    """Return a square convolution with ``padding`` zeros on every side; by default the size is kept at stride 1.
 
-    It computes as ``compute`` says, the ``last`` one before a kernel or a code in float32.
+    It computes as ``compute`` says. With ``last``, for the last one before a kernel or a code, it computes in float32.
     """
 
     def convolve(
         x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, **_: typing.Any
-    ) -> jax.Array:  # the other arguments of flax's (dilation, groups) are the defaults
+    ) -> jax.Array:  # flax's other arguments (dilation, groups) have their defaults
         return compute.convolve(x, kernel, padding, strides[0])
 
     if padding is None:
@@ -72,23 +72,23 @@ def conv(
 def _promoted(
     x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, dtype: typing.Any
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Input and weights of ``nn.Conv`` in its type, the bias in float32: see ``networks.compute``."""
+    """Convert the input and weights of ``nn.Conv`` to its type; keep the bias in float32 (see ``networks.compute``)."""
     return *promote_dtype(x, kernel, dtype=dtype), bias
 
 
 def lrelu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU of slope 0.2, the activation of DAN and DSSR."""
+    """Leaky ReLU with slope 0.2, the activation of DAN and DSSR."""
     return nn.leaky_relu(x, 0.2)
 
 
 class ChannelAttention(nn.Module):
     """Squeeze-and-excitation gate (RCAN, ECCV 2018, section 3.3): x · sigmoid(conv(lrelu(conv(mean(x))))).
 
-    The mean is over the image. A network that sees only a tile can be given the means of the whole image, as the
-    collection ``means``. Applied with ``mutable=["means"]``, a network returns its own means in that collection.
+    The mean is taken over the image. For a network that sees only a tile, pass the means of the whole image as the
+    collection ``means``. With ``mutable=["means"]``, a network returns the means of its input in that collection.
 
     Attributes:
-      reduction: the bottleneck has channels // reduction features, at least one.
+      reduction: the bottleneck has channels // reduction features, but at least one.
       compute: see ``networks.compute``.
     """
 
@@ -104,7 +104,7 @@ class ChannelAttention(nn.Module):
         return (x * gate).astype(x.dtype)
 
     def _mean(self, x: jax.Array, region: Region | None) -> jax.Array:
-        """The mean in the collection ``means`` if there is one, else that of x; the latter is written there."""
+        """Return the mean in the collection ``means``, or else the mean of x. Write the latter there if mutable."""
         own, given = mean(x, region), self.get_variable("means", "of_image")
         if self.is_mutable_collection("means") and not self.is_initializing():
             self.put_variable("means", "of_image", own[:1].astype(jnp.float32))
@@ -114,7 +114,7 @@ class ChannelAttention(nn.Module):
 def interpolation_skip(
     lr: jax.Array, scale: int, kind: typing.Literal["none", "nearest", "bicubic"], region: Region | None = None
 ) -> jax.Array | float:
-    """An interpolated image [B, s·H, s·W, 3] that a Restorer adds to its output; 0 for ``none``."""
+    """Return the interpolated image [B, s·H, s·W, 3] that a Restorer adds to its output, or 0 for ``none``."""
     if kind == "none":
         return 0.0
     if kind == "nearest":
@@ -123,17 +123,17 @@ def interpolation_skip(
 
 
 class ConvTranspose(nn.Module):
-    """PyTorch's transposed convolution, computed as an ordinary one for each of the s² phases of its output.
+    """PyTorch's transposed convolution, computed as one ordinary convolution per output phase (stride² phases).
 
-    The same numbers as ``flax.linen.ConvTranspose`` with the same parameters, without a dilated input: on CPU the
-    gradient of that is over ten times slower (``benchmarks/README.md``).
+    The result equals that of ``flax.linen.ConvTranspose`` with the same parameters, but no input is dilated. On CPU,
+    the gradient of a convolution with a dilated input is over ten times slower (``benchmarks/README.md``).
 
     Attributes:
       features: output channels.
-      size, padding, stride: as PyTorch's, square, with size = stride + 2 · padding: the output is ``stride`` times as
-        large as the input.
-      bias: whether there is one.
-      kernel_init: of its weights.
+      size, padding, stride: as in PyTorch, equal on both axes, with size = stride + 2 · padding. The output is
+        ``stride`` times as large as the input.
+      bias: add a bias.
+      kernel_init: initialiser of the weights.
       compute: see ``networks.compute``.
     """
 
@@ -147,7 +147,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
-        """[B, H, W, C] to [B, stride·H, stride·W, features]; the region is that of the result."""
+        """Map [B, H, W, C] to [B, stride·H, stride·W, features]. The region refers to the result."""
         if self.size != self.stride + 2 * self.padding:
             raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
         shape = (self.size, self.size, x.shape[-1], self.features)
@@ -164,12 +164,12 @@ class ConvTranspose(nn.Module):
 
 
 def _phase_taps(size: int, padding: int, stride: int) -> tuple[np.ndarray, int, int]:
-    """Which weight of a transposed convolution meets which input, along one axis.
+    """Return the pairs of weight and input that make each output of a transposed convolution, along one axis.
 
-    Output s·m + r is the sum of weight[j] · x[m + d] over all j and d with s·d = r + j − (size − 1 − padding).
+    Output s·m + r, for stride s, is Σ weight[j] · x[m + d] over all j and d with s·d = r + j − (size − 1 − padding).
 
     Returns:
-      Zeros and ones [D, s, size] over d − d_min, r and j; and the zeros to add before and after the input.
+      Zeros and ones [D, s, size] over d − d_min, r and j, and the numbers of zeros before and after the input.
     """
     first = size - 1 - padding
     pairs = [(r + j - first, r, j) for r in range(stride) for j in range(size) if (r + j - first) % stride == 0]

@@ -1,20 +1,22 @@
-"""The classical estimate of an SR kernel: interpolate, then deblur blindly (KernelNet, section 2.1, eq. 3 to 6).
+"""Classical estimation of an SR kernel: interpolation and blind deblurring (KernelNet, section 2.1, eq. 3 to 6).
 
-The LR luma is enlarged bicubically; then image and kernel are found in turn, from a small image with a small kernel to
-the whole one. The image is that of few gradients which explains the blurred one, min ‖x ⊗ k − b‖² + λ‖∇x‖₀ by
-half-quadratic splitting (Xu et al., "Unnatural L0 sparse representation for natural image deblurring", CVPR 2013); the
-kernel is KernelNet's own least squares on gradients (``kernel_least_squares``). The dark channel, which the paper's
-[30] adds to that (Pan et al., CVPR 2016), is left out: of blurs this narrow it says little.
+The LR luma is enlarged bicubically. Then image and kernel are estimated in turn, coarse to fine, from a small image
+with a small kernel to the full size. The image step favours sparse gradients: min ‖x ⊗ k − b‖² + λ‖∇x‖₀ by
+half-quadratic splitting (Xu et al., "Unnatural L0 sparse representation for natural image deblurring", CVPR 2013). The
+kernel step is KernelNet's least squares on gradients (``kernel_least_squares``). The paper's reference [30] (Pan et
+al., CVPR 2016) adds a dark channel prior. It is omitted because it says little about blurs this narrow.
 
-Where the kernel lies. Interpolation puts LR pixel n at s·n + (s − 1)/2, s-fold sampling means s·n. That moves the whole
-blurred image, and the sharp one is made from it and moves along; so no shift enters the kernel between the two. What
-blind deblurring cannot tell is that kernel's own offset, and it is put on its centre of mass, as all kernels here are.
+Position of the kernel. Interpolation puts LR pixel n at s·n + (s − 1)/2, while s-fold sampling means s·n. This shifts
+the whole blurred image. The sharp image is computed from it and shifts equally, so the kernel between them is not
+shifted. Blind deblurring cannot determine the offset of the kernel, so its centre of mass is moved to the central
+pixel, as for all kernels here.
 
-What the interpolation does. The kernel k' = k ⊗ b_s that is found includes it (eq. 5), and the answer is k' as it is.
-Keys' cubic reproduces parabolas, so its second moment is zero and k' has the width of k; but its form differs, of
-Gaussians by 0.17 to 0.18 in ℓ1 where σ = 0.6·s, by 0.08 where σ = 0.8·s, and by 0.5 where σ = 0.4·s, which our pools do
-not reach. To take b_s out again, by blurring the sharp gradients with it before the kernel is solved for, was tried and
-made estimates on photographs worse (ℓ1 0.40 for 0.23 at ×2): what b_s dampens comes back as noise.
+Effect of the interpolation. The estimated kernel k' = k ⊗ b_s includes the interpolation (eq. 5) and is returned
+without correction. Keys' cubic reproduces parabolas, so its second moment is zero and k' is as wide as k. Its shape
+differs: for Gaussians by 0.17 to 0.18 in ℓ1 at σ = 0.6·s, by 0.08 at σ = 0.8·s, and by 0.5 at σ = 0.4·s, which is
+narrower than any kernel of our pools. Removing b_s, by blurring the sharp gradients with it before the kernel step, was
+tried. It made estimates on photographs worse (ℓ1 0.40 instead of 0.23 at ×2), since frequencies that b_s dampens return
+as noise.
 """
 
 from __future__ import annotations
@@ -34,30 +36,26 @@ from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import circular_gradients, gradient_solver, kernel_least_squares
 from blindsr_jax.ops.resize import imresize
 
-# Chosen on photographs to train on, with kernels of the pool to train on; every one may be halved or doubled for a few
-# hundredths of the kernel's ℓ1.
-_EDGE_WEIGHT = 2e-3  # λ of the image, of luma in [0, 1]
-_LAST_SPLIT = 1e2  # where β of the splitting ends, which doubles from 2λ on
-_KERNEL_WEIGHT = 6e-6  # λ of the kernel, for each pixel, times s²: a kernel s times wider has weights s² times smaller
-_ROUNDS = 5  # image and kernel in turn, at each size
-_SMALLEST_KERNEL = 9  # where the pyramid begins
-_FAINT, _ISLAND = 0.04, 0.1  # weights below this part of the largest, and islands below this part of the sum, are noise
-_WINDOW = 512  # LR pixels a side that are looked at, in the image's centre: more tell hardly more
+# Chosen on training photographs with training kernels of the pool. Halving or doubling any of them changes the kernel's
+# ℓ1 error by a few hundredths.
+_EDGE_WEIGHT = 2e-3  # λ of the image step, for luma in [0, 1]
+_LAST_SPLIT = 1e2  # end of the splitting's β, which starts at 2λ and doubles
+_KERNEL_WEIGHT = 6e-6  # λ of the kernel per pixel and s²: a kernel s times wider has weights s² times smaller
+_ROUNDS = 5  # image and kernel steps at each size
+_SMALLEST_KERNEL = 9  # kernel size at which the pyramid starts
+_FAINT, _ISLAND = 0.04, 0.1  # smaller weights, relative to the largest, and islands, relative to the sum, are noise
+_WINDOW = 512  # side in LR pixels of the central window that is used; more pixels help little
 
 
 class ModelBased(KernelEstimator):
-    """Blind deblurring of the interpolated image by sparse gradients. It has no parameters.
+    """Estimates a kernel by blind deblurring with sparse gradients. It has no parameters.
 
     Attributes:
-      scale: s: 2, 3 or 4.
-      kernel_size: K, odd.
+      scale, kernel_size: see ``KernelEstimator``.
     """
 
-    scale: int
-    kernel_size: int
-
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
-        """The kernel [B, K, K]; where an image is flat, the fixed Gaussian that the search starts from."""
+        """Return the kernel [B, K, K] as the only step. For flat images it is the initial Gaussian."""
         top, left = (max(side - _WINDOW, 0) // 2 for side in lr.shape[1:3])
         luma = (rgb_to_y(lr[:, top : top + _WINDOW, left : left + _WINDOW]) - 16.0) / 219.0
         reach = 2 * -(-self.kernel_size // self.scale)
@@ -78,7 +76,7 @@ class ModelBased(KernelEstimator):
 
 
 def pyramid(kernel_size: int) -> list[int]:
-    """The odd sizes of a kernel whose image is made smaller by √2 again and again, the largest first.
+    """Return the odd kernel sizes of an image pyramid with factor √2, largest first.
 
     >>> pyramid(17)
     [17, 13, 9]
@@ -90,13 +88,13 @@ def pyramid(kernel_size: int) -> list[int]:
 
 
 def alternate(blurred: jax.Array, kernel: jax.Array, inside: list[int], kernel_weight: float) -> jax.Array:
-    """Finds image and kernel in turn, at one size of the pyramid.
+    """Alternate image and kernel steps at one size of the pyramid.
 
     Args:
       blurred: [B, H, W, 1] in [0, 1], extended so that it wraps.
-      kernel: [B, K, K], where to start.
-      inside: height and width of its upper-left part that is not extension; the kernel is told from that alone.
-      kernel_weight: λ of the kernel, for each pixel.
+      kernel: [B, K, K], the initial kernel.
+      inside: height and width of the upper-left part without the extension; only this part determines the kernel.
+      kernel_weight: λ of the kernel per pixel.
 
     Returns:
       [B, K, K], non-negative, summing to one, centred.
@@ -116,9 +114,10 @@ def alternate(blurred: jax.Array, kernel: jax.Array, inside: list[int], kernel_w
 
 
 def sparse_gradients(blurred: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The gradients of the image that a blur was, if it had few: min_x ‖x ⊗ k − b‖² + λ‖∇x‖₀, by splitting.
+    """Estimate sparse gradients of the sharp image: min_x ‖x ⊗ k − b‖² + λ‖∇x‖₀ by half-quadratic splitting.
 
-    In turn, with β doubling: g = ∇x where |∇x|² ≥ λ/β, else zero; x = the image that explains b and has such gradients.
+    Two steps alternate while β doubles. The first sets g = ∇x where |∇x|² ≥ λ/β, else zero. The second solves for x
+    from b and g with ``gradient_solver``.
 
     Args:
       blurred: [B, H, W, 1] in [0, 1].
@@ -144,48 +143,48 @@ def sparse_gradients(blurred: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def without_noise(kernel: jax.Array) -> jax.Array:
-    """A kernel without its faintest weights and without small islands of weights, summing to one again.
+    """Remove the faintest weights of a kernel and small islands of weights, then normalise it to sum to one.
 
     Args:
       kernel: [B, K, K], non-negative.
 
     Returns:
-      [B, K, K]; all zeros for a kernel that is.
+      [B, K, K]; all zeros for a zero kernel.
     """
     size = kernel.shape[1]
     kernel = jnp.where(kernel >= _FAINT * kernel.max(axis=(1, 2), keepdims=True), kernel, 0)
     there = kernel > 0
     numbers = jnp.where(there, jnp.arange(1, size**2 + 1).reshape(1, size, size), 0)
 
-    def spread(_: int, island: jax.Array) -> jax.Array:  # the largest number of an island spreads over all of it
+    def propagate(_: int, island: jax.Array) -> jax.Array:  # propagates the largest number of an island over the island
         largest = jax.lax.reduce_window(island, 0, jax.lax.max, (1, 3, 3), (1, 1, 1), "SAME")
         return jnp.where(there, largest, 0)
 
-    island = jax.lax.fori_loop(0, 3 * size, spread, numbers)
+    island = jax.lax.fori_loop(0, 3 * size, propagate, numbers)
     weight_of = jax.vmap(lambda numbers, weights: jnp.zeros(size**2 + 1).at[numbers].add(weights)[numbers])
     enough = weight_of(island, kernel) >= _ISLAND * kernel.sum(axis=(1, 2), keepdims=True)
     return normalize_kernel(jnp.where(enough, kernel, 0))
 
 
 def placed(kernel: jax.Array, size: int, factor: float = 1.0) -> jax.Array:
-    """A kernel made larger or smaller, with its centre of mass in the central pixel, by cubic interpolation.
+    """Resize a kernel and move its centre of mass to the central pixel, by cubic interpolation.
 
-    This does inside compiled code what ``move_kernel`` does outside.
+    This is the counterpart of ``move_kernel`` for compiled code.
 
     Args:
       kernel: [B, K, K].
       size: side of the result, odd.
-      factor: how much larger the kernel becomes.
+      factor: magnification of the kernel.
 
     Returns:
-      [B, size, size], non-negative, summing to one; all zeros for a kernel that is.
+      [B, size, size], non-negative, summing to one; all zeros for a zero kernel.
     """
     axis = jnp.arange(kernel.shape[1], dtype=kernel.dtype)
 
     def one(kernel: jax.Array) -> jax.Array:
         total = jnp.maximum(kernel.sum(), 1e-12)
         centre = jnp.stack([kernel.sum(axis=1) @ axis, kernel.sum(axis=0) @ axis]) / total
-        move = size / 2 - factor * (centre + 0.5)  # of coordinates that are whole at the pixels' edges
+        move = size / 2 - factor * (centre + 0.5)  # in coordinates that are integers at pixel edges
         scale = jnp.full(2, factor, kernel.dtype)
         return jax.image.scale_and_translate(kernel, (size, size), (0, 1), scale, move, "cubic", antialias=False)
 

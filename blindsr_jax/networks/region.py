@@ -1,12 +1,12 @@
-"""Which pixels of a batch count: images padded to a common shape, and parts of one image.
+"""Regions: the valid pixels of a batch of padded images, or of tiles of one image.
 
-One compiled program then serves images of many sizes, and each gets the numbers that it would get alone. A padded image
-lies in the upper left corner of its map, and its size is known at run time. Convolutions pad with zeros. So a network
-computes inside of the image what it would compute on the image alone, if each map that a convolution reads is zero
-outside of the image. Layers that take a ``region`` see to it by ``mask_outside``, and average by ``mean``.
+With padding, one compiled program serves images of many sizes, and each image gets the same result as alone. A padded
+image lies in the upper left corner of its map, and its size is known at run time. Convolutions pad with zeros. So the
+result inside the image is the same as for the image alone if every map that a convolution reads is zero outside the
+image. Layers that accept a ``region`` ensure this with ``mask_outside``, and average with ``mean``.
 
-A region is an argument of each layer, next to the map. Without one (None) nothing is added to the compiled program. A
-part of a network that has no such argument is never called with one: ``accepts_region`` looks at its signature.
+Each layer takes the region as an argument beside the map. Without a region (None), nothing is added to the compiled
+program. A module without this argument is never called with one: ``accepts_region`` inspects its signature.
 """
 
 from __future__ import annotations
@@ -21,46 +21,45 @@ from blindsr_jax.ops.resize import ValidSize
 
 
 class Region(typing.NamedTuple):
-    """The pixels of a map [B, H, W, C] that count. Its arrays may be tracers.
+    """The valid pixels of a map [B, H, W, C]. The arrays may be tracers.
 
     Attributes:
-      valid_size: height and width of the images in the map, each at least 1 and at most the map's; None if the images
-        fill it.
-      windows: int32 [B, 4], half-open: [top, bottom), [left, right) of each image, in LR pixels; not all empty. If
-        given, the batch is parts of one image, and means are those of all windows together.
+      valid_size: height and width of the images in the map, each from 1 to the map's; None if the images fill the map.
+      windows: int32 [B, 4], half-open [top, bottom), [left, right) of each image, in LR pixels; not all empty. If
+        given, the batch consists of tiles of one image, and means are taken over all windows together.
     """
 
     valid_size: ValidSize | None = None
     windows: jax.Array | None = None
 
     def enlarged(self, scale: int) -> Region:
-        """The region of a map ``scale`` times as large. It has no windows, since they are in LR pixels."""
+        """Return the region of a map ``scale`` times as large, without windows, since these are in LR pixels."""
         size = self.valid_size
         return Region(None if size is None else (size[0] * scale, size[1] * scale))
 
 
 def accepts_region(part: typing.Callable[..., typing.Any]) -> bool:
-    """Whether a module or a function has an argument ``region``."""
+    """Whether a module or a function has a parameter ``region``."""
     return "region" in inspect.signature(part).parameters
 
 
 def optional(region: Region | None) -> dict[str, Region]:
-    """The keyword argument ``region`` if there is one, for parts of a network that need not have it."""
+    """Return the keyword argument ``region``, or none if it is None, for modules without that parameter."""
     return {} if region is None else {"region": region}
 
 
 def enlarged(region: Region | None, scale: int) -> Region | None:
-    """See ``Region.enlarged``."""
+    """Apply ``Region.enlarged``; None stays None."""
     return None if region is None else region.enlarged(scale)
 
 
 def valid_size(region: Region | None) -> ValidSize | None:
-    """Height and width of padded images, for resizing; None if there is no padding."""
+    """Return the height and width of padded images, or None without padding."""
     return None if region is None else region.valid_size
 
 
 def mask_outside(x: jax.Array, region: Region | None) -> jax.Array:
-    """The map [B, H, W, C] with zeros outside of padded images; the map itself if there is no padding."""
+    """Set the map [B, H, W, C] to zero outside padded images. Without padding, return the same array."""
     size = valid_size(region)
     if size is None:
         return x
@@ -69,14 +68,14 @@ def mask_outside(x: jax.Array, region: Region | None) -> jax.Array:
 
 
 def mean(x: jax.Array, region: Region | None) -> jax.Array:
-    """The mean of each image over its pixels, or over all windows, added up in float32.
+    """Average each image over its pixels, or all images over their windows, accumulating in float32.
 
     Args:
-      x: [B, H, W, C], zero outside of padded images.
-      region: of the map.
+      x: [B, H, W, C], zero outside padded images.
+      region: region of the map.
 
     Returns:
-      [B, 1, 1, C]; with windows the same for all.
+      [B, 1, 1, C]; with windows, the same value for all images.
     """
     if region is not None and region.windows is not None:
         return _mean_of_windows(x, region.windows)

@@ -1,15 +1,14 @@
-"""What the unfolded networks share: T steps with the same parameters, in one loop, and how they are supervised."""
+"""Base of unfolded networks: T steps with shared parameters in one loop, and their supervision."""
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.region import Region, accepts_region, mask_outside, optional
 from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
@@ -27,19 +26,19 @@ def unfold(
     schedule: tuple[jax.Array, ...] = (),
     region: Region | None = None,
 ) -> tuple[State, Estimate | None]:
-    """T steps of a network in one scan, parameters shared.
+    """Run T steps of a network in one scan with shared parameters.
 
     Args:
       network: has ``step(state, lr, *now) -> state`` and ``estimate_of(state) -> Estimate``.
       start: the state before the first step.
       lr: LR images, the same for every step.
       steps: T.
-      keep: whether to return what every step estimates.
-      schedule: what differs from step to step, [T, ...] each; a step gets its own part as ``now``.
-      region: given to every step, if there is one.
+      keep: return the estimates of every step.
+      schedule: arrays [T, ...] of values that differ between steps; step t receives element t of each as ``now``.
+      region: passed to every step unless it is None.
 
     Returns:
-      The last state, and the estimates of all steps, stacked, or None.
+      The last state, and the stacked estimates of all steps or None.
     """
 
     def body(network: nn.Module, state: State, lr: jax.Array, now: tuple[jax.Array, ...]) -> tuple[State, typing.Any]:
@@ -56,82 +55,60 @@ def unfold(
     return scan(network, start, lr, schedule)
 
 
-class Unfolded(nn.Module):
+class Unfolded(Network):
     """Base of networks that repeat one step.
 
-    A network says how it starts (``start``), what a step does (``step``), what of its state is the estimate
-    (``estimate_of``), and what it aims at in training (``targets``); its fields ``scale`` and ``iterations`` are s and
-    T. The loop and its gradient stand here.
-
-    Attributes:
-      blind: whether it needs LR images only; other networks also need blur, scale and noise level.
-      restores: whether an image comes out, as of all networks but those that only estimate kernels.
-      estimates_kernel: whether it finds a kernel, as all but DSSR do.
-      optimizer_groups: the group, with a learning rate of its own, of the parameters below a top-level name, where that
-        is not ``restorer``; see ``training.optimizer``.
-      takes_bfloat16: whether it may compute in less than float32; not where it inverts a blur.
-      compute: see ``networks.compute``; a subclass gives it to its layers.
+    A subclass defines the initial state (``start``), one step (``step``), the estimate in a state (``estimate_of``) and
+    the training targets (``targets``). It has the fields ``scale`` (s) and ``iterations`` (T). This class runs the loop
+    and differentiates it. ``Network`` lists the facts that a subclass may state.
     """
 
-    compute: Compute = dataclasses.field(default=Compute(), kw_only=True)
-
-    blind: typing.ClassVar[bool] = True
-    restores: typing.ClassVar[bool] = True
-    estimates_kernel: typing.ClassVar[bool] = True
-    optimizer_groups: typing.ClassVar[dict[str, str]] = {}
-    takes_bfloat16: typing.ClassVar[bool] = False
-
-    def example(self) -> dict[str, typing.Any]:
-        """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+    unfolds: typing.ClassVar[bool] = True
+    supervise: typing.ClassVar[tuple[str, ...]] = ("last", "all")
 
     @property
     def takes_padding(self) -> bool:
-        """Whether the network can be used on padded images: see ``networks.region``.
+        """Whether the network accepts padded images; see ``networks.region``.
 
-        It can if all methods that compute a step have the argument ``region``. Other networks, such as those that see
-        the whole image through an FFT, get images of their own size.
+        It does if all methods that compute a step have the argument ``region``. Other networks, such as those that
+        apply an FFT to the whole image, must be called without padding.
         """
         return all(map(accepts_region, (self.start, self.step, self.with_kernel, self.with_code)))
 
     def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
-        """The state before the first step, from LR images [B, H, W, 3].
+        """Return the state before the first step, from LR images [B, H, W, 3].
 
-        A network that can be used on padded images has the argument ``region`` here, in ``step``, and in
-        ``with_kernel`` and ``with_code`` if it has these.
+        To support padded images, a network needs the argument ``region`` here, in ``step``, and in ``with_kernel`` and
+        ``with_code`` if it overrides them.
         """
         raise NotImplementedError
 
     def step(self, state: State, lr: jax.Array, *now: jax.Array, region: Region | None = None) -> State:
-        """One unfolded step.
+        """Compute one unfolded step.
 
-        If only images are wanted, ``now`` of a network that estimates kernels is one boolean: whether this is the last
-        step. Then nothing but ``sr`` has to change.
+        If only images are requested, ``now`` of a network that estimates kernels is one boolean: whether this is the
+        last step. The last step then only has to update ``sr``.
         """
         raise NotImplementedError
 
     def estimate_of(self, state: State) -> Estimate:
-        """What a state knows of image, kernel, code and detail."""
+        """Return the estimates of image, kernel, code and detail in a state."""
         return state
 
     def final_image(self, state: State, steps: int) -> jax.Array:
-        """The image that is reported after so many steps: the last step's, unless a network says otherwise."""
+        """Return the image after ``steps`` steps: that of the last step, unless a network overrides this."""
         return self.estimate_of(state).sr
 
-    def reported(self, images: jax.Array) -> jax.Array:
-        """What ``final_image`` is after 1, 2 … T steps, from the images [T, ...] of a trace."""
-        return images
-
     def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
-        """The values that a step's estimates are compared with, from the true image and its degradation."""
+        """Return the targets of a step's estimates, from the true image and its degradation."""
         raise NotImplementedError
 
     def with_kernel(self, lr: jax.Array, kernel: jax.Array, *, region: Region | None = None) -> Estimate:
-        """The estimate with a known kernel [B, K, K], for networks that can use one."""
+        """Return the estimate for a known kernel [B, K, K], if the network can use one."""
         raise TypeError(f"{type(self).__name__} does not use a kernel")
 
     def with_code(self, lr: jax.Array, code: jax.Array, *, region: Region | None = None) -> Estimate:
-        """The estimate with a known kernel code [B, L], for networks that can use one."""
+        """Return the estimate for a known kernel code [B, L], if the network can use one."""
         raise TypeError(f"{type(self).__name__} does not use a kernel code")
 
     def __call__(
@@ -145,27 +122,27 @@ class Unfolded(nn.Module):
         region: Region | None = None,
         image_only: bool = False,
     ) -> SROutput:
-        """Restores a batch; no gradient is needed, so all T steps run in one compiled loop.
+        """Restore a batch. All T steps run in one compiled loop; for training see ``training_steps``.
 
         Args:
           lr: [B, H, W, 3] in [0, 1].
-          kernel: [B, K, K]; if given, it is used once and nothing is estimated (DAN's table 3).
-          kernel_code: [B, L], the same by its code.
+          kernel: [B, K, K]. If given, it is used once and nothing is estimated (DAN's table 3).
+          kernel_code: [B, L], used like ``kernel``.
           iterations: T.
           trace: also return every step.
-          region: of LR images that are padded to H×W, or that are parts of one image: see ``networks.region``. The
-            restored images are padded alike, with zeros.
-          image_only: leave kernel and code out; then the last step's, which no image needs, is not computed (but for a
-            trace).
+          region: region of LR images that are padded to H×W, or that are tiles of one image; see ``networks.region``.
+            The restored images are padded with zeros in the same way.
+          image_only: return neither kernel nor code. Without a trace, the kernel of the last step is not computed,
+            since no image depends on it.
 
         Returns:
           SROutput.
 
         Raises:
-          TypeError: a region for a network that does not take it.
+          TypeError: the network does not accept a region, or cannot use a kernel or a code.
         """
         if region is not None and not self.takes_padding:
-            raise TypeError(f"{type(self).__name__} takes images of their own size only: a part has no argument region")
+            raise TypeError(f"{type(self).__name__} does not accept a region: one of its parts has no argument region")
         lr, options = mask_outside(lr, region), optional(region)
         if self.is_initializing():
             return self._output(self.step(self.start(lr, **options), lr, **options), 1)
@@ -187,21 +164,22 @@ class Unfolded(nn.Module):
         return self._output(state, count, steps)
 
     def training_steps(self, lr: jax.Array, *, gradient: Gradient) -> list[Estimate]:
-        """The steps that a loss supervises, differentiable with respect to the parameters.
+        """Return the steps that a loss supervises, differentiable with respect to the parameters.
 
-        With ``gradient="last"`` only the last step is differentiated; the T − 1 before it run in the same compiled
-        loop as at test time, on stopped parameters, and store nothing for the backward pass. For a network whose steps
-        see their inputs detached, as DAN's do, that is the full gradient of a loss on the last step. With ``"all"``
-        every step is returned and the gradient goes through all; they are unrolled, since XLA's CPU gradient of a
-        strided or transposed convolution inside a loop is over twenty times slower (jax-ml/jax#12868; the others have
-        their own, see ``ops.convolution``). ``compute.remat`` says what is stored for the gradient.
+        With ``gradient="last"`` only the last step is differentiated. The T − 1 steps before it run in the same
+        compiled loop as at test time, on stopped parameters, and store nothing for the backward pass. For a network
+        whose steps receive detached inputs, as in DAN, this is the full gradient of a loss on the last step.
+
+        With ``"all"`` every step is returned and differentiated. The steps are unrolled because XLA's CPU gradient of a
+        strided or transposed convolution inside a loop is over twenty times slower (jax-ml/jax#12868; for other
+        convolutions see ``ops.convolution``). ``compute.remat`` chooses the values that are stored.
 
         Args:
           lr: [B, H, W, 3].
           gradient: ``last`` or ``all``.
 
         Returns:
-          The last step, or all T.
+          The estimates of the last step, or of all T steps.
         """
         if gradient == "all":
             state, steps = self.start(lr), []

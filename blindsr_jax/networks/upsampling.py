@@ -1,10 +1,10 @@
-"""From features at LR size to an image: sub-pixel convolutions, and a faster way to the same numbers.
+"""Upsampling from LR features to an image: sub-pixel convolutions, and a faster equivalent.
 
-Between DAN's and DSSR's sub-pixel convolutions there is no activation, so the whole chain is one linear map: a 5×5
-convolution at LR size to the s²·3 values of each LR pixel's block. Its kernel is composed from theirs
-(``composed``). Only the blocks along the image's border differ, since there the chain pads its wide intermediate maps
-with zeros; those are computed by the chain itself, on strips three LR pixels deep. Nothing wide is computed at full
-size: for DAN ×4 that is a tenth of the arithmetic and a fortieth of the memory.
+DAN and DSSR have no activation between their sub-pixel convolutions. The chain is therefore one linear map: a 5×5
+convolution at LR size to the s²·3 values of each LR pixel's block. ``composed`` computes its kernel from those of the
+chain. Blocks along the image border differ, because the chain pads its wide intermediate maps with zeros. These blocks
+are computed by the chain, on strips three LR pixels deep. No wide map is computed at full size. For DAN ×4 this takes a
+tenth of the arithmetic and a fortieth of the memory.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 
 _FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
-_STRIP = 3  # LR pixels that the outermost blocks depend on
-_SMALLEST = 16  # LR pixels; the strips of smaller images are no less work than the images
+_STRIP = 3  # depth in LR pixels of the strips that determine the border blocks
+_SMALLEST = 16  # side in LR pixels below which the strips are as much work as the image
 
 Weights = tuple[jax.Array, jax.Array]
 
 
 class _Weights(nn.Module):
-    """Kernel [3, 3, C, C'] and bias [C'] of a convolution."""
+    """Parameters of a convolution: kernel [3, 3, C, C'] and bias [C']."""
 
     channels: int
     features: int
@@ -42,14 +42,14 @@ class _Weights(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Features at LR size to an image s times larger, by sub-pixel convolution.
+    """Maps features at LR size to an image s times larger by sub-pixel convolution.
 
     Attributes:
       scale: 1, 2, 3 or 4.
-      kind: ``stages`` is DAN's (features stay wide at full size; ×4 in two steps of 2); ``single`` goes to s²·3
-        channels at once, so nothing wide is ever computed at full size.
-      compute: see ``networks.compute``; the precision is float32 in any case, since an image comes of it and it is
-        little of the work.
+      kind: ``stages`` is DAN's upsampler, with wide features at full size and two steps of 2 for ×4. ``single`` maps to
+        s²·3 channels at once, so no wide features exist at full size.
+      compute: see ``networks.compute``. The precision is always float32, since the result is an image and the upsampler
+        is a small part of the work.
     """
 
     scale: int
@@ -58,7 +58,7 @@ class Upsampler(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
-        """[B, H, W, C] to [B, s·H, s·W, 3] in float32; the region is that of x."""
+        """Map [B, H, W, C] to [B, s·H, s·W, 3] in float32. The region refers to x."""
         x, channels = x.astype(jnp.float32), x.shape[-1]
         if self.kind == "single":
             image = self._apply(_Weights(channels, 3 * self.scale**2, name="out")(), x)
@@ -81,14 +81,14 @@ class Upsampler(nn.Module):
         return self.compute.convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
 
     def _chain(self, stages: list[Weights], x: jax.Array, region: Region | None) -> jax.Array:
-        """The convolutions one after the other, as published."""
+        """Apply the convolutions one after another, as published."""
         for weights, r in zip(stages, _FACTORS[self.scale]):
             region = enlarged(region, r)
             x = mask_outside(pixel_shuffle(self._apply(weights, x), r), region)
         return mask_outside(self._apply(stages[-1], x), region)
 
     def _with_border(self, image: jax.Array, x: jax.Array, stages: list[Weights]) -> jax.Array:
-        """The image with its outermost blocks from the chain."""
+        """Replace the border blocks of the image by those of the chain."""
         scale = self.scale
         for axis in (1, 2):
             length = x.shape[axis]
@@ -101,9 +101,9 @@ class Upsampler(nn.Module):
         return image
 
     def _side(self, strip: jax.Array, stages: list[Weights], axis: int, outside: tuple[int, int]) -> jax.Array:
-        """The chain on a strip.
+        """Apply the chain to a strip.
 
-        Each convolution removes a pixel on the inner side, where there are no zeros.
+        Each convolution removes a pixel on the inner side, where it has no zero padding.
         """
         padding = (outside, (1, 1)) if axis == 1 else ((1, 1), outside)
         for weights, r in zip(stages, _FACTORS[self.scale]):
@@ -111,7 +111,7 @@ class Upsampler(nn.Module):
         return self._apply(stages[-1], strip, padding)
 
     def _with_padded_border(self, image: jax.Array, x: jax.Array, stages: list[Weights], region: Region) -> jax.Array:
-        """The same for a padded image. The strips are padded, too: the image may be less than three pixels deep."""
+        """Do the same for padded images. The strips are padded too, since an image may be smaller than a strip."""
         scale = self.scale
         for axis in (1, 2):
             lengths, end = list(region.valid_size), region.valid_size[axis - 1]
@@ -127,15 +127,15 @@ class Upsampler(nn.Module):
 
 
 def composed(stages: list[Weights], factors: tuple[int, ...]) -> Weights:
-    """One convolution at LR size that equals a chain of sub-pixel convolutions away from the border.
+    """Compose a chain of sub-pixel convolutions into one convolution at LR size, equal away from the border.
 
     Args:
-      stages: kernels [3, 3, C, C·r²] and biases [C·r²] of the convolutions before each pixel shuffle, and of the last
-        convolution, [3, 3, C, O] and [O].
+      stages: kernels [3, 3, C, C·r²] and biases [C·r²] of the convolutions before each pixel shuffle, then kernel
+        [3, 3, C, O] and bias [O] of the last convolution.
       factors: r of each pixel shuffle.
 
     Returns:
-      Kernel [5, 5, C, O·s²] and bias [O·s²]; pixel shuffles by the factors, in order, make the image of the result.
+      Kernel [5, 5, C, O·s²] and bias [O·s²]. Pixel shuffles by the factors, in order, turn the result into the image.
     """
     kernel, bias = stages[-1]
     for (before, offset), r in zip(reversed(stages[:-1]), reversed(factors)):
@@ -146,9 +146,9 @@ def composed(stages: list[Weights], factors: tuple[int, ...]) -> Weights:
 
 
 def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:
-    """A convolution of shuffled pixels as one of those before: [k, k, C, O] to [k', k', C·r², O·r²].
+    """Move a convolution before a pixel shuffle: kernel [k, k, C, O] to [k', k', C·r², O·r²].
 
-    Output phase p reads the shuffled pixel p + d, which is phase φ of pixel a before, where p + d = r·a + φ.
+    Output phase p reads the shuffled pixel p + d. Before the shuffle, this is phase φ of pixel a, with p + d = r·a + φ.
     """
     size, reach = kernel.shape[0], kernel.shape[0] // 2
     low, high = -reach // r, (r - 1 + reach) // r
@@ -161,7 +161,7 @@ def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:
 
 
 def _one_after_the_other(first: jax.Array, second: jax.Array) -> jax.Array:
-    """The kernel of two correlations in turn: [k, k, A, B] and [l, l, B, C] to [k+l−1, k+l−1, A, C]."""
+    """Compose two correlations: kernels [k, k, A, B] and [l, l, B, C] to [k+l−1, k+l−1, A, C]."""
     products = jnp.einsum("yxab,uvbc->yxuvac", first, second)
     room = first.shape[0] - 1
     return sum(

@@ -1,4 +1,4 @@
-"""Blur by one kernel per image: the ``x ⊗ k`` of every degradation."""
+"""Blur with one kernel per image, the ``x ⊗ k`` of every degradation."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ _PAD_MODES = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"
 
 
 def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.Array:
-    """Correlates each image with its own kernel (DAN eq. 1, without the downsampling).
+    """Correlate each image with its kernel (DAN eq. 1, without the downsampling).
 
-    Formula: y[h, w] = Σ_ij kernel[i, j] · x[h + i − ⌊K/2⌋, w + j − ⌊K/2⌋], each colour alike.
+    Formula: y[h, w] = Σ_ij kernel[i, j] · x[h + i − ⌊K/2⌋, w + j − ⌊K/2⌋], for each channel.
 
-    The sum runs over kernel rows in a scan and over columns unrolled: XLA fuses the shifted reads into one pass, which
-    on CPU is six to eleven times faster than its grouped convolution and, unlike an FFT, needs no collective when the
-    batch is sharded (``benchmarks/README.md``).
+    The loop over kernel rows is a scan, and the loop over columns is unrolled. XLA fuses the shifted reads into one
+    pass. On CPU this is six to eleven times faster than XLA's grouped convolution. Unlike an FFT, it needs no
+    collective when the batch is sharded (``benchmarks/README.md``).
 
     Args:
       x: [B, H, W, C].
-      kernel: [B, K, K], or [1, K, K] for all images; K odd.
+      kernel: [B, K, K], or [1, K, K] shared by all images; K is odd.
       mode: ``reflect`` mirrors about the border pixel without repeating it (PyTorch's ``reflect``); ``symmetric``
-        repeats it (MATLAB's ``symmetric``, SciPy's ``reflect``); ``circular`` wraps.
+        repeats it (MATLAB's ``symmetric``, SciPy's ``reflect``); ``circular`` wraps around.
 
     Returns:
-      [B, H, W, C], of x's type.
+      [B, H, W, C], with the dtype of x.
 
     Raises:
-      ValueError: the kernel is even-sized, not square, of another batch size, or too large for the image.
+      ValueError: the mode is unknown, or the kernel is even-sized, not square, of another batch size, or too large for
+        the image.
     """
     batch, height, width, _ = x.shape
     if mode not in _PAD_MODES:
@@ -60,13 +61,13 @@ def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.A
 
 
 def normalize_kernel(kernel: jax.Array) -> jax.Array:
-    """Clips negative weights and scales to sum one, for kernels that were decoded or estimated.
+    """Clip negative weights and scale the kernel to sum to one, for decoded or estimated kernels.
 
     Args:
       kernel: [..., K, K].
 
     Returns:
-      [..., K, K], non-negative, summing to one; all zeros, with a finite gradient, if no weight was positive.
+      [..., K, K], non-negative, summing to one; all zeros, with a finite gradient, if no weight is positive.
     """
     kernel = jnp.maximum(kernel, 0.0)
     total = kernel.sum(axis=(-2, -1), keepdims=True)

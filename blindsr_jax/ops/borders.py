@@ -1,4 +1,4 @@
-"""Borders: photographs do not wrap around, as all that is computed by FFT takes them to do."""
+"""Border handling for FFT operators, which treat an image as periodic."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def wrap_smoothly(lr: jax.Array, reach: int) -> jax.Array:
-    """Extends images below and on the right so that they go on into themselves when they are repeated.
+    """Extend images at the bottom and on the right so that their periodic repetition has no jump.
 
-    What is added passes from the image mirrored at its end to the image mirrored at its beginning.
+    The added pixels fade (by a raised cosine) from the image mirrored at its end to the image mirrored at its start.
 
     Args:
       lr: [B, H, W, C].

@@ -1,4 +1,4 @@
-"""Colour: the luma that every table of the field is measured on."""
+"""Luma, the channel on which super-resolution tables are measured."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def rgb_to_y(x: Array) -> Array:
 
     Formula: Y = 65.481 R + 128.553 G + 24.966 B + 16.
 
-    Works on JAX and on NumPy arrays alike and keeps their floating type, so the metrics can use it in float64.
+    It accepts JAX and NumPy arrays and keeps their floating type, so the metrics use it in float64.
 
     Args:
-      x: [..., 3], R, G, B in [0, 1].
+      x: [..., 3], RGB in [0, 1].
 
     Returns:
       [..., 1], Y in [16, 235].
@@ -28,6 +28,6 @@ def rgb_to_y(x: Array) -> Array:
     235.0
     """
     if x.shape[-1] != 3:
-        raise ValueError(f"rgb_to_y wants three channels on the last axis, got shape {x.shape}")
+        raise ValueError(f"rgb_to_y needs three channels on the last axis, got shape {x.shape}")
     r, g, b = x[..., 0:1], x[..., 1:2], x[..., 2:3]
     return 65.481 * r + 128.553 * g + 24.966 * b + 16.0

@@ -1,4 +1,4 @@
-"""Convolution with a faster gradient on a CPU."""
+"""Convolution whose gradient is fast on a CPU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 from blindsr_jax.ops import winograd as winograd_form
 
-CONVOLUTION = "convolution"  # name of the results, for policies of jax.checkpoint
+CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-_CHUNK = 1024  # pixels whose patches are gathered at a time, so that they stay in a core's cache
-_FEW_PIXELS = 64  # H · W up to which XLA's own gradient is as fast
+_CHUNK = 1024  # pixels whose patches are gathered at a time; their patches fit in a core's cache
+_FEW_PIXELS = 64  # largest H · W for which XLA's gradient is as fast
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -22,21 +22,22 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 def convolve(
     x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1, *, winograd: bool = False
 ) -> jax.Array:
-    """A convolution as networks have it (a correlation), without bias.
+    """Convolve as neural networks do (a correlation), without bias.
 
-    On a CPU XLA computes the gradient with respect to the kernel as a convolution whose window is as large as the
-    image, at a half to a seventh of the rate of the forward pass (``benchmarks/README.md``). Here it is computed as
-    products of gathered patches. Such a gradient visits one image after another: where a batch is split over devices,
-    take it inside ``jax.shard_map``, or all images go to all. Inside a loop, XLA's CPU gradients of both kinds are over
-    twenty times slower yet (jax-ml/jax#12868); these are not.
+    On a CPU, XLA computes the gradient with respect to the kernel as a convolution whose window is as large as the
+    image. It reaches a half to a seventh of the rate of the forward pass (``benchmarks/README.md``). This function
+    computes that gradient as matrix products of gathered patches, one image after another. If the batch is sharded,
+    take the gradient inside ``jax.shard_map``; otherwise every device receives all images. Inside a loop, XLA's CPU
+    gradients with respect to input and kernel are over twenty times slower still (jax-ml/jax#12868). This function is
+    not affected.
 
     Args:
       x: [B, H, W, C].
       kernel: [k, k, C, C'].
-      padding: zeros before and after, rows first.
-      stride: pixels from one window to the next, the same on both axes.
-      winograd: whether ``ops.winograd`` computes result and gradients where it suits, for a device that is one core of
-        a CPU.
+      padding: number of zeros before and after, for rows and then for columns.
+      stride: in pixels, the same on both axes.
+      winograd: use ``ops.winograd`` for the result and the gradients where ``winograd.suits`` holds. Meant for
+        devices that are one CPU core each.
 
     Returns:
       [B, H', W', C'].
@@ -69,8 +70,8 @@ def _backward(
     padding: Padding, winograd: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
-    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else it is turned at every pixel
-    to_x = _at_every_pixel(g, turned, _opposite(padding, kernel.shape[0]), winograd)
+    flipped = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else XLA flips it at every pixel
+    to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), winograd)
     if winograd and winograd_form.suits(x, kernel, padding):
         return to_x, winograd_form.kernel_gradient(x, g)
 
@@ -87,9 +88,10 @@ _at_every_pixel.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x: jax.Array, g: jax.Array, size: int, padding: Padding) -> jax.Array:
-    """[k, k, C, C']: the sum over pixels p of x[p + (i, j)] g[p], or of x[q] g[q − (i, j)], which is the same.
+    """Return the kernel gradient [k, k, C, C'], the sum over pixels p of x[p + (i, j)] g[p].
 
-    Patches are taken from the one whose channels fill whole vectors.
+    The sum over q of x[q] g[q − (i, j)] is equal. Patches are gathered from the array whose channels fill whole SIMD
+    vectors.
     """
     if x.shape[-1] % 16 == 0 or g.shape[-1] % 16:
         return _patches_times_pixels(x, g, size, padding)
@@ -97,12 +99,12 @@ def _kernel_gradient(x: jax.Array, g: jax.Array, size: int, padding: Padding) ->
 
 
 def _opposite(padding: Padding, size: int) -> Padding:
-    """Zeros around a result, so that the same windows lead back from it."""
+    """Return the padding of the transposed correlation, which maps the result back to the input."""
     return tuple((size - 1 - before, size - 1 - after) for before, after in padding)
 
 
 def _patches_times_pixels(x: jax.Array, y: jax.Array, size: int, padding: Padding) -> jax.Array:
-    """[k, k, C, D]: the sum of x[p + (i, j)] y[p] over all pixels p of y [B, H', W', D], in chunks of whole rows."""
+    """Sum x[p + (i, j)] y[p] over all pixels p of y [B, H', W', D], in chunks of whole rows: [k, k, C, D]."""
     (batch, height, width, _), channels = y.shape, x.shape[-1]
     rows = max(n for n in range(1, height + 1) if height % n == 0 and (n == 1 or n * width <= _CHUNK))
     chunks = height // rows
@@ -113,7 +115,7 @@ def _patches_times_pixels(x: jax.Array, y: jax.Array, size: int, padding: Paddin
         part = jax.lax.dynamic_slice_in_dim(padded[image], top, rows + size - 1)
         beside = jnp.concatenate([part[:, j : j + width] for j in range(size)], axis=-1)
         pixels = jax.lax.dynamic_slice_in_dim(y[image], top, rows).reshape(rows * width, -1).T
-        # Not one einsum over both axes of the image: XLA has no fast product for that.
+        # XLA has no fast product for a single einsum over both image axes.
         products = [
             jnp.matmul(pixels, beside[i : i + rows].reshape(rows * width, -1), preferred_element_type=jnp.float32)
             for i in range(size)

@@ -1,6 +1,6 @@
 """Operators that are diagonal in the Fourier domain: the closed forms of USRNet, DPIR and KernelNet.
 
-FFTs of a batch that is split over devices make some versions of XLA gather it: see ``per_shard``.
+Some versions of XLA gather a sharded batch before an FFT. ``per_shard`` avoids this.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import scipy  # brings in its parts when they are first used
+import scipy  # loads its submodules on first use
 from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.ops.blur import normalize_kernel
@@ -17,19 +17,18 @@ from blindsr_jax.ops.resize import s_fold_down, s_fold_up
 
 
 def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """The optical transfer function of a point-spread function, as MATLAB's ``psf2otf``.
+    """Compute the optical transfer function of a point-spread function, like MATLAB's ``psf2otf``.
 
-    The kernel is padded with zeros to the image's size and rolled by −⌊K/2⌋ on each axis, so that its central pixel
-    comes to the origin. This is the one function that takes a convolution kernel: multiplying an image's spectrum by
-    the result convolves the image circularly. The kernel that ``blur`` correlates with has to be flipped on both axes
-    first.
+    The kernel is padded with zeros to the image size and rolled by −⌊K/2⌋ on each axis, which moves its central pixel
+    to the origin. Multiplying the spectrum of an image by the result convolves the image circularly. This is the only
+    function that takes a convolution kernel. Flip a kernel for ``blur``, which correlates, on both axes first.
 
     Args:
-      kernel: [..., K, K], or any two sizes.
+      kernel: [..., K, K]; the two sides may differ.
       shape: height and width of the image.
 
     Returns:
-      Complex [..., H, W], as ``fft2`` orders frequencies.
+      Complex [..., H, W], with frequencies in the order of ``fft2``.
 
     Raises:
       ValueError: the kernel is larger than the image.
@@ -47,26 +46,26 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Array | float, s: int) -> jax.Array:
-    """The image that explains the LR image and stays close to a prior one: argmin_z ‖lr − (z ⊗ k)↓s‖² + α‖z − x‖².
+    """Solve the data step exactly: argmin_z ‖lr − (z ⊗ k)↓s‖² + α‖z − x‖².
 
-    The blur is ``blur(…, "circular")`` and the sampling ``s_fold_down``; the minimum is exact. Formula: with A the two
-    together, z = x + Aᵀ(AAᵀ + α)⁻¹(lr − Ax). AAᵀ is itself a circular blur, of the LR image: its transfer function is
-    the mean of |F(k)|² over the s×s blocks of frequencies that the sampling folds together (Zhao et al., TIP 2016;
-    USRNet, CVPR 2020, section 3.2). USRNet's form of the same solution subtracts two numbers that agree to within α and
-    divides by α; this one keeps its precision when α is small.
+    The blur is ``blur(…, "circular")`` and the sampling is ``s_fold_down``. Let A be the blur followed by the sampling.
+    Then z = x + Aᵀ(AAᵀ + α)⁻¹(lr − Ax). AAᵀ is a circular blur of the LR image. Its transfer function is the mean of
+    |F(k)|² over the s×s blocks of frequencies that the sampling folds together (Zhao et al., TIP 2016; USRNet, CVPR
+    2020, section 3.2). USRNet's form of the solution subtracts two numbers that agree to within α and divides the
+    difference by α. The form used here stays precise for small α.
 
     Args:
       x: [B, s·H, s·W, C], the prior image.
       lr: [B, H, W, C].
-      kernel: [B, K, K], or [1, K, K] for all images; a correlation kernel as for ``blur``, K odd.
-      alpha: weight of the prior, above zero; a number, or [B], one for each image.
+      kernel: [B, K, K], or [1, K, K] shared by all images; a correlation kernel as for ``blur``, with odd K.
+      alpha: weight of the prior, positive; a number, or [B] with one for each image.
       s: scale factor.
 
     Returns:
       [B, s·H, s·W, C]. Differentiable in all arrays.
 
     Raises:
-      ValueError: the sizes do not belong together, or the kernel is even-sized, not square or larger than the image.
+      ValueError: the sizes do not match, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
     height, width = x.shape[1:3]
@@ -75,7 +74,7 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
     folded = power.reshape(-1, s, height // s, s, width // s).mean(axis=(1, 3))
     alpha = jnp.reshape(jnp.asarray(alpha, x.dtype), (-1, 1, 1, 1))
 
-    half = transfer[:, :, : width // 2 + 1, None]  # real images: the other half of the spectrum follows
+    half = transfer[:, :, : width // 2 + 1, None]  # real images: the other half of the spectrum is its conjugate
     residual = lr - s_fold_down(_filter(x, half), s)
     correction = _filter(residual, 1 / (folded[:, :, : width // s // 2 + 1, None] + alpha))
     return x + _filter(s_fold_up(correction, s), half.conj())
@@ -84,39 +83,39 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
 def kernel_least_squares(
     sharp: jax.Array, blurred: jax.Array, lam: float, size: int, *, normalize: bool = True
 ) -> jax.Array:
-    """The blur between two gradient fields, by regularised least squares (KernelNet eq. 10 and 11: its FFT-1).
+    """Solve for the blur between two gradient fields by regularised least squares (KernelNet eq. 10 and 11, FFT-1).
 
-    Minimises Σ_c ‖blurred_c − sharp_c ⊗ k‖² + λ‖k‖² over all kernels as large as the image, with circular borders.
-    The minimum is F(k) = Σ_c F(sharp_c) conj F(blurred_c) / (Σ_c |F(sharp_c)|² + λ). The paper prints F(·)² in the
-    denominator, where the squared modulus is meant, and conjugates the other factor, since its ⊗ is a convolution; ours
-    is the correlation that ``blur`` computes. Of that kernel the central window is kept, clipped and normalised.
+    The solution minimises Σ_c ‖blurred_c − sharp_c ⊗ k‖² + λ‖k‖² over all kernels as large as the image, with circular
+    borders: F(k) = Σ_c F(sharp_c) conj F(blurred_c) / (Σ_c |F(sharp_c)|² + λ). The paper prints F(·)² in the
+    denominator but means the squared modulus. It conjugates the other factor because its ⊗ is a convolution; here ⊗ is
+    the correlation that ``blur`` computes. The central window of the solution is clipped and normalised.
 
     Args:
-      sharp: [B, H, W, C], the sharp gradients; C directions that share one kernel.
+      sharp: [B, H, W, C], the sharp gradients; the C directions share one kernel.
       blurred: [B, H, W, C], the same gradients after the blur.
-      lam: λ, positive. It weighs against sums over all pixels, so that twice the pixels want twice the λ.
+      lam: λ, positive. The data term is a sum over all pixels, so twice the pixels need twice the λ.
       size: K, side of the window, odd and no larger than the image.
-      normalize: clip negative weights and scale to sum one; otherwise the bare solution in the window.
+      normalize: clip negative weights and scale to sum to one; otherwise return the window of the bare solution.
 
     Returns:
-      [B, K, K], the correlation kernel. All zeros where nothing can be known, as from flat images.
+      [B, K, K], the correlation kernel. All zeros if the gradients determine nothing, as for flat images.
 
     Raises:
       ValueError: λ is not positive, the shapes differ, or the window is even or larger than the image.
 
     >>> sharp = jax.random.normal(jax.random.key(0), (1, 16, 16, 2))
-    >>> to_the_right = jnp.roll(sharp, 1, axis=2)  # what ``blur`` makes with a weight left of the centre
+    >>> to_the_right = jnp.roll(sharp, 1, axis=2)  # the result of ``blur`` with a weight left of the centre
     >>> [round(float(w), 2) for w in kernel_least_squares(sharp, to_the_right, 1e-3, 3)[0, 1]]
     [1.0, 0.0, 0.0]
     """
     if not lam > 0:
         raise ValueError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
     if sharp.ndim != 4 or sharp.shape != blurred.shape:
-        raise ValueError(f"gradient fields [B, H, W, C] of one shape are wanted, got {sharp.shape}, {blurred.shape}")
+        raise ValueError(f"sharp and blurred must be [B, H, W, C] of one shape, got {sharp.shape} and {blurred.shape}")
     _check_odd("size", size)
     height, width = sharp.shape[1:3]
     if size > min(height, width):
-        raise ValueError(f"a {size}x{size} kernel cannot be found in a {height}x{width} image: take a smaller window")
+        raise ValueError(f"a {size}x{size} kernel does not fit in a {height}x{width} image: use a smaller window")
     sharp_f, blurred_f = (jnp.fft.rfft2(x, axes=(1, 2)) for x in (sharp, blurred))
     cross = (sharp_f * blurred_f.conj()).sum(axis=-1)
     power = (jnp.square(sharp_f.real) + jnp.square(sharp_f.imag)).sum(axis=-1)
@@ -126,23 +125,24 @@ def kernel_least_squares(
 
 
 def circular_gradients(x: jax.Array) -> jax.Array:
-    """Forward differences of a grey image that wraps around, right and down: [B, H, W, 1] to [B, H, W, 2]."""
+    """Forward differences to the right and down with circular borders: [B, H, W, 1] to [B, H, W, 2]."""
     return jnp.concatenate([jnp.roll(x, -1, axis=axis) - x for axis in (2, 1)], axis=-1)
 
 
 def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[jax.Array, jax.Array], jax.Array]:
-    """The deblurring of an image whose sharp gradients are about known (Xu et al., "Unnatural L0", CVPR 2013, eq. 8).
+    """Return a function that deblurs an image given its approximate sharp gradients (Xu et al., CVPR 2013, eq. 8).
 
-    What it returns solves argmin_x ‖x ⊗ k − blurred‖² + β‖∇x − g‖² with circular borders, ∇ as ``circular_gradients``:
-    F(x) = (conj F(k) F(blurred) + β Σ_c conj F(∂_c) F(g_c)) / (|F(k)|² + β Σ_c |F(∂_c)|²). The transforms that stay
-    the same for every g and β are computed once.
+    The paper is "Unnatural L0 sparse representation for natural image deblurring". The function solves
+    argmin_x ‖x ⊗ k − blurred‖² + β‖∇x − g‖² with circular borders, where ∇ is ``circular_gradients``:
+    F(x) = (conj F(k) F(blurred) + β Σ_c conj F(∂_c) F(g_c)) / (|F(k)|² + β Σ_c |F(∂_c)|²). Transforms that do not
+    depend on g or β are computed once.
 
     Args:
       blurred: [B, H, W, 1].
-      kernel: [B, K, K], or [1, K, K] for all images; a correlation kernel summing to one, odd K.
+      kernel: [B, K, K], or [1, K, K] shared by all images; a correlation kernel summing to one, with odd K.
 
     Returns:
-      (g [B, H, W, 2], β above zero) -> x [B, H, W, 1].
+      A function (g [B, H, W, 2], positive β) -> x [B, H, W, 1].
     """
     height, width = blurred.shape[1:3]
     half = width // 2 + 1
@@ -162,35 +162,35 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
 
 
 def self_convolve(kernel: jax.Array, times: int, *, size: int | None = None) -> jax.Array:
-    """A kernel convolved with itself until it has been used 2^times times (KernelNet algorithm 1: its FFT-2).
+    """Convolve 2^times copies of a kernel with each other (KernelNet algorithm 1, FFT-2).
 
-    Each squaring of the Fourier transform doubles the variance: the width grows by √(2^times). Zeros around the kernel
-    keep the result from wrapping into its window.
+    Each squaring of the Fourier transform doubles the variance, so the width grows by √(2^times). Zero padding keeps
+    the result from wrapping into its window.
 
     Args:
-      kernel: [B, K, K], odd K, centred on its central pixel.
+      kernel: [B, K, K], with odd K, centred on its central pixel.
       times: number of squarings, not negative.
-      size: side of the result's window, odd; K if it is not given. The whole result has 2^times · (K − 1) + 1 pixels a
-        side; what lies outside the window is cut before the weights are scaled to sum one.
+      size: side of the window that is returned, odd; K by default. The full result has 2^times · (K − 1) + 1 pixels
+        per side. It is cropped to the window before the weights are scaled to sum to one.
 
     Returns:
-      [B, size, size], non-negative, summing to one; all zeros for a kernel that is.
+      [B, size, size], non-negative, summing to one; all zeros for a zero kernel.
 
     Raises:
-      ValueError: the kernel is not square, a size even, or ``times`` negative.
+      ValueError: the kernel is not square, a size is even, or ``times`` is negative.
 
     >>> two_pixels = jnp.zeros((1, 3, 3)).at[0, 1, 1:].set(0.5)
     >>> [round(float(w), 4) for w in self_convolve(two_pixels, 1)[0, 1]]
     [0.0, 0.3333, 0.6667]
     """
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2]:
-        raise ValueError(f"kernels [B, K, K] are wanted, got shape {kernel.shape}")
+        raise ValueError(f"kernel must be [B, K, K], got shape {kernel.shape}")
     if times < 0:
         raise ValueError(f"times must be 0 or more, got {times}")
     inner, outer = kernel.shape[1], size or kernel.shape[1]
     _check_odd("the kernel's size", inner)
     _check_odd("size", outer)
-    # What wraps around arrives from the far side, and must not reach the window.
+    # Wrapped values enter from the far side and must not reach the window.
     length = scipy.fft.next_fast_len(2**times * (inner // 2) + outer // 2 + 1, real=True)
     length = max(length, inner, outer)
     padded = jnp.pad(kernel, ((0, 0), (0, length - inner), (0, length - inner)))
@@ -205,26 +205,26 @@ Function = typing.Callable[..., typing.Any]
 
 
 def per_shard(function: Function, mesh: Mesh) -> Function:
-    """The same function of a batch, computed by each device on the images that it holds, without any communication.
+    """Run a function of a batch on each device's images without communication.
 
-    XLA gathers the whole batch on every device to transform it (seen with jax 0.10, not with 0.12), although the
-    images of a batch do not depend on each other. ``jax.shard_map`` says so.
+    To compute an FFT, XLA gathers the whole batch on every device (seen with jax 0.10, not with 0.12), although images
+    do not depend on each other. ``jax.shard_map`` prevents that.
 
     Args:
-      function: of arrays whose first axis is the batch, returning such; no image may depend on another. It may close
-        over arrays that are whole on every device, such as a network's parameters, and be differentiated by them.
-      mesh: one with an axis ``data`` that divides the batch evenly.
+      function: takes and returns arrays whose first axis is the batch; no image may depend on another. It may close
+        over arrays that are replicated on every device, such as parameters, and be differentiated with respect to them.
+      mesh: has an axis ``data`` that divides the batch evenly.
 
     Returns:
-      A function of the same positional arguments: arrays, or trees of them, all [B, ...].
+      A function of the same positional arguments: arrays, or trees of arrays, all [B, ...].
     """
     batch = PartitionSpec("data")
-    # The check would refuse loops that start from constants, such as zeros.
+    # check_vma would reject loops that start from constants, such as zeros.
     return jax.shard_map(function, mesh=mesh, in_specs=batch, out_specs=batch, check_vma=False)
 
 
 def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
-    """A circular filter by its transfer function over half the frequencies, [B, H, W // 2 + 1, 1]."""
+    """Apply a circular filter, given its transfer function over half the frequencies [B, H, W // 2 + 1, 1]."""
     spectrum = jnp.fft.rfft2(x, axes=(1, 2)) * transfer
     return jnp.fft.irfft2(spectrum, x.shape[1:3], axes=(1, 2))
 
@@ -232,13 +232,13 @@ def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
 def _check_sizes(x: jax.Array, lr: jax.Array, kernel: jax.Array, s: int) -> None:
     batch, height, width, channels = lr.shape
     if x.shape != (batch, height * s, width * s, channels):
-        raise ValueError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger; its shape is {x.shape}")
+        raise ValueError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger, got shape {x.shape}")
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
         raise ValueError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
     if kernel.shape[0] not in (1, batch):
         raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
 
 
-def _check_odd(what: str, size: int) -> None:
+def _check_odd(name: str, size: int) -> None:
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"{what} must be odd and positive, so that there is a central pixel; got {size}")
+        raise ValueError(f"{name} must be odd and positive, since a kernel needs a central pixel; got {size}")

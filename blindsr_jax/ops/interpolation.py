@@ -1,6 +1,6 @@
-"""Change of size as PyTorch's ``interpolate`` and OpenCV's ``resize`` do it, without antialiasing.
+"""Resizing like PyTorch's ``interpolate`` and OpenCV's ``resize``, without antialiasing.
 
-Pipelines of real degradations shrink and enlarge with these; ``resize`` has MATLAB's antialiased bicubic.
+Pipelines of real degradations shrink and enlarge with these functions. ``ops.resize`` has MATLAB's antialiased bicubic.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ Interpolation = typing.Literal["area", "bilinear", "bicubic", "box"]
 def interpolate(
     x: jax.Array, kind: Interpolation, *, size: tuple[int, int] | None = None, scale: float | None = None
 ) -> jax.Array:
-    """Resizes images; pixels sit in the centres of their squares (``align_corners=False``), borders are repeated.
+    """Resize images, with samples at pixel centres (``align_corners=False``) and repeated border pixels.
 
-    Like ``interpolate_bicubic`` and ``imresize``, a product with a constant matrix for each axis, rows first.
+    Like ``interpolate_bicubic`` and ``imresize``, this multiplies each axis by a constant matrix, rows first.
 
     Args:
       x: [B, H, W, C], any range; not clipped.
-      kind: ``bilinear`` and ``bicubic`` (a = −0.75) weigh the 2 and 4 nearest pixels on each axis also when shrinking;
-        they equal PyTorch's modes of these names, and by size OpenCV's INTER_LINEAR and INTER_CUBIC. ``area`` is
-        PyTorch's: the mean of all pixels that an output pixel touches. ``box`` weighs each by how much of it is
-        covered; it equals OpenCV's INTER_AREA where both axes shrink or both grow.
+      kind: ``bilinear`` and ``bicubic`` (a = −0.75) weigh the 2 and 4 nearest pixels on each axis, also when shrinking.
+        They equal PyTorch's modes of the same names; with ``size`` they equal OpenCV's INTER_LINEAR and INTER_CUBIC.
+        ``area`` is PyTorch's mode: the mean of all pixels that an output pixel touches. ``box`` weighs each of these
+        pixels by its covered area. It equals OpenCV's INTER_AREA if both axes shrink or both grow.
       size: output height and width.
-      scale: instead of the size, output over input size; the size is rounded down, and ``bilinear`` and ``bicubic``
-        step by exactly 1/scale all the same, as PyTorch does for a ``scale_factor``.
+      scale: output size over input size, instead of ``size``. The output size is rounded down. ``bilinear`` and
+        ``bicubic`` still step by exactly 1/scale, as PyTorch does for a ``scale_factor``.
 
     Returns:
       [B, *size, C].
 
     Raises:
-      ValueError: not exactly one of size and scale is given, the result would have no pixels, or the kind is unknown.
+      ValueError: both or neither of size and scale are given, the result would have no pixels, or the kind is unknown.
     """
     if kind not in typing.get_args(Interpolation):
         raise ValueError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
@@ -57,7 +57,7 @@ def _taps(kind: Interpolation, length: int, out_length: int, scale: float | None
     out = np.arange(out_length)
     if kind in ("area", "box"):
         return _covered(out * length / out_length, (out + 1) * length / out_length, length, whole=kind == "area")
-    by_size = ((2 * out + 1) * length - out_length) / (2 * out_length)  # exact where it is a whole number
+    by_size = ((2 * out + 1) * length - out_length) / (2 * out_length)  # exact if the position is a whole number
     place = by_size if scale is None else (out + 0.5) / scale - 0.5
     before = np.floor(place)[:, None]
     index = before + (np.arange(2) if kind == "bilinear" else np.arange(-1, 3))
@@ -67,7 +67,7 @@ def _taps(kind: Interpolation, length: int, out_length: int, scale: float | None
 
 
 def _covered(start: np.ndarray, end: np.ndarray, length: int, *, whole: bool) -> Taps:
-    """Means over the intervals [start, end]; ``whole`` counts pixels that are covered in part as covered."""
+    """Return taps for means over the intervals [start, end]; ``whole`` counts partly covered pixels fully."""
     if whole:
         start, end = np.floor(start), np.ceil(end)
     first = np.floor(start)

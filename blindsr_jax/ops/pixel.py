@@ -1,4 +1,4 @@
-"""Moving pixels between channels and space, and the 8-bit grid that files live on."""
+"""Pixel shuffle, and rounding to the 8-bit levels of image files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
-    """Depth to space in PyTorch's channel order (Shi et al., ESPCN, CVPR 2016).
+    """Move channels into space in PyTorch's channel order (Shi et al., ESPCN, CVPR 2016).
 
     Channel ``c·r² + i·r + j`` of pixel (h, w) becomes channel ``c`` of pixel (h·r + i, w·r + j).
 
@@ -19,26 +19,26 @@ def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
       [B, H·r, W·r, C].
 
     Raises:
-      ValueError: the channels are not a multiple of r².
+      ValueError: the number of channels is not a multiple of r².
 
     >>> pixel_shuffle(jnp.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0].tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
     batch, height, width, channels = x.shape
     if channels % (r * r):
-        raise ValueError(f"pixel_shuffle by {r} wants a multiple of {r * r} channels, got {channels}")
+        raise ValueError(f"pixel_shuffle by {r} needs a multiple of {r * r} channels, got {channels}")
     x = x.reshape(batch, height, width, channels // (r * r), r, r)
     x = x.transpose(0, 1, 4, 2, 5, 3)
     return x.reshape(batch, height * r, width * r, channels // (r * r))
 
 
 def round_to_8bit(x: jax.Array) -> jax.Array:
-    """Clips to [0, 1] and rounds to the nearest of the 256 levels that an 8-bit file can hold.
+    """Clip to [0, 1] and round to the nearest of the 256 levels of an 8-bit file.
 
     Args:
       x: any shape, nominal range [0, 1].
 
     Returns:
-      The same shape, multiples of 1/255 in [0, 1]. The gradient is zero, as the rounding's is.
+      The same shape, multiples of 1/255 in [0, 1]. Its gradient is zero, as for any rounding.
     """
     return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0) / 255.0

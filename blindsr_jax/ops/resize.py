@@ -1,4 +1,4 @@
-"""Change of size: MATLAB-compatible bicubic, and the s-fold sampler."""
+"""Resizing: MATLAB-compatible bicubic, PyTorch's bicubic, and the s-fold sampler."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 
 from blindsr_jax.ops.taps import Taps, along, matrix
 
-ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width of padded images, known at run time
+ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width inside padded images, known at run time
 
 
 def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None) -> jax.Array:
-    """MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
+    """Resize like MATLAB's ``imresize(x, scale)`` in floating point: bicubic (a = −0.5), antialiased when shrinking.
 
-    Borders are mirrored. This is the downsampling behind the tables of DAN and DSSR. It is separable and linear: each
-    axis is one product with a constant matrix (``resize_matrix``), rows first; for long axes see ``taps.along``.
+    Borders are mirrored. The tables of DAN and DSSR use this downsampling. The map is linear and separable: each axis
+    is multiplied by a constant matrix (``resize_matrix``), rows first. For long axes see ``taps.along``.
 
     Args:
       x: [B, H, W, C], any range; not clipped, not rounded.
       scale: output size over input size, such as 0.25 or 4; any positive number.
-      valid_size: height and width of the images if they lie in the upper left corners of x, with zeros around them;
-        only for whole scales. The results lie likewise.
+      valid_size: height and width of the images if x pads them with zeros at the bottom and on the right; only for
+        whole scales. The results are padded in the same way.
 
     Returns:
       [B, ⌈H·scale⌉, ⌈W·scale⌉, C].
@@ -40,14 +40,14 @@ def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None)
 
 
 def imresize_rows(x: np.ndarray, scale: int, first: int, last: int) -> np.ndarray:
-    """Rows ``first`` to ``last`` (not included) of ``imresize(x, scale)``, of images that nobody wants whole.
+    """Compute the rows [first, last) of ``imresize(x, scale)`` without computing the whole image.
 
     Args:
       x: [H, W, C], NumPy, any type.
       scale: a whole number.
 
     Returns:
-      float32 [last − first, W·scale, C], NumPy; each row is the same, bit for bit, whichever others are wanted.
+      float32 [last − first, W·scale, C], NumPy. A row has the same bits for every choice of ``first`` and ``last``.
     """
     rows, columns = (_resize_taps(length, length, scale) for length in x.shape[:2])
     index, weight = rows.index[first:last], rows.weight[first:last]
@@ -56,7 +56,7 @@ def imresize_rows(x: np.ndarray, scale: int, first: int, last: int) -> np.ndarra
 
 
 def s_fold_down(x: jax.Array, s: int) -> jax.Array:
-    """Keeps the upper-left pixel of each s×s block (the ↓s of DAN eq. 1, USRNet and KernelNet).
+    """Keep the upper-left pixel of each s×s block (the ↓s of DAN eq. 1, USRNet and KernelNet).
 
     Args:
       x: [B, H, W, C].
@@ -69,7 +69,7 @@ def s_fold_down(x: jax.Array, s: int) -> jax.Array:
 
 
 def s_fold_up(x: jax.Array, s: int) -> jax.Array:
-    """The adjoint of ``s_fold_down`` on multiples of s: each pixel goes to the upper left of an s×s block of zeros.
+    """Put each pixel in the upper left of an s×s block of zeros: the adjoint of ``s_fold_down`` on multiples of s.
 
     Args:
       x: [B, H, W, C].
@@ -83,7 +83,7 @@ def s_fold_up(x: jax.Array, s: int) -> jax.Array:
 
 
 def upsample_nearest(x: jax.Array, s: int) -> jax.Array:
-    """Each pixel becomes an s×s block.
+    """Repeat each pixel as an s×s block.
 
     Args:
       x: [B, H, W, C].
@@ -96,10 +96,10 @@ def upsample_nearest(x: jax.Array, s: int) -> jax.Array:
 
 
 def move_to_upper_left(x: jax.Array, s: int) -> jax.Array:
-    """Moves an enlarged image by (s − 1)/2 pixels up and left, bilinearly; what is missing repeats the border.
+    """Shift an enlarged image up and left by (s − 1)/2 pixels, bilinearly, repeating the border pixels.
 
-    Interpolation by s puts an LR pixel in the centre of its s×s block; ``s_fold_down`` takes it from the upper left.
-    This goes from the one to the other (DPIR's ``shift_pixel``).
+    Interpolation by s puts an LR pixel in the centre of its s×s block. ``s_fold_down`` takes it from the upper left
+    corner. This shift converts the first convention to the second (DPIR's ``shift_pixel``).
 
     Args:
       x: [B, H·s, W·s, C].
@@ -112,15 +112,15 @@ def move_to_upper_left(x: jax.Array, s: int) -> jax.Array:
         length = x.shape[axis]
         place = np.minimum(np.arange(length) + (s - 1) / 2, length - 1)
         lower, upper = np.floor(place).astype(int), np.ceil(place).astype(int)
-        x = (jnp.take(x, lower, axis=axis) + jnp.take(x, upper, axis=axis)) / 2  # between pixels halfway, or not at all
+        x = (jnp.take(x, lower, axis=axis) + jnp.take(x, upper, axis=axis)) / 2  # a shift by whole or half pixels
     return x
 
 
 def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
-    """What MATLAB's ``imresize`` makes of a uint8 image: rounded to 8 bits after each axis, border pixels repeated.
+    """Resize a uint8 image like MATLAB's ``imresize``: round to 8 bits after each axis and repeat border pixels.
 
-    MATLAB's own files equal this on every pixel. The tables of DAN and DSSR were made with ``imresize`` above, which
-    rounds once at most and mirrors the border.
+    The result equals files written by MATLAB on every pixel. The tables of DAN and DSSR use ``imresize`` above, which
+    mirrors the border and does not round between the axes.
 
     Args:
       image: uint8 [H, W] or [H, W, C].
@@ -130,31 +130,31 @@ def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
       uint8 [⌈H·scale⌉, ⌈W·scale⌉(, C)], NumPy.
 
     Raises:
-      ValueError: the image is not uint8, or the scale not positive.
+      ValueError: the image is not uint8, or the scale is not positive.
     """
     if image.dtype != np.uint8 or not scale > 0:
-        raise ValueError(f"a uint8 image and a positive scale are wanted, got {image.dtype} and {scale}")
-    for axis in (0, 1):  # rows first; the order matters, since each pass is rounded
+        raise ValueError(f"imresize_8bit needs a uint8 image and a positive scale, got {image.dtype} and {scale}")
+    for axis in (0, 1):  # rows first, as in MATLAB; the order matters because each pass is rounded
         matrix = resize_matrix(image.shape[axis], scale, border="replicate")
         resized = np.moveaxis(np.tensordot(matrix, image.astype(np.float64), (1, axis)), 0, axis)
         image = np.floor(np.clip(resized, 0, 255) + 0.5).astype(np.uint8)
     return image
 
 
-@functools.lru_cache(maxsize=16)  # large images have large matrices
+@functools.lru_cache(maxsize=16)  # small, because large images have large matrices
 def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "replicate"] = "mirror") -> np.ndarray:
-    """One axis of ``imresize`` as a matrix.
+    """Return the matrix of one axis of ``imresize``.
 
-    Output pixel o sits at input coordinate u = (o + ½)/scale − ½; it weighs input pixel i by h(u − i), where h is the
-    cubic kernel, stretched by 1/scale when shrinking. Each row is normalised to sum one.
+    Output pixel o lies at input coordinate u = (o + ½)/scale − ½. It weighs input pixel i by h(u − i), where h is the
+    cubic kernel, stretched by 1/scale when shrinking. Each row is normalised to sum to one.
 
     Args:
       length: input size in pixels.
       scale: output size over input size.
-      border: indices beyond it are mirrored, the border pixel included, or clamped to it.
+      border: mirror indices beyond the border (repeating the border pixel), or clamp them to it.
 
     Returns:
-      float64 [⌈length·scale⌉, length]; read-only, since it is cached.
+      float64 [⌈length·scale⌉, length]; read-only because it is cached.
     """
     index, weight = _unbounded_taps(length, scale)
     index = _mirrored(index, length) if border == "mirror" else np.clip(index, 0, length - 1)
@@ -164,19 +164,19 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
 
 
 def _lengths(x: jax.Array, valid_size: ValidSize | None) -> tuple[int | jax.Array, int | jax.Array]:
-    """Height and width of the images in x; whole numbers, or arrays if the images are padded."""
+    """Return height and width of the images in x: integers, or arrays if the images are padded."""
     return x.shape[1:3] if valid_size is None else tuple(jnp.asarray(length, jnp.int32) for length in valid_size)
 
 
 def _resize_taps(whole: int, length: int | jax.Array, scale: float) -> Taps:
-    """``imresize`` of the first ``length`` of so many pixels; the results beyond are zero."""
+    """Return the taps of ``imresize`` for the first ``length`` of ``whole`` pixels; later outputs are zero."""
     index, weight = _unbounded_taps(whole, scale)
     return _within(_mirrored(index, length), weight, length, length * scale)
 
 
 def _unbounded_taps(length: int, scale: float) -> Taps:
-    """Which input pixels, borders aside, each output pixel of ``imresize`` weighs, and by how much."""
-    out_length = math.ceil(length * scale - 1e-9)  # 1/3 in binary must not add a pixel
+    """Return the taps of ``imresize`` with indices that may lie beyond the borders."""
+    out_length = math.ceil(length * scale - 1e-9)  # rounding of scales such as 1/3 must not add a pixel
     stretch = min(scale, 1.0)
     centre = (np.arange(out_length) + 0.5) / scale - 0.5
     taps = math.ceil(4 / stretch) + 2
@@ -186,13 +186,13 @@ def _unbounded_taps(length: int, scale: float) -> Taps:
 
 
 def _mirrored(index: np.ndarray, length: int | jax.Array) -> np.ndarray | jax.Array:
-    """Indices beyond the borders, the border pixels included in what is mirrored."""
+    """Mirror indices that lie beyond the borders, repeating the border pixels."""
     index = index % (2 * length)
     return (jnp if isinstance(index, jax.Array) else np).minimum(index, 2 * length - 1 - index)
 
 
 def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_length: int | jax.Array) -> Taps:
-    """Taps without weight from output ``out_length`` on, if the length is known at run time only."""
+    """Return taps that give zero from output ``out_length`` on if the length is known only at run time."""
     if not isinstance(length, jax.Array):
         return Taps(index, weight)
     rows = jnp.arange(index.shape[0])[:, None]
@@ -202,15 +202,15 @@ def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_
 def interpolate_bicubic(
     x: jax.Array, size: tuple[int, int], *, align_corners: bool, valid_size: ValidSize | None = None
 ) -> jax.Array:
-    """PyTorch's ``interpolate(mode="bicubic")``: a = −0.75, never antialiased, border pixels repeated.
+    """Resize like PyTorch's ``interpolate(mode="bicubic")``: a = −0.75, no antialiasing, repeated border pixels.
 
-    Not for making or scoring data, but inside networks that were trained with it (DSSR).
+    Networks that were trained with it (DSSR) and DPIR's initial image use it. Make and score data with ``imresize``.
 
     Args:
       x: [B, H, W, C].
       size: output height and width.
-      align_corners: whether the centres of the corner pixels coincide, or their outer edges.
-      valid_size: see ``imresize``; the height and width of the results are to ``size`` as those of the images to x.
+      align_corners: align the centres of the corner pixels instead of their outer edges.
+      valid_size: see ``imresize``. The valid size of the result has the same proportion to ``size``.
 
     Returns:
       [B, *size, C].
@@ -221,7 +221,7 @@ def interpolate_bicubic(
 
 
 def _interpolation_taps(whole: int, out_whole: int, length: int | jax.Array, align_corners: bool) -> Taps:
-    """``interpolate_bicubic`` of the first ``length`` of so many pixels; the results beyond are zero."""
+    """Return taps of ``interpolate_bicubic`` for the first ``length`` of ``whole`` pixels; later outputs are zero."""
     library = jnp if isinstance(length, jax.Array) else np
     out_length = length * out_whole // whole
     index, fraction = _source(library.arange(out_whole), length, out_length, align_corners)
@@ -233,7 +233,7 @@ _NEIGHBOURS = np.arange(-1, 3)[None]
 
 
 def _source(out: typing.Any, length: typing.Any, out_length: typing.Any, align_corners: bool) -> tuple[typing.Any, ...]:
-    """Where output pixels lie in the input: the pixel before, and how far behind it; exact in whole numbers."""
+    """Return the input pixel before each output position, and its distance; computed in integers to be exact."""
     if align_corners:
         above, below = out * (length - 1), out_length - 1 + (out_length == 1)
     else:

@@ -1,4 +1,4 @@
-"""Linear maps along one axis of images, every output a weighted sum of a few inputs: what resizing is made of."""
+"""Sparse linear maps along one image axis: each output is a weighted sum of a few inputs, as in resizing."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# A longer axis has a matrix that takes more memory than the image that it is for.
+# The matrix of a longer axis would take more memory than the image.
 LONG = 1024
 
 
 class Taps(typing.NamedTuple):
-    """Output o is the sum over t of weight[o, t] · x[index[o, t]].
+    """A linear map: output o is the sum over t of weight[o, t] · x[index[o, t]].
 
     Attributes:
-      index: [out, taps], whole numbers; NumPy's, or JAX's if they are known at run time only.
-      weight: [out, taps], likewise.
+      index: [out, taps], integers; a NumPy array, or a JAX array if known only at run time.
+      weight: [out, taps], a NumPy or JAX array likewise.
     """
 
     index: typing.Any
@@ -26,16 +26,16 @@ class Taps(typing.NamedTuple):
 
 
 def along(x: typing.Any, taps: Taps, axis: int) -> typing.Any:
-    """The map along axis 1 or 2 of [B, H, W, C]: a product with its matrix, but of long axes, and in NumPy, a sum."""
+    """Apply the map along axis 1 or 2 of [B, H, W, C]: a matrix product, or a sum for NumPy arrays and long axes."""
     if isinstance(x, np.ndarray) or x.shape[axis] > LONG:
         return _sum(x, taps, axis)
-    # Accelerators would otherwise multiply in reduced precision, and this operator defines the data.
+    # By default accelerators multiply in reduced precision, but this operator defines the data.
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     return product(("oh,bhwc->bowc", "ow,bhwc->bhoc")[axis - 1], jnp.asarray(matrix(taps, x.shape[axis]), x.dtype), x)
 
 
 def matrix(taps: Taps, length: int) -> np.ndarray | jax.Array:
-    """The map of so many inputs as a matrix [out, length]: float64 if NumPy's, else float32."""
+    """Return the map of ``length`` inputs as a matrix [out, length]: float64 in NumPy, float32 in JAX."""
     if isinstance(taps.index, np.ndarray):
         dense = np.zeros((len(taps.index), length))
         np.add.at(dense, (np.arange(len(dense))[:, None], taps.index), taps.weight)

@@ -1,10 +1,10 @@
 """3×3 convolutions with 2.25 times fewer multiplications.
 
-Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray, CVPR 2016, section 4.1): the output in tiles of 2×2 pixels, of
-which each needs a 4×4 patch d of the input. With Bᵀ, G and A below, y = Aᵀ[(G k Gᵀ) ⊙ (Bᵀ d B)]A, summed over channels
-before the outer transform: sixteen products of matrices, [tiles, C] × [C, C']. Rounding errors are a few times those of
-the plain sum. On one core of a CPU it takes two thirds of the time; the transformed patches stay in its cache, since
-images go through in chunks.
+This is Winograd's minimal filtering F(2×2, 3×3) (Lavin and Gray, CVPR 2016, section 4.1). The output consists of tiles
+of 2×2 pixels, and each tile needs a 4×4 patch d of the input. With Bᵀ, G and A below, y = Aᵀ[(G k Gᵀ) ⊙ (Bᵀ d B)]A. The
+sum over channels comes before the outer transform and is sixteen matrix products [tiles, C] × [C, C']. Rounding errors
+are a few times those of the direct sum. On one CPU core it takes two thirds of the time. Images are processed in chunks
+whose transformed patches fit in the core's cache.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 _B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
-_CHUNK = 2**18  # numbers, pixels times channels, that are transformed at a time
+_CHUNK = 2**18  # values (pixels times channels) transformed at a time
 _GROUPS = list(np.ndindex(4, 4))
 
 
 def suits(x: jax.Array, kernel: jax.Array, padding: typing.Any) -> bool:
-    """Whether a convolution [B, H, W, C] by [k, k, C, C'] is computed sooner this way, and can be."""
+    """Whether this form applies to a convolution of [B, H, W, C] by [k, k, C, C'] and is faster."""
     size, channels = kernel.shape[0], kernel.shape[2:]
     whole = size == 3 and padding == ((1, 1), (1, 1)) and x.dtype == jnp.float32
     sides = x.shape[1:3]
@@ -31,10 +31,10 @@ def suits(x: jax.Array, kernel: jax.Array, padding: typing.Any) -> bool:
 
 
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The correlation that keeps the size, with zeros outside.
+    """Correlate with zero padding that keeps the size.
 
     Args:
-      x: [B, H, W, C], float32, H and W even.
+      x: [B, H, W, C], float32; H and W are even.
       kernel: [3, 3, C, C'].
 
     Returns:
@@ -51,10 +51,10 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
-    """The gradient of ``convolve`` with respect to its kernel.
+    """Return the gradient of ``convolve`` with respect to its kernel.
 
     Args:
-      x: [B, H, W, C], what was convolved.
+      x: [B, H, W, C], the input of the convolution.
       g: [B, H, W, C'], the gradient with respect to the result.
 
     Returns:
@@ -65,7 +65,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
 
     def add_chunk(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         chunk = jax.lax.optimization_barrier(chunk)
-        tiles, errors = _tiles(chunk[0]), _spread(chunk[1])
+        tiles, errors = _tiles(chunk[0]), _error_tiles(chunk[1])
         pairs = [(errors[ab], tiles[ab]) if turn else (tiles[ab], errors[ab]) for ab in _GROUPS]
         products = jnp.stack([left.T @ right for left, right in pairs])
         return total + products.reshape(shape), None
@@ -77,7 +77,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
-    """[chunks, images, rows + 2·around, W + 2·around, C]: some images, or a band of one, with zeros outside."""
+    """Split into chunks of several images or of a band of one: [chunks, images, rows + 2·around, W + 2·around, C]."""
     batch, height, width, _ = x.shape
     pixels = _CHUNK // widest
     x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
@@ -90,7 +90,7 @@ def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
 
 
 def _combined(matrix: np.ndarray, parts: typing.Sequence[jax.Array]) -> list[jax.Array]:
-    """The sums over i of matrix[i, a] · parts[i], for each a; entries are 0, 1 and −1."""
+    """Return the sum over i of matrix[i, a] · parts[i] for each a; the entries are 0, 1 or −1."""
     sums = []
     for column in matrix.T:
         terms = [part if sign > 0 else -part for sign, part in zip(column, parts) if sign]
@@ -99,7 +99,7 @@ def _combined(matrix: np.ndarray, parts: typing.Sequence[jax.Array]) -> list[jax
 
 
 def _tiles(x: jax.Array) -> dict[tuple[int, int], jax.Array]:
-    """BᵀdB of all 4×4 patches d, two pixels apart, of [N, R + 2, W + 2, C]: for each (a, b) a matrix [tiles, C]."""
+    """Return BᵀdB of all 4×4 patches d of [N, R + 2, W + 2, C] at stride 2: a matrix [tiles, C] for each (a, b)."""
     images, rows, columns, channels = x.shape
     ends = (rows - 3, columns - 3)
 
@@ -112,7 +112,7 @@ def _tiles(x: jax.Array) -> dict[tuple[int, int], jax.Array]:
 
 
 def _untiled(tiles: dict[tuple[int, int], jax.Array], patches: tuple[int, ...]) -> jax.Array:
-    """AᵀmA of the sums m of each tile, as images [N, R, W, C']."""
+    """Return AᵀmA of the sums m of each tile, as images [N, R, W, C']."""
     images, rows, columns = patches[0], (patches[1] - 2) // 2, (patches[2] - 2) // 2
     by_row = [_combined(_A, [tiles[a, b] for a in range(4)]) for b in range(4)]
     by_both = [_combined(_A, [by_row[b][i] for b in range(4)]) for i in range(2)]
@@ -120,8 +120,8 @@ def _untiled(tiles: dict[tuple[int, int], jax.Array], patches: tuple[int, ...]) 
     return jnp.stack(pixels, axis=2).reshape(images, 2 * rows, 2 * columns, -1)
 
 
-def _spread(g: jax.Array) -> dict[tuple[int, int], jax.Array]:
-    """AgAᵀ of all tiles g of [N, R, W, C']: for each (a, b) a matrix [tiles, C']."""
+def _error_tiles(g: jax.Array) -> dict[tuple[int, int], jax.Array]:
+    """Return AgAᵀ of all tiles g of [N, R, W, C']: a matrix [tiles, C'] for each (a, b)."""
     channels = g.shape[-1]
     by_row = [_combined(_A.T, [g[:, i::2, j::2] for i in range(2)]) for j in range(2)]
     by_both = [_combined(_A.T, [by_row[j][a] for j in range(2)]) for a in range(4)]

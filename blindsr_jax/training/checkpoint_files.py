@@ -1,4 +1,4 @@
-"""The files of one checkpoint: its score, its checksum, and whether they are whole."""
+"""The files of one checkpoint: score, checksum, and integrity checks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 log = logging.getLogger(__name__)
-ITEM = "default"  # the folder of the state inside a checkpoint, as in all earlier versions
+ITEM = "default"  # the folder of the state inside a checkpoint, the same in all earlier versions
 
 
 def checksum_of(values: dict[str, typing.Any], score: float | None) -> str:
-    """SHA-256 of all numbers, with their types and shapes, and of the score; every process holds whole arrays."""
+    """SHA-256 of all arrays with their types and shapes, and of the score. Every process holds the whole arrays."""
     digest = hashlib.sha256(repr(score).encode())
     for leaf in jax.tree.leaves(values):
         array = np.asarray(leaf, order="C")
@@ -27,7 +27,7 @@ def checksum_of(values: dict[str, typing.Any], score: float | None) -> str:
 
 
 def check_descriptions(folder: pathlib.Path) -> None:
-    """Raises ValueError or OSError if one of the small files of a checkpoint, its score among them, is damaged."""
+    """Raise ValueError or OSError if a metadata file of a checkpoint, or its score, is damaged."""
     for name in ("_CHECKPOINT_METADATA", f"{ITEM}/_METADATA"):
         if not isinstance(json.loads((folder / name).read_text(encoding="utf-8")), dict):
             raise ValueError(f"{name} does not describe a checkpoint")
@@ -36,7 +36,7 @@ def check_descriptions(folder: pathlib.Path) -> None:
 
 
 def recorded_score(folder: pathlib.Path) -> float | None:
-    """The validation score of a checkpoint; None if it has none, or with a warning if it cannot be read."""
+    """The validation score of a checkpoint, or None if it has none. Logs a warning if the score cannot be read."""
     try:
         return score_in(json.loads((folder / "metrics" / "metrics").read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def recorded_score(folder: pathlib.Path) -> float | None:
 
 
 def score_in(metrics: typing.Any) -> float:
-    """The one number among the metrics of a checkpoint. Raises ValueError if that is not what they are."""
+    """The score in the metrics of a checkpoint. Raises ValueError unless they are exactly one number."""
     values = list(metrics.values()) if isinstance(metrics, dict) else []  # earlier versions had other names
     if len(values) != 1 or not isinstance(values[0], float | int):
         raise ValueError("the score in the file metrics is damaged")
@@ -55,12 +55,12 @@ def score_in(metrics: typing.Any) -> float:
 
 
 def set_aside(folder: pathlib.Path) -> None:
-    """Renames a damaged checkpoint, so that its step can be saved again."""
+    """Rename a damaged checkpoint so that its step can be saved again."""
     aside = folder.with_name(f"{folder.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     folder.rename(aside)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line, at most 200 characters of it."""
+    """The first line of an error's message, at most 200 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,8 +1,8 @@
-"""Checkpoints of a run: the newest few and the best one, written in the background, complete or not at all.
+"""Checkpoints of a run: the newest few and the best one, written in the background and atomically.
 
-On several hosts all processes write, each its share of the arrays, into one folder that all of them see, and process 0
-gives the checkpoint its name when all are done. What is stored are whole arrays: they can be read on any number of
-processes and devices. Each checkpoint carries a checksum of its numbers, which is verified when it is read.
+On several hosts each process writes its share of the arrays to one shared folder, and process 0 renames the checkpoint
+when all are done. The stored arrays are whole, so any number of processes and devices can read them. Each checkpoint
+has a checksum, which is verified on reading.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _GO_ON = "Complete checkpoints there are intact: make room, then run the same co
 class Checkpoints:
     """The folder ``checkpoints`` of a workdir.
 
-    Use as a context manager: leaving it waits for writes under way, unless another host was lost, without which they
-    cannot end. All methods are called by all processes together.
+    Use it as a context manager. Leaving it waits for pending writes, unless another host was lost: then they cannot
+    finish. All processes must call each method together.
 
     Args:
-      workdir: of the run.
-      keep: how many of the newest stay, besides the best by validation score.
-      read_only: change nothing, for looking into a run that may be going on.
+      workdir: folder of the run.
+      keep: number of newest checkpoints to keep, besides the best by validation score.
+      read_only: change nothing; allows reading the checkpoints of a run in progress.
 
     Raises:
-      DataError: the folder cannot be written, or there are checkpoints and all are damaged.
+      DataError: the folder cannot be written, or all of its checkpoints are damaged.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 2, *, read_only: bool = False):
@@ -94,20 +94,20 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
-        """Step of the best validated checkpoint; the newest if none was validated; None if there is none."""
+        """Step of the checkpoint with the best validation score, of the newest if none has a score, or None."""
         scores = {step: recorded_score(self._directory / str(step)) for step in self.steps}
         validated = [step for step, score in scores.items() if score is not None]
         return max(validated, key=scores.__getitem__, default=self.latest_step)
 
     def save(self, state: TrainState, score: float | None = None) -> None:
-        """Starts writing a state under its step; the caller may go on at once, the arrays have been copied.
+        """Start writing a state under its step. On return the arrays have been copied, so training can continue.
 
         Args:
-          state: to save.
-          score: of the validation at this step, if there was one; the higher, the better.
+          state: the state to save.
+          score: validation score at this step, if it was validated; higher is better.
 
         Raises:
-          DataError: this or the previous save failed, as on a full disk; older checkpoints are intact.
+          DataError: this save or the previous one failed, for example on a full disk. Older checkpoints are intact.
         """
         with all_or_none():
             self._check_room(state)
@@ -124,7 +124,7 @@ class Checkpoints:
             )
 
     def _check_room(self, state: TrainState) -> None:
-        """A full disk is better noticed before writing than by the writers' many threads."""
+        """Raise DataError if the disk is full. Orbax's writer threads would fail less clearly."""
         needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
         free = shutil.disk_usage(self._directory).free
         if free < needed:
@@ -134,7 +134,7 @@ class Checkpoints:
             )
 
     def wait(self) -> None:
-        """Returns when everything is on disk. Raises DataError as ``save``."""
+        """Wait until everything is on disk. Raises DataError as ``save`` does."""
         with self._writing():
             self._finish_saving()
             self._writer.wait()
@@ -142,17 +142,17 @@ class Checkpoints:
     def _finish_saving(self) -> None:
         saving, self._saving = self._saving, None
         if saving is not None:
-            saving.result()  # raises what went wrong in the background
+            saving.result()  # raises the errors of the background write
 
     def restore(self, step: int, like: TrainState) -> TrainState:
-        """Reads a checkpoint and verifies its checksum, if it has one; earlier versions wrote none.
+        """Read a checkpoint and verify its checksum. Checkpoints of earlier versions have none.
 
         Args:
-          step: its step.
-          like: a state of the same structure, whose shardings the result takes; it may be abstract.
+          step: step of the checkpoint.
+          like: a state with the structure and the shardings of the result; may be abstract.
 
         Raises:
-          DataError: the checkpoint is damaged or of another model.
+          DataError: the checkpoint is damaged or belongs to another model.
         """
         folder = self._directory / str(step)
         try:
@@ -166,22 +166,23 @@ class Checkpoints:
                 raise ValueError("its numbers are not those that were saved: the checksum differs")
             if int(values["step"]) != step:
                 raise ValueError(f"it holds step {int(values['step'])}")
-        except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
+        except Exception as error:  # orbax and tensorstore raise many types of errors for damaged files
             raise DataError(f"{folder}: this checkpoint cannot be read ({first_line(error)})") from error
         return TrainState(**values, **{name: jnp.zeros_like(values["step"]) for name in new})
 
     def restore_newest(self, like: TrainState) -> TrainState | None:
-        """The newest state that can be read, or None if there is no checkpoint; a warning names those passed over.
+        """The newest readable state, or None if there is no checkpoint.
 
-        They are set aside as ``STEP.damaged``, so that the run can save these steps again.
+        Newer checkpoints that cannot be read are logged and renamed to ``STEP.damaged``, so that the run can save their
+        steps again.
 
         Raises:
-          DataError: there are checkpoints, and none can be read.
+          DataError: there are checkpoints, but none can be read.
         """
         return self._restore_first(self.steps[::-1], like)
 
     def restore_best(self, like: TrainState) -> TrainState | None:
-        """The best validated state, or the newest; if that cannot be read, as ``restore_newest``."""
+        """The state at ``best_step``. If it cannot be read, the newest readable one, as ``restore_newest``."""
         best = self.best_step
         return self._restore_first(sorted(self.steps, key=lambda step: (step == best, step), reverse=True), like)
 
@@ -206,7 +207,7 @@ class Checkpoints:
         return None
 
     def restore_good(self, like: TrainState) -> TrainState | None:
-        """The newest state whose last update was finite, or None; checkpoints after it are deleted."""
+        """The newest state whose last update was finite, or None. Deletes the checkpoints after it."""
         self.wait()
         while (state := self.restore_newest(like)) is not None and int(state.bad_in_a_row):
             with self._writing():
@@ -214,7 +215,7 @@ class Checkpoints:
         return state
 
     def _tidy(self) -> None:
-        """Deletes what a killed run left half written, and sets aside what would keep the writer from starting."""
+        """Delete the partial checkpoints of a killed run, and set aside damaged ones, which the writer cannot open."""
         for path in self._directory.glob("*orbax-checkpoint-tmp*"):
             shutil.rmtree(path, ignore_errors=True)
         damaged: dict[pathlib.Path, str] = {}
@@ -240,12 +241,12 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self) -> typing.Iterator[None]:
-        """Turns what goes wrong while writing into one line that says what to do."""
+        """Turn errors of writing into a DataError with one line of advice."""
         try:
             yield
         except BlindSRError:
             raise
-        except Exception as error:  # orbax and tensorstore raise many kinds
+        except Exception as error:  # orbax and tensorstore raise many types of errors
             raise DataError(
                 f"{self._directory}: a checkpoint could not be written ({first_line(error)}). {_GO_ON}"
             ) from error

@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM as a request, not an accident: the loop finishes its step, saves and leaves.
+"""Graceful stop on Ctrl-C and SIGTERM: the loop finishes its step, saves and exits.
 
-Of several hosts a scheduler may signal one, and all must save the same step. Each puts what it received into the batch
-of its next step, and the sum comes back with that step's gradients and metrics, which all processes read one step
-later: so they know at the same step, for no message more. (JAX's own ``reached_preemption_sync_point`` needs a barrier
-in the background for it, agrees on a step to come, knows SIGTERM only, and takes the signal away from this module.)
+A scheduler may signal only one of several hosts, yet all must save the same step. Each process adds the signal it
+received to the batch of its next step. The mean over all processes returns with that step's gradients and metrics,
+which every process reads one step later. All of them therefore learn of it at the same step, without an extra message.
+(JAX's ``reached_preemption_sync_point`` needs a barrier in the background, agrees on a later step, handles only
+SIGTERM, and takes that signal away from this module.)
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ SIGNALS = ("SIGINT", "SIGTERM")
 
 
 class StopRequest:
-    """While active, the first SIGINT or SIGTERM sets ``received``; a second one interrupts at once.
+    """Record the first SIGINT or SIGTERM in ``received``. A second one raises KeyboardInterrupt.
 
-    Use as a context manager, in the main thread.
+    Use it as a context manager in the main thread.
 
     Attributes:
       received: name of the signal, or None.
@@ -53,7 +54,7 @@ class StopRequest:
 
 
 def put_request(mesh: Mesh, received: str | None) -> jax.Array | None:
-    """What this process was asked, for the next step: [devices, signals], 1 for each signal; None if it is alone."""
+    """This process's request for the next step: [devices, signals], 1 for the signal received; None if it is alone."""
     if jax.process_count() == 1:
         return None
     asked = np.array([[name == received for name in SIGNALS]], np.float32)
@@ -64,8 +65,8 @@ def request_of_all(received: str | None, answer: np.ndarray | None) -> str | Non
     """The signal that all processes act on at this step, if any.
 
     Args:
-      received: by this process; what counts if it is alone.
-      answer: the mean of all requests, [signals], from the metrics of the step before; None for the first one.
+      received: the signal that this process received; decides if the process is alone.
+      answer: mean of all requests, [signals], from the metrics of the previous step; None at the first step.
     """
     if jax.process_count() == 1:
         return received
@@ -74,6 +75,6 @@ def request_of_all(received: str | None, answer: np.ndarray | None) -> str | Non
 
 
 def saved_error(signal_name: str, step: int) -> Interrupted:
-    """The error to leave with when a step was saved because of a signal."""
+    """The error to raise after a step was saved because of a signal."""
     kind = Preempted if signal_name == "SIGTERM" else Interrupted
     return kind(f"{signal_name}: saved step {step}; run the same command to go on from there")

@@ -1,4 +1,4 @@
-"""The kernel pool of a run: what is trained on, and what is held out to validate on."""
+"""The kernel pool of a run: kernels to train on, and held-out kernels to validate on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typing
 import numpy as np
 from ml_collections import ConfigDict
 
+from blindsr_jax.config import network_of
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, solver_pool, split_pool
 from blindsr_jax.errors import ConfigError, DataError
@@ -19,23 +20,23 @@ _OFF_CENTRE = 0.5  # HR pixels
 
 
 class Pools(typing.NamedTuple):
-    """The two parts of a pool, [N, K, K] each."""
+    """The training and held-out parts of a pool, [N, K, K] each."""
 
     train: np.ndarray
     test: np.ndarray
 
 
 def pools_of(config: ConfigDict) -> Pools:
-    """The kernels of a config, the same ones for every seed: of its file, or of the package's own pool.
+    """The kernels of a config, from its file or from the package's pool. They do not depend on the seed.
 
     Raises:
-      DataError: the file cannot be used: it is missing or damaged, has too few kernels, or one that is wider than
-        ``degradation.kernel_size`` or, of those that are to be estimated, not centred.
-      ConfigError: that size is too small for the package's pool.
+      DataError: the file is missing or damaged, has fewer than two kernels, or has a kernel that is wider than
+        ``degradation.kernel_size`` or, if the network estimates kernels, off-centre.
+      ConfigError: ``degradation.kernel_size`` is too small for the package's pool.
     """
     path, size = config.degradation.pool, config.degradation.kernel_size
-    for_solver = "scales" in config.model  # told its kernels, so that they may lie anywhere; one pool for all scales
-    pool = _read(path, size, anywhere=for_solver) if path else _own(None if for_solver else config.model.scale, size)
+    blind = network_of(config).blind  # a solver gets its kernels, so they may lie anywhere; one pool for all scales
+    pool = _read(path, size, anywhere=not blind) if path else _own(config.model.scale if blind else None, size)
     try:
         return Pools(*split_pool(pool))
     except ValueError:
@@ -43,7 +44,7 @@ def pools_of(config: ConfigDict) -> Pools:
 
 
 def held_out_protocol(config: ConfigDict) -> Protocol:
-    """``s_fold_circular`` with held-out kernels that stand for all: nearly round ones to the farthest from round.
+    """``s_fold_circular`` with held-out kernels chosen evenly by shape, from nearly Gaussian to least Gaussian.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
@@ -73,7 +74,7 @@ def _read(path: str, size: int, *, anywhere: bool) -> np.ndarray:
 
 @functools.cache
 def _own(scale: int | None, size: int) -> np.ndarray:
-    """Ours of a scale, or the one for all."""
+    """The package's pool for a scale, or its solver pool for all scales."""
     try:
         return kernel_pool(scale, size=size) if scale else solver_pool(size=size)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The loop: batches in, checkpoints, scores and pictures out."""
+"""The training loop, with its checkpoints, validation scores and pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
     abstract_state,
     batches_of,
-    network_of,
     state_of,
     training_source,
     updates_of,
@@ -49,23 +48,24 @@ log = logging.getLogger(__name__)
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
-    """Trains from the newest checkpoint of the workdir, or from the start, to ``config.steps``.
+    """Train to ``config.steps``, from the newest checkpoint of the workdir or from the start.
 
-    On several hosts all processes call it together, with one workdir that all of them see.
+    On several hosts all processes must call it together, with one workdir on a shared file system.
 
     Args:
-      config: validated.
-      workdir: where checkpoints, logs and pictures go; another model's is refused.
+      config: a validated config.
+      workdir: folder for checkpoints, logs and pictures. The workdir of another model is refused.
 
     Returns:
-      The final state, saved.
+      The final state, which has been saved.
 
     Raises:
-      Interrupted: Ctrl-C, or as Preempted SIGTERM, on any host; everything is saved.
-      Diverged: more non-finite updates in a row than the config allows, and as often.
-      DataError: images, or room on the disk, are missing; or another training runs in the workdir.
-      WeightsError, ConfigError: as ``started_from``.
-      HostLost: another host is gone.
+      Interrupted: Ctrl-C on any host, after the state was saved; Preempted for SIGTERM.
+      Diverged: ``config.max_bad_steps`` updates in a row were not finite, and no rollback is left.
+      DataError: there are no images or no space on the disk, or another training runs in the workdir.
+      WeightsError: as ``started_from``.
+      ConfigError: as ``started_from``, or the workdir belongs to another model.
+      HostLost: another host is lost.
     """
     import_tensorflow()
     mesh = data_mesh()
@@ -75,7 +75,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
         source = training_source(config)
     connect(mesh)
     with (
-        alone_in(workdir),  # last, so that a mistake or a missing library above leaves no trace
+        alone_in(workdir),  # after the checks above, so that a mistake or a missing library leaves no workdir behind
         StopRequest() as stop,
         _claimed(config, workdir) as checkpoints,
         noticing_losses(),
@@ -97,7 +97,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
 
 def _claimed(config: ConfigDict, workdir: str | os.PathLike) -> Checkpoints:
-    """The checkpoints of a workdir that holds this run, or none yet."""
+    """The checkpoints of a workdir that is empty or belongs to this run."""
     claim_workdir(config, workdir)
     return Checkpoints(workdir, config.checkpoint.keep)
 
@@ -113,23 +113,23 @@ def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh,
 
 
 class Validation:
-    """Scores and pictures of a state on held-out images.
+    """Score a state on held-out images and draw a panel.
 
     Args:
-      config: of the run.
-      workdir: panels go to its folder ``panels``.
+      config: config of the run.
+      workdir: panels are written to its folder ``panels``.
       source: held-out HR images.
-      protocol: the full one; the config may use a part of it while training.
+      protocol: the full protocol; ``config.validation.widths`` may select a part of it.
     """
 
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike, source: Source, protocol: Protocol):
         self._config, self._options = config, config.validation
-        self._source, self._network = source, network_of(config)
+        self._source, self._network = source, config_lib.network_of(config)
         self._panels = pathlib.Path(workdir) / "panels"
         self._protocol = protocol.subset(config.validation.widths)
 
     def __call__(self, state: TrainState, run_log: RunLog) -> float | None:
-        """Writes scores and a panel of this state, and returns the score: the higher, the better; together."""
+        """Write a state's scores and panel and return its score; higher is better. All processes call it together."""
         step, options = int(state.step), self._options
         variables = on_one_device({"params": state.best_params, "constants": state.constants})
         model = as_scored(self._config, model_of(self._network, variables))
@@ -154,7 +154,7 @@ class Validation:
 
 @dataclasses.dataclass
 class _Run:
-    """What a run has at hand while it steps."""
+    """A run in progress, with the objects that its steps use."""
 
     config: ConfigDict
     mesh: Mesh
@@ -166,7 +166,7 @@ class _Run:
     watchdog: Watchdog
 
     def to_the_end(self, state: TrainState) -> TrainState:
-        """Trains until the last step, an interrupt or divergence, going back where the config allows it."""
+        """Train until the last step, an interrupt or a divergence; roll back where the config allows it."""
         diverged = int(state.step) if int(state.bad_in_a_row) >= self.config.max_bad_steps else None
         while True:
             if diverged is not None:
@@ -179,9 +179,9 @@ class _Run:
                 return state
 
     def _steps(self, state: TrainState) -> tuple[TrainState, int | None]:
-        """Steps until the last one, or until a step after which the run counts as diverged, which is named.
+        """Step until the end of the run or a divergence. Returns the state and the diverged step, or None.
 
-        Metrics of a step are read while the next one computes.
+        The metrics of a step are read while the next one computes.
         """
         config, start = self.config, int(state.step)
         batches = batches_of(config, self.source, start + int(state.skipped))
@@ -201,7 +201,7 @@ class _Run:
         return state, None
 
     def _after(self, step: int, state: TrainState, answer: np.ndarray | None) -> None:
-        """Writes logs, scores and checkpoints where they are due. Raises Interrupted if the run was asked to stop."""
+        """Write the logs, scores and checkpoints that are due. Raises Interrupted if a stop was requested."""
         config, last = self.config, step == self.config.steps
         if step % config.log_every == 0 or last:
             self.run_log.training(step)
@@ -209,7 +209,7 @@ class _Run:
             score = None
             if step % config.validation.every == 0 or last:
                 score = self.validation(state, self.run_log)
-            signal_name = request_of_all(self.stop.received, answer)  # read once: it may arrive at any moment
+            signal_name = request_of_all(self.stop.received, answer)  # read once: a signal can arrive at any time
             if score is not None or step % config.checkpoint.every == 0 or signal_name:
                 self.checkpoints.save(state, score)
             if signal_name and not last:

@@ -1,4 +1,4 @@
-"""Adam with the papers' schedules, and a learning rate for each group of parameters that a network names."""
+"""Adam with the papers' schedules and a learning rate for each of a network's parameter groups."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import optax
 def learning_rate_schedule(
     peak: float, *, schedule: typing.Literal["halve", "cosine"], steps: int, halve_every: int, warmup: int = 0
 ) -> optax.Schedule:
-    """Learning rate by step.
+    """Learning rate as a function of the step.
 
     Args:
       peak: the rate after warm-up.
-      schedule: ``halve``: ½ more after every ``halve_every`` steps (both DAN papers); ``cosine``: to zero at ``steps``.
+      schedule: ``halve`` halves the rate every ``halve_every`` steps (both DAN papers); ``cosine`` decays it to zero at
+        ``steps``.
       steps: length of the run.
       halve_every: see ``schedule``.
-      warmup: steps of linear increase from zero; they count as steps of the schedule too.
+      warmup: number of steps of linear increase from zero. The schedule runs during the warm-up too.
     """
     if schedule == "halve":
         main = optax.exponential_decay(peak, halve_every, 0.5, staircase=True)
@@ -30,12 +31,12 @@ def learning_rate_schedule(
 
 
 def restarting_schedule(peak: float, ends: typing.Sequence[int], **options: typing.Any) -> optax.Schedule:
-    """Learning rate of a run in stages, each with a schedule of its own from the first step on.
+    """Learning rate of a run in stages. The schedule restarts at each stage.
 
     Args:
       peak: the rate after warm-up.
       ends: the last step of each stage.
-      **options: of ``learning_rate_schedule``, without ``steps``.
+      **options: options of ``learning_rate_schedule`` other than ``steps``.
     """
     lengths = [end - start for start, end in itertools.pairwise([0, *ends])]
     return optax.join_schedules([learning_rate_schedule(peak, steps=n, **options) for n in lengths], list(ends[:-1]))
@@ -52,15 +53,15 @@ def make_optimizer(
     """Adam (Kingma and Ba, 2015) with a learning rate for each group of parameters.
 
     Args:
-      rates: learning rate of each group. The state of a group is kept under its name, whether or not it has parameters.
-      groups: the group of the parameters below each top-level name; those not named are in the first group.
+      rates: learning rate of each group. Every group has an optimiser state under its name, even without parameters.
+      groups: the group of the parameters below each top-level name; the first group for names that are missing.
       b1, b2: decay of the first and second moment.
-      clip_norm: gradients are first scaled down to this global norm; 0 for never.
+      clip_norm: gradients are first scaled down to this global norm; 0 disables clipping.
     """
     first = next(iter(rates))
     adam = optax.partition(
         {name: optax.adam(rate, b1=b1, b2=b2) for name, rate in rates.items()},
         lambda params: {name: groups.get(name, first) for name in params},
     )
-    # The chain has two links in either case, so that a run can go on with clipping switched on or off.
+    # The chain has two links with or without clipping, so that a resumed run can switch it on or off.
     return optax.chain(optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(), adam)

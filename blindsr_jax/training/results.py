@@ -1,4 +1,4 @@
-"""What a run leaves: bundle, report, panel and a restored photograph, if it restores; all from its best checkpoint."""
+"""Results of a run's best checkpoint: bundle, report, panel and, if the model restores, a restored photograph."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 def bundle_of(config: ConfigDict, state: TrainState, scores: dict[str, float] | None = None) -> Bundle:
-    """The shippable part of a state: parameters (averaged, if so configured), constants and where they come from."""
+    """The bundle of a state: parameters (the average if there is one), constants, and the recipe that made them."""
     variables = {"params": state.best_params, "constants": state.constants}
     source = {
         "config": config_lib.recipe(config),
@@ -62,14 +62,14 @@ def bundle_of(config: ConfigDict, state: TrainState, scores: dict[str, float] | 
 
 
 def as_scored(config: ConfigDict, model: Model | Solver) -> Restorer:
-    """The model of a run as it is scored: a solver at the scale of validation, on images that wrap around."""
+    """The model of a run as it is scored: a solver works at the validation scale with circular borders."""
     return model.at_scale(config.model.scale).with_border("circular")
 
 
 def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
-    """The best validated checkpoint of a run, or its newest if none was validated. Changes nothing in the workdir.
+    """The checkpoint with the best validation score, or the newest if none has a score. Leaves the workdir unchanged.
 
-    A damaged one is passed over with a warning, for the newest that can be read.
+    If it is damaged, a warning is logged and the newest readable one is used.
 
     Raises:
       DataError: there is no checkpoint, or none can be read.
@@ -82,33 +82,33 @@ def best_state(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
 
 def evaluated_config(config: ConfigDict, workdir: str | os.PathLike) -> ConfigDict:
-    """The config that a run was trained with, validated on the images, and if it has several at the scale, of another.
+    """The run's recorded config, with the validation section (and, for multi-scale networks, the scale) of ``config``.
 
     Raises:
-      ConfigError: the given config is of another network.
-      DataError: there is no run.
+      ConfigError: ``config`` describes another network.
+      DataError: the workdir has no run.
     """
     check_same_run(config, workdir)
     recorded = ConfigDict(recorded_config(workdir))
     recorded.validation = config.validation
-    if "scales" in config.model:
+    if config_lib.network_of(config).scales:
         recorded.model.scale = config.model.scale
     return recorded
 
 
 def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, typing.Any]:
-    """Evaluates the best checkpoint in full and writes everything that a run leaves; together, process 0 writes.
+    """Evaluate the best checkpoint in full and write the results. All processes call it together; process 0 writes.
 
-    In the workdir: ``model.safetensors``; ``report.md``, ``.csv`` and ``.json``; ``panel.png``; and, of models that
-    restore, one validation photograph as LR and restored below ``restored``. The report of a model that only estimates
-    kernels has the best fixed Gaussian of its training kernels beside it.
+    The workdir gets ``model.safetensors``, ``report.md``, ``report.csv``, ``report.json`` and ``panel.png``. For models
+    that restore, the folder ``restored`` gets one validation photograph as LR and SR image. The report of a model that
+    only estimates kernels also scores the best fixed Gaussian of its training kernels.
 
     Args:
-      config: of the run.
-      workdir: of the run.
+      config: config of the run.
+      workdir: folder of the run.
 
     Returns:
-      The summary that ``report.json`` holds.
+      The summary in ``report.json``.
 
     Raises:
       DataError: there is no checkpoint, or a file cannot be written.
@@ -151,7 +151,7 @@ def _write(
     summary: dict[str, typing.Any],
     workdir: pathlib.Path,
 ) -> None:
-    """The report, and the bundle with its score."""
+    """Write the report, and the bundle with its score."""
     write_report(workdir, rows, summary)
     scale = f" ×{summary['scale']}" if model.needs_kernel else ""
     scored = f"{summary['protocol']}{scale}, {summary['data']}"
@@ -160,7 +160,7 @@ def _write(
 
 
 def _rows_of_best_gaussian(config: ConfigDict, rows: list[Row], protocol: Protocol) -> list[Row]:
-    """What one would score who has seen the training kernels, but no image (KernelNet, table 2)."""
+    """Scores of the Gaussian that fits the training kernels best, used for every image (KernelNet, table 2)."""
     train = pools_of(config).train
     width = best_gaussian(train)
     kernel = np.asarray(isotropic_gaussian(width, train.shape[-1]))
@@ -178,7 +178,7 @@ def first_readable(source: Source) -> np.ndarray:
 
 
 def write_pictures(model: Restorer, hr: np.ndarray, protocol: Protocol, workdir: pathlib.Path) -> None:
-    """``panel.png`` and, if the model restores, ``restored``, for one HR image at the middle blur of the protocol."""
+    """Write ``panel.png`` and, if the model restores, ``restored``, for one HR image at the protocol's middle case."""
     with atomic_path(workdir / "panel.png") as temporary:
         draw_panel(model, hr, protocol).save(temporary)
     if not model.restores:

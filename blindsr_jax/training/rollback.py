@@ -1,4 +1,4 @@
-"""What happens when updates are no longer finite: stop with advice, or go back and take another way."""
+"""Handling of divergence: stop with advice, or roll back to a checkpoint and continue with other batches."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ log = logging.getLogger(__name__)
 
 
 def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, checkpoints: Checkpoints) -> TrainState:
-    """The state to go on from after a divergence: the last good checkpoint's, or the first of all, and other batches.
+    """The state to continue from after a divergence: that of the last good checkpoint, or the initial one.
 
-    The state remembers how many batches are left out, so that a resumed run sees the same ones. A run that is killed
-    before its next checkpoint diverges and comes back once more, in the same way.
+    The state counts the batches that are skipped, so a resumed run sees the same batches. A run that is killed before
+    its next checkpoint diverges again and rolls back in the same way.
 
     Args:
-      config: of the run.
-      mesh: of the run.
-      state: the diverged one, which may be a step ahead.
-      step: at which it counted as diverged.
-      checkpoints: of the run; those of the diverged part are deleted.
+      config: config of the run.
+      mesh: mesh of the run.
+      state: the diverged state, which may be one step ahead.
+      step: the step at which the run counted as diverged.
+      checkpoints: checkpoints of the run; those after the good one are deleted.
 
     Raises:
-      Diverged: the config says so, or it was tried often enough.
+      Diverged: the config says to stop, or no rollback is left.
     """
     rollbacks = int(state.rollbacks) + 1
     if config.on_divergence == "stop" or rollbacks > config.rollbacks:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a progress bar, a log, and TensorBoard through clu."""
+"""Output of a run in progress: a progress bar, a log, and TensorBoard through clu."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 
 def setup_logging() -> None:
-    """Our own messages and clu's metric lines on stderr; libraries, and all processes but one, only when they warn."""
+    """Send this package's messages and clu's metrics to stderr; of libraries and later processes, only warnings."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("blindsr_jax").setLevel(logging.INFO if is_first() else logging.WARNING)
     absl.logging.set_verbosity(absl.logging.INFO)
@@ -31,7 +31,7 @@ def setup_logging() -> None:
 
 
 def _worth_reading(record: logging.LogRecord) -> bool:
-    """Metrics and warnings; of orbax nothing, since what it meets in the background is raised to us as errors."""
+    """Keep metrics and warnings. Drop orbax's messages, because its background errors are raised as exceptions."""
     if f"{os.sep}orbax{os.sep}" in record.pathname:
         return False
     if record.levelno >= logging.WARNING:
@@ -40,12 +40,12 @@ def _worth_reading(record: logging.LogRecord) -> bool:
 
 
 def _repeats(message: str) -> bool:
-    """Of clu: the config, which lies in the workdir, and that a picture went to TensorBoard."""
+    """Whether a message of clu repeats the config, which is in the workdir, or announces a TensorBoard image."""
     return message.startswith("[Hyperparameters]") or "Got images:" in message
 
 
 def _metric_writer(folder: str) -> metric_writers.MetricWriter:
-    """Clu's writer to the log and to TensorBoard's files in a folder; on all processes but the first, to nowhere."""
+    """clu's writer to the log and to TensorBoard files in a folder. It writes nothing except on the first process."""
     import_tensorflow()
     from clu import metric_writers
 
@@ -53,12 +53,13 @@ def _metric_writer(folder: str) -> metric_writers.MetricWriter:
 
 
 class RunLog:
-    """Progress bar and metric writers of one run; silent on all processes but the first. Use as a context manager.
+    """Progress bar and metric writers of one run, silent except on the first process. Use it as a context manager.
 
     Args:
-      workdir: TensorBoard files go to its folder ``tensorboard``.
-      start, steps: first step and number of steps in all, for the bar.
-      config: fields to keep with the metrics as hyper-parameters.
+      workdir: TensorBoard files are written to its folder ``tensorboard``.
+      start: steps already done.
+      steps: total number of steps.
+      config: settings to record as hyper-parameters.
     """
 
     def __init__(self, workdir: str | os.PathLike, start: int, steps: int, config: dict[str, typing.Any]):
@@ -88,23 +89,23 @@ class RunLog:
         self._redirect.__exit__(*exc)
 
     def step(self, metrics: dict[str, float] | None) -> None:
-        """One more step done; the metrics of the last one that is known, if any, are kept for ``training``."""
+        """Count one more step, and keep the metrics of the latest finished step, if any, for ``training``."""
         if metrics:
             self._since.append(metrics)
             self._bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
         if self._compiling:
-            self._bar.unpause()  # the first step's time says nothing of the others'
+            self._bar.unpause()  # the first step includes compilation, so its time must not enter the rate
             self._compiling = False
         self._bar.update()
 
     def back_to(self, step: int) -> None:
-        """A rollback: the metrics since the last time are of steps that will be done again."""
+        """Go back to a step after a rollback, and drop the metrics of the steps that will be repeated."""
         self._since.clear()
         self._bar.n = step
         self._bar.refresh()
 
     def training(self, step: int) -> None:
-        """Writes the means of the metrics since the last time, and how many updates were skipped, if any were."""
+        """Write the means of the metrics since the last call, and the number of skipped updates if there were any."""
         if not self._since:
             return
         last = self._since[-1]
@@ -115,13 +116,13 @@ class RunLog:
         self._since.clear()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Writes scalars to the log and to TensorBoard."""
+        """Write scalars to the log and to TensorBoard."""
         self._writer.write_scalars(step, {name: float(value) for name, value in values.items()})
 
     def image(self, step: int, name: str, picture: np.ndarray) -> None:
-        """Writes a uint8 [H, W, 3] picture to TensorBoard."""
+        """Write a uint8 [H, W, 3] picture to TensorBoard."""
         self._writer.write_images(step, {name: picture[None]})
 
     def flush(self) -> None:
-        """Returns when all is on disk."""
+        """Wait until everything is on disk."""
         self._writer.flush()

@@ -1,4 +1,4 @@
-"""From a config to the objects of a run: network, optimiser, state, stream of patches, validation set."""
+"""Builders of a run's objects from its config: network, optimiser, state, training stages, patches, validation set."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.evaluation.protocols import Protocol, photo, validation_protocol
 from blindsr_jax.losses import LOSSES, Loss
-from blindsr_jax.networks.dan import DAN
-from blindsr_jax.networks.kernelnet import KernelNet
-from blindsr_jax.networks.registry import build
-from blindsr_jax.networks.unfolded import Unfolded
-from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.optimizer import make_optimizer, restarting_schedule
 from blindsr_jax.training.sharding import replicated
@@ -36,18 +31,12 @@ from blindsr_jax.training.state import TrainState, create_state, initial_state
 from blindsr_jax.training.step import Stage, TrainStep, make_train_step, scale_of_step
 
 
-def network_of(config: ConfigDict) -> Unfolded | KernelNet | USRNet:
-    """The network of a config."""
-    return build(**config_lib.model_sizes(config))
-
-
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
-    options = config.optimizer
+    options, groups = config.optimizer, config_lib.network_of(config).optimizer_groups
+    # Both groups are there for every network: checkpoints have them.
     peaks = {"restorer": options.learning_rate, "estimator": options.learning_rate}
-    for name in ("estimator_learning_rate", "refinement_learning_rate"):
-        if name in options:
-            peaks["estimator"] = options[name]
+    peaks |= {group: options[f"{part}_learning_rate"] for part, group in groups.items()}
     rates = {
         name: restarting_schedule(
             peak,
@@ -58,20 +47,17 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
         )
         for name, peak in peaks.items()
     }
-    groups = getattr(network_of(config), "optimizer_groups", {})
     return make_optimizer(rates, groups, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
 
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
-    """The fresh state of a run, on its devices.
+    """The initial state of a run on its devices, warm-started if ``config.start_from`` is set.
 
     Raises:
       WeightsError, ConfigError: as ``started_from``.
     """
-    network = network_of(config)
-    basis = None
-    if isinstance(network, DAN):
-        basis = _basis_of(config, network.code_length)
+    network = config_lib.network_of(config)
+    basis = _basis_of(config, network.code_basis_length) if network.code_basis_length else None
     state = create_state(
         network,
         optimizer_of(config),
@@ -84,10 +70,10 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
 
 
 def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
-    """Shapes, types and placement of the state of a run: what a checkpoint is restored into."""
+    """The shapes, types and shardings of the state of a run, as the target for restoring a checkpoint."""
     shapes = jax.eval_shape(
         functools.partial(
-            initial_state, network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
+            initial_state, config_lib.network_of(config), optimizer_of(config), with_ema=config.optimizer.ema_decay > 0
         ),
         _parameter_key(config),
     )
@@ -96,12 +82,12 @@ def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
 
 
 def _parameter_key(config: ConfigDict) -> jax.Array:
-    # Hundreds of small draws: threefry, JAX's default generator, would take most of a minute to compile here.
+    # Initialisation draws hundreds of small arrays. With threefry, JAX's default, it takes most of a minute to compile.
     return jax.random.key(config.seed, impl="rbg")
 
 
 def stages_of(config: ConfigDict) -> list[Stage]:
-    """The stages of a config's training: KernelNet's two, one of all other networks.
+    """The training stages of a config: two for KernelNet, one for all other networks.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
@@ -124,18 +110,23 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     )
     if len(ends) == 1:
         return [last]
-    bicubic = tuple(Downsample("bicubic") if isinstance(step, Downsample) else step for step in last.degradation)
-    # See networks.kernelnet.
-    return [dataclasses.replace(last, until=ends[0], degradation=bicubic, loss=LOSSES["gradients"]), last]
+    first = config_lib.network_of(config).first_stage
+    degradation = tuple(
+        Downsample(first.downsample) if isinstance(step, Downsample) else step for step in last.degradation
+    )
+    return [
+        dataclasses.replace(last, until=ends[0], degradation=degradation, loss=LOSSES[first.supervision]),
+        last,
+    ]
 
 
 def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainStep]:
-    """From the number of a step, counted from 1, to its update: that of its stage and its scale, compiled when needed.
+    """Map the number of a step, from 1, to the update of its stage and scale. Each update is compiled at first use.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
     """
-    stages, module, optimizer = stages_of(config), network_of(config), optimizer_of(config)
+    stages, module, optimizer = stages_of(config), config_lib.network_of(config), optimizer_of(config)
 
     @functools.cache
     def update(until: int, scale: int) -> TrainStep:
@@ -151,17 +142,18 @@ def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainSt
 
 
 def loss_of(config: ConfigDict) -> Loss:
-    """The loss of a config's network, with its weights; of the last stage, where there are several."""
-    loss = LOSSES[network_of(config).supervision]
-    weights = {name: config.model[name] for name in ("detail_weight", "coarse_weight") if name in config.model}
+    """The loss of a config's network, with the configured weights. If there are several stages, that of the last."""
+    network = config_lib.network_of(config)
+    loss = LOSSES[network.supervision]
+    weights = {name: config.model[name] for name in config_lib.loss_weights(network)}
     return functools.partial(loss, **weights) if weights else loss
 
 
 def steps_of(config: ConfigDict) -> Steps:
-    """The steps that make LR images; of the last stage, where there are several.
+    """The degradation steps that make LR images. If there are several stages, those of the last.
 
     Raises:
-      ConfigError: ``config.degradation`` names a step or an option that there is not.
+      ConfigError: ``config.degradation`` names an unknown step or option.
     """
     options, scale = config.degradation, config.model.scale
     try:
@@ -182,7 +174,7 @@ def steps_of(config: ConfigDict) -> Steps:
 
 
 def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
-    """The PCA basis of the kernels that a run draws: [K², L]."""
+    """The PCA basis of the kernels that a run draws, [K², L]."""
     kernels = kernels_in(steps_of(config))
     if kernels is None:
         raise ConfigError("config.degradation.steps: a DAN learns to find blurs, but no blur(...) is among the steps")
@@ -197,7 +189,7 @@ def _basis_of(config: ConfigDict, length: int) -> np.ndarray:
 
 
 def training_source(config: ConfigDict) -> Source:
-    """The HR images to train on; those smaller than a patch are left out."""
+    """The HR images to train on. Images smaller than a patch are left out."""
     return open_source(
         config.data.source,
         config.data.root,
@@ -207,7 +199,7 @@ def training_source(config: ConfigDict) -> Source:
 
 
 def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
-    """The stream of this process's HR patches from a batch on: uint8 [B / processes, sP, sP, 3]."""
+    """This process's share of the HR batches, from batch ``start`` on: uint8 [B / processes, sP, sP, 3]."""
     size = config.data.patch * config.model.scale
     sampler = PatchSampler(
         source,
@@ -235,11 +227,11 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     Raises:
       DataError, ConfigError: there are no images, or as ``pools_of``.
     """
-    smallest = 16 * config.model.scale  # SSIM's window inside the shaved border, and the blur's reflection
+    smallest = 16 * config.model.scale  # room for SSIM's window inside the shaved border and the blur's reflection
     source = open_source(config.validation.source, config.validation.root, split="validation", smallest=smallest)
     if config.degradation.kernel == "pool":
         return source, held_out_protocol(config)
-    steps_of(config)  # raises if they cannot be made, before anything is read or written
+    steps_of(config)  # checks the steps before anything is read or written
     if config.degradation.get("steps", ""):
         return source, photo(config.model.scale)
     rotated, noise = config.degradation.kernel == "anisotropic", sum(config.degradation.noise) / 2

@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh axis ``data`` over every device there is; batches split along it, the rest everywhere."""
+"""Placement of arrays: one mesh axis ``data`` over all devices. Batches are split along it, the rest is replicated."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from blindsr_jax.errors import ConfigError
 
 
 def use_all_cores(batch_size: int) -> None:
-    """Makes devices of the cores of this machine's CPU, as many as share a batch evenly.
+    """Make JAX devices of this machine's CPU cores, as many as divide a batch evenly.
 
-    Each then computes its images by itself, which is faster than all cores at the same image
-    (``benchmarks/README.md``). It has to be called before anything else of JAX; a number of devices that is set
-    already (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) stays, and processes that joined others keep one each.
+    Each core then computes whole images, which is faster than all cores sharing each image (``benchmarks/README.md``).
+    Call it before any other use of JAX. It changes nothing if the number of devices is already set
+    (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) or if the process has joined others.
 
     Args:
-      batch_size: images of a batch.
+      batch_size: number of images in a batch.
     """
-    told = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not told and not jax.distributed.is_initialized():
+    configured = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not configured and not jax.distributed.is_initialized():
         jax.config.update("jax_num_cpu_devices", cores_that_share(batch_size))
 
 
 def cores_that_share(batch_size: int) -> int:
-    """The most cores of this machine that a batch can be cut for into equal parts."""
+    """The largest number of this machine's cores that divides a batch evenly."""
     return max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
 
 
 def device_is_core(mesh: Mesh) -> bool:
-    """Whether there are at least as many devices on this machine's CPU as cores."""
+    """Whether the devices are CPU devices, at least one for each core of this machine."""
     return mesh.local_mesh.size >= _cores() and mesh.devices.flat[0].platform == "cpu"
 
 
@@ -48,19 +48,20 @@ def data_mesh() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Whole on every device: parameters and optimiser state."""
+    """The sharding of parameters and optimiser state: a whole copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """First axis cut over the devices: batches."""
+    """The sharding of batches: the first axis split over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def connect(mesh: Mesh) -> None:
-    """Lets all devices exchange a number; together, before their programs are compiled, which takes some longer.
+    """Let all devices exchange a number. All processes call it together, before they compile their programs.
 
-    The first exchange connects them, for which CPUs are given 30 seconds by XLA; later ones may wait for each other.
+    The first exchange connects the devices. On CPUs XLA allows 30 seconds for it, and compilation would make some
+    processes late. Later exchanges wait without this limit.
     """
     if jax.process_count() > 1:
         ones = put_batch(mesh, np.ones(jax.local_device_count(), np.float32))
@@ -68,12 +69,12 @@ def connect(mesh: Mesh) -> None:
 
 
 def on_one_device(tree: typing.Any) -> typing.Any:
-    """This process's own copy of arrays that are whole on every device, for what it computes by itself."""
+    """This process's copy of replicated arrays, for computations that it does alone."""
     return jax.tree.map(lambda array: array.addressable_data(0), tree)
 
 
 def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:
-    """Raises ConfigError unless every device gets equally many images, and can cut them into equal parts."""
+    """Raise ConfigError unless every device gets equally many images, divisible into ``accumulate`` equal parts."""
     shares = mesh.devices.size * accumulate
     if batch_size % shares:
         lower, upper = batch_size // shares * shares, (batch_size // shares + 1) * shares
@@ -85,5 +86,5 @@ def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:
 
 
 def put_batch(mesh: Mesh, share: np.ndarray) -> jax.Array:
-    """The global batch from every process's share: [B / processes, …] -> [B, …], split over the devices."""
+    """Assemble the global batch from each process's share: [B / processes, …] -> [B, …], split over the devices."""
     return jax.make_array_from_process_local_data(split(mesh), share)

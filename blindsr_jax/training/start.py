@@ -1,4 +1,4 @@
-"""Beginning with the parameters of another model: the same network at another scale, or for other blurs."""
+"""Warm start from the parameters of another model: the same network at another scale, or for other blurs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def started_from(state: TrainState, name: str | os.PathLike) -> TrainState:
-    """A fresh state whose parameters, and their average, are another model's where name and shape agree.
+    """Replace the parameters of a fresh state, and their average, by another model's where name and shape agree.
 
-    All else stays as it was: the parameters that only this network has (such as the upsampler's, from one scale to
-    another), the constants, since a PCA basis belongs to the kernels trained on, and the optimiser.
+    The rest is unchanged: parameters without a counterpart (such as the upsampler's at another scale), the optimiser
+    state, and the constants, because a PCA basis belongs to the kernels trained on.
 
     Args:
-      state: on its devices.
-      name: as ``inference.loading.bundle_named`` takes it.
+      state: a fresh state on its devices.
+      name: a model, as for ``inference.loading.bundle_named``.
 
     Raises:
       WeightsError: there is no such model.
@@ -49,6 +49,6 @@ def started_from(state: TrainState, name: str | os.PathLike) -> TrainState:
 
 
 def _placed(values: np.ndarray, like: jax.Array) -> jax.Array:
-    """An array of its own that lies as another one does; each process gives the part that it holds."""
+    """A new array with the values given and the type and sharding of ``like``. Each process supplies its own shards."""
     values = np.asarray(values, like.dtype)
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: values[index].copy())

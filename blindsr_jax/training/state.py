@@ -1,4 +1,4 @@
-"""All that a training run must remember between two steps."""
+"""The training state: everything that a run keeps from one step to the next."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Tree = typing.Any
 
 @flax.struct.dataclass
 class TrainState:
-    """Saved in checkpoints; nothing else is needed to go on.
+    """The state saved in checkpoints. With the config it is sufficient to resume a run.
 
     Attributes:
-      step: updates done, int32.
-      params: the network's parameters, those of its chains stacked (``networks.chain``).
-      constants: its constants (PCA basis).
-      opt_state: optax's.
+      step: number of updates done, int32.
+      params: the network's parameters, with chains of blocks stacked (``networks.chain``).
+      constants: the network's constants (PCA basis).
+      opt_state: optax's state.
       ema: moving average of the parameters, or None.
-      bad_steps: updates skipped since their loss or gradient was not finite, int32.
-      bad_in_a_row: how many of them were the latest ones, int32.
-      rollbacks: how often the run went back to a checkpoint, int32.
-      skipped: batches left out by that: step n is of batch n + skipped, int32.
+      bad_steps: number of updates skipped because their loss or gradient was not finite, int32.
+      bad_in_a_row: number of consecutive skipped updates up to this step, int32.
+      rollbacks: number of times the run went back to a checkpoint, int32.
+      skipped: number of batches that rollbacks skipped, int32; step n uses batch n + skipped.
     """
 
     step: jax.Array
@@ -45,7 +45,7 @@ class TrainState:
 
     @property
     def best_params(self) -> Tree:
-        """The parameters to validate and to ship: the average where one is kept."""
+        """The parameters to validate and to ship: the moving average if there is one."""
         return self.params if self.ema is None else self.ema
 
 
@@ -61,10 +61,10 @@ def initial_state(
 
     Args:
       module: the network.
-      optimizer: optax's.
-      key: PRNG key of the parameters.
-      pca_basis: [K², L], for networks that have one.
-      with_ema: keep a moving average of the parameters.
+      optimizer: the optax optimiser.
+      key: PRNG key for the parameters.
+      pca_basis: [K², L], for networks that use one.
+      with_ema: whether to keep a moving average of the parameters.
     """
     variables = init_variables(module, key, pca_basis)
     params = stack_chains(variables["params"])
@@ -90,6 +90,6 @@ def create_state(
     with_ema: bool,
     sharding: jax.sharding.Sharding,
 ) -> TrainState:
-    """``initial_state``, created on its devices by one jitted function, every array placed by ``sharding``."""
+    """``initial_state`` under jit, which creates every array on its devices with the given sharding."""
     create = functools.partial(initial_state, module, optimizer, with_ema=with_ema)
     return jax.jit(create, out_shardings=sharding)(key, pca_basis)

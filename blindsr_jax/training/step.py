@@ -1,4 +1,4 @@
-"""One update, compiled: HR patches → degraded batch → network → loss → gradient → Adam."""
+"""One compiled update: HR patches → degraded batch → network → loss → gradient → optimiser."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ TrainStep = typing.Callable[..., tuple[TrainState, Metrics]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stage:
-    """A part of a run with a task of its own.
+    """A part of a run with one task: one degradation and one loss.
 
     Attributes:
-      until: its last step, counted from the start of the run.
-      scales: one of them is drawn for each batch: ``scale_of_step``.
+      until: last step of the stage, counted from the start of the run.
+      scales: the scales to draw from for each batch, see ``scale_of_step``.
       degradation: the steps that make LR images.
-      kernel_size: K of drawn kernels.
+      kernel_size: K of the drawn kernels.
       loss: one of ``losses``.
       supervise: see ``Unfolded.training_steps``.
-      pool: [N, K, K], the kernels, if the degradation draws from a pool.
-      recompute: the ``remat`` of ``networks.compute``.
-      precision: of the network, see ``networks.compute``; all else is float32.
-      accumulate: parts of each device's share of a batch, whose gradients are taken one after another and averaged.
+      pool: kernels [N, K, K], if the degradation draws from a pool.
+      recompute: ``remat`` of ``networks.compute``.
+      precision: precision of the network, see ``networks.compute``; the rest computes in float32.
+      accumulate: number of parts of each device's share of a batch; their gradients are computed in turn and averaged.
     """
 
     until: int
@@ -56,14 +56,14 @@ class Stage:
 
 
 def scale_of_step(seed: int, step: int, scales: tuple[int, ...]) -> int:
-    """The scale of a batch, drawn on the host, since it decides about shapes: a function of seed and step alone.
+    """The scale of a batch, a function of seed and step alone. Drawn on the host because it determines shapes.
 
     Args:
-      seed: of the run.
+      seed: seed of the run.
       step: number of the update, from 1.
-      scales: each as likely as the others.
+      scales: the scales to draw from, with equal probability.
     """
-    return scales[np.random.default_rng([seed, 2, step]).integers(len(scales))]  # 0 and 1 draw patches
+    return scales[np.random.default_rng([seed, 2, step]).integers(len(scales))]  # data.pipeline uses 0 and 1
 
 
 def make_train_step(
@@ -76,24 +76,24 @@ def make_train_step(
     scale: int | None = None,
     ema_decay: float = 0.0,
 ) -> TrainStep:
-    """The jitted update; it donates the state it is given.
+    """Make the jitted update. It donates the state it is given.
 
-    Kernels and noise are drawn from fold_in(key(seed), batch), where batches that a rollback left out count too: the
-    same run sees the same degradations after a resume and on any number of devices. An update whose loss or gradient is
-    not finite leaves parameters and optimiser as they were and is counted.
+    Kernels and noise are drawn with fold_in(key(seed), batch), where the batch number includes batches that rollbacks
+    skipped. The degradations are therefore the same after a resume and on any number of devices. An update whose loss
+    or gradient is not finite leaves parameters and optimiser state unchanged and is counted.
 
     Args:
       module: the network.
-      optimizer: optax's.
+      optimizer: the optax optimiser.
       mesh: from ``sharding.data_mesh``.
-      stage: what is trained.
-      seed: of kernels and noise.
-      scale: of the LR images, one of the stage's; by default its first.
-      ema_decay: of the moving average of the parameters, if the state keeps one.
+      stage: the stage to train.
+      seed: seed of kernels and noise.
+      scale: scale of the LR images, one of the stage's; its first by default.
+      ema_decay: decay of the moving average of the parameters, if the state has one.
 
     Returns:
-      (state, hr uint8 [B, sP, sP, 3], stop=None) -> (state, metrics). The metrics are scalars; where ``stop`` is given,
-      [devices, N] from ``interrupt.put_request``, its mean over the devices is one of them.
+      (state, hr uint8 [B, sP, sP, 3], stop=None) -> (state, metrics). The metrics are scalars. If ``stop`` is given,
+      [devices, N] from ``interrupt.put_request``, the metric ``stop`` is its mean over the devices, [N].
     """
     scale = scale or stage.scales[0]
     gradient = gradient_of_loss(module, mesh, stage)
@@ -129,16 +129,16 @@ def make_train_step(
         answer = {} if asked is None else {"stop": asked}
         return state, {"loss": value, **parts, "grad_norm": grad_norm, **counters, **answer}
 
-    whole = replicated(mesh)  # what goes in lies where ``create_state`` and ``put_batch`` have put it
+    whole = replicated(mesh)  # inputs keep the sharding from ``create_state`` and ``put_batch``
     compiled = jax.jit(train_step, out_shardings=(whole, whole), donate_argnums=1)
     return functools.partial(compiled, jax.device_put(stage.pool, whole))
 
 
 def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Callable[..., typing.Any]:
-    """(params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by the parameters), mean of stop).
+    """Make (params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by params), mean of stop).
 
-    Each device takes the gradient of its own share: the only thing that travels is the sum, once. The module computes
-    as the stage says, and by ``ops.winograd`` on devices that are single cores.
+    Each device computes the loss and gradient of its share of the batch. Only their mean is exchanged, once. The module
+    computes as the stage says. On single-core devices it also uses ``ops.winograd``.
     """
     module = with_compute(module, remat=stage.recompute, precision=stage.precision, winograd=device_is_core(mesh))
 
@@ -151,14 +151,14 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
     def of_one_share(*arguments: typing.Any) -> typing.Any:
         *arguments, stop = arguments
         asked = None if stop is None else stop.mean(0)
-        return jax.lax.pmean((gradient(*arguments), asked), "data")  # equal shares: the mean of means is the batch's
+        return jax.lax.pmean((gradient(*arguments), asked), "data")  # shares are equal: the mean of the whole batch
 
     specs = (P(), P(), P("data"), P("data"), P("data"))
     return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
 
 
 def _in_parts(gradient: typing.Callable[..., typing.Any], parts: int) -> typing.Callable[..., typing.Any]:
-    """The mean of what a function of params, constants and a batch returns for equal parts of the batch, in turn."""
+    """Call ``gradient`` (params, constants, *batch) on equal parts of the batch in turn, and average its results."""
     if parts == 1:
         return gradient
 
@@ -187,18 +187,18 @@ def supervised_loss(
     """Loss of a network on a degraded batch.
 
     Args:
-      module, variables: the network.
-      hr: [B, sH, sW, 3] in [0, 1].
-      degraded: its LR images and true kernels; and noise levels, for a network that is told them.
+      module, variables: the network and its variables.
+      hr: HR images [B, sH, sW, 3] in [0, 1].
+      degraded: the LR images and true kernels, and the noise levels for a non-blind network.
       loss: one of ``losses``.
-      supervise: ``last`` step or ``all``.
+      supervise: ``last`` step or ``all`` steps.
 
     Returns:
-      The loss and its parts, of the last step.
+      The loss, and its parts at the last step.
     """
-    told = {}
+    context = {}
     if not module.blind:
-        told = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
-    steps = module.apply(variables, degraded.lr, gradient=supervise, **told, method="training_steps")
+        context = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
+    steps = module.apply(variables, degraded.lr, gradient=supervise, **context, method="training_steps")
     targets = module.apply(variables, hr, degraded, method="targets")
     return loss(steps, targets)

@@ -1,4 +1,4 @@
-"""Where a run hangs: when no step finishes in time, every thread's stack is printed. Nothing is stopped."""
+"""Diagnosis of hanging runs: prints the stacks of all threads when no step finishes in time. Stops nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typing
 
 
 class Watchdog:
-    """Waits for steps from the first finished one on; compiling it may take as long as it takes.
+    """Print all stacks when a step takes too long. The first step is not timed because it includes compilation.
 
-    Use as a context manager. The stacks are printed by the standard library's ``faulthandler``, from a thread that
-    needs neither Python's lock nor memory.
+    Use it as a context manager. The standard library's ``faulthandler`` prints the stacks, from a thread that needs
+    neither Python's lock nor memory.
 
     Args:
-      seconds: to wait for a step; 0 for never.
+      seconds: longest time for a step; 0 disables the watchdog.
     """
 
     def __init__(self, seconds: float):
@@ -31,13 +31,13 @@ class Watchdog:
         self._disarm()
 
     def finished(self, step: int) -> None:
-        """A step has finished; from now the next one is waited for."""
+        """Record that a step has finished, and start timing the next one."""
         self._step = step
         self._arm()
 
     @contextlib.contextmanager
     def resting(self) -> typing.Iterator[None]:
-        """While something else is done than training."""
+        """Suspend the watchdog during work other than training steps."""
         self._disarm()
         yield
         if self._step:

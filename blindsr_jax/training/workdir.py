@@ -1,4 +1,4 @@
-"""The folder of a run: which run it holds, and that all hosts see the same one."""
+"""The workdir of a run: its lock, its recorded config, and the check that all hosts see the same folder."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def alone_in(workdir: str | os.PathLike) -> typing.Iterator[None]:
-    """Makes the workdir and keeps other trainings out of it; together, process 0 holds the lock for all.
+    """Make the workdir and lock it against other trainings. All processes call it together; process 0 holds the lock.
 
-    The lock is gone with its process, however that ends.
+    The lock is released when the process ends, even if it is killed.
 
     Raises:
-      DataError: another training is running in it, or it cannot be written.
+      DataError: another training is running in the workdir, or it cannot be written.
     """
     workdir = pathlib.Path(workdir)
     lock = filelock.FileLock(workdir / _LOCK, timeout=0)
@@ -61,12 +61,14 @@ def _acquire(lock: filelock.BaseFileLock, workdir: pathlib.Path) -> None:
 
 
 def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
-    """Makes the workdir and records the config in it, or checks that its checkpoints can be gone on from; together.
+    """Record the config in the workdir. If the workdir has checkpoints, first check that this config can resume them.
+
+    All processes call it together.
 
     Raises:
-      ConfigError: the workdir has checkpoints of another network or optimiser; nothing is changed there. Or this
-        process does not have the config of process 0.
-      DataError: it cannot be written, or this process does not see what process 0 wrote.
+      ConfigError: the workdir has checkpoints of another network or optimiser, and is left unchanged; or the config of
+        this process differs from that of process 0.
+      DataError: the workdir cannot be written, or this process does not see the file that process 0 wrote.
     """
     workdir = pathlib.Path(workdir)
     text = config_lib.to_json(config) + "\n"
@@ -83,7 +85,7 @@ def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
 
 
 def _check_shared(workdir: pathlib.Path, ours: str, firsts: str) -> None:
-    """Raises unless this process has the first one's config and sees its file, for which networks may need seconds."""
+    """Check that this process has the config of process 0 and sees its file. Waits, since network files appear late."""
     if ours != firsts:
         raise ConfigError("the processes were started with different settings: give all of them the same command")
     deadline = time.monotonic() + _SLOW_FILE_SYSTEM
@@ -94,7 +96,7 @@ def _check_shared(workdir: pathlib.Path, ours: str, firsts: str) -> None:
 
 
 def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
-    """Raises ConfigError if a config and the one recorded in a workdir do not describe the same arrays and network."""
+    """Raise ConfigError unless a config describes the same network and optimiser arrays as the workdir's config."""
     before, now = _identity(ConfigDict(recorded_config(workdir))), _identity(config)
     names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if names:
@@ -106,7 +108,7 @@ def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
 
 
 def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """What is not as recorded, but may change when a run goes on; nothing of its length."""
+    """The settings that differ from the recorded config, in words. Excludes the number of steps."""
     as_recorded = json.loads(config_lib.to_json(config))
     before, now = (config_lib.flat(ConfigDict(settings)) for settings in (recorded_config(workdir), as_recorded))
     names = [name for name in now if name not in ("config_hash", "steps") and before.get(name) != now[name]]
@@ -114,16 +116,16 @@ def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:
-    """What must stay when a run goes on: the network, and what its optimiser remembers."""
+    """The settings that must not change on resume: the network's sizes, and whether parameters are averaged."""
     sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
     return sizes | {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
 
 
 def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:
-    """The config that a workdir was started (or last resumed) with.
+    """The config with which the run in a workdir was started or last resumed.
 
     Raises:
-      DataError: the workdir holds no run.
+      DataError: the workdir has no run, or its config cannot be read.
     """
     path = pathlib.Path(workdir) / "config.json"
     try:

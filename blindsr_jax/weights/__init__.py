@@ -1,1 +1,1 @@
-"""Weights on disk: our bundles, and the authors' PyTorch checkpoints."""
+"""Weights in files: this package's bundles and the authors' PyTorch checkpoints."""

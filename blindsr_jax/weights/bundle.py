@@ -1,8 +1,8 @@
-"""A model as one file: a .safetensors file with all arrays by path, and a JSON text that says what they are.
+"""Bundles: a model in one .safetensors file, with its arrays by path and a JSON description in the metadata.
 
-Parameters stand under their path in the module tree (``restorer/body/0/conv1/kernel``), constants under
-``constants/``. Reading executes nothing from the file and checks every name, shape and type, that all numbers are
-finite, and the checksum. Bundles of earlier versions have no checksum, and are read without.
+A parameter's name is its path in the module tree (``restorer/body/0/conv1/kernel``). Constants are below
+``constants/``. Reading executes nothing from the file. It checks every name, shape and type, that all numbers are
+finite, and the checksum. Bundles of earlier versions have no checksum.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from blindsr_jax.errors import BlindSRError, WeightsError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.networks.chain import unstack_chains
-from blindsr_jax.networks.registry import build, init_variables
+from blindsr_jax.networks.registry import MODELS, build, init_variables, module_of
 
 FORMAT_VERSION = 1
 _CHECKSUM = "sha256"
+_MODULE = "module"  # the Python module that registered the network, if that is the user's own
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """What a bundle file holds.
+    """The content of a bundle file.
 
     Attributes:
-      variables: ``{"params": …, "constants": …}``, NumPy arrays; from a file, those of each block have its name.
-      model: arguments of ``networks.build``, the name among them.
-      metadata: free JSON about the weights: ``protocol`` they were trained for, ``source`` they came from, ``scores``.
+      variables: ``{"params": …, "constants": …}`` with NumPy arrays. ``load_bundle`` gives each block of a chain its
+        own subtree; ``save_bundle`` also accepts stacked chains.
+      model: arguments of ``networks.build``, including the name.
+      metadata: free JSON about the weights: ``protocol`` (the degradation trained for), ``source`` and ``scores``.
     """
 
     variables: dict[str, typing.Any]
@@ -49,7 +51,7 @@ class Bundle:
 
 
 def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
-    """Writes a bundle, atomically.
+    """Write a bundle atomically.
 
     Raises:
       WeightsError: the arrays do not fit the model, or are not finite.
@@ -58,7 +60,9 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
     arrays = _flatten(bundle.variables)
     check_arrays(path, arrays, bundle.model)
     header = {"format": "blindsr_jax", "format_version": FORMAT_VERSION, "model": bundle.model, **bundle.metadata}
-    # One array at a time is made contiguous: safetensors writes the buffer as it lies.
+    if module := module_of(bundle.model["name"]):
+        header[_MODULE] = module
+    # safetensors writes an array's buffer regardless of its strides, so every array must be contiguous.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header[_CHECKSUM] = _checksum(header, arrays)
     data = safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header, sort_keys=True)})
@@ -67,11 +71,12 @@ def save_bundle(path: str | os.PathLike, bundle: Bundle) -> None:
 
 
 def load_bundle(path: str | os.PathLike) -> Bundle:
-    """Reads a bundle and checks it against the model that it says it is.
+    """Read a bundle and check it against the model that it describes.
 
     Raises:
-      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or an array is missing, left over or
-        misshapen or not finite, or the checksum differs; the message names it.
+      WeightsError: the file is missing, damaged, not a bundle, of a newer format, or of an unregistered network; an
+        array is missing, unexpected, of a wrong shape or type, or not finite (the message names it); or the checksum
+        differs.
     """
     path = pathlib.Path(path)
     try:
@@ -86,7 +91,11 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     checksum = header.pop(_CHECKSUM, None)
     if checksum is not None and checksum != _checksum(header, arrays):
         raise WeightsError(f"{path}: damaged, its checksum differs; copy or download it again")
-    model = header.pop("model")
+    model, module = header.pop("model"), header.get(_MODULE)
+    if module and model["name"] not in MODELS:
+        raise WeightsError(
+            f"{path}: its network {model['name']!r} was registered by the module {module}: import that module first"
+        )
     check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
     return Bundle(_unflatten(arrays), model, metadata)
@@ -109,7 +118,7 @@ def _parse_header(path: pathlib.Path, text: str | None) -> dict[str, typing.Any]
 
 
 def _checksum(header: dict[str, typing.Any], arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of a bundle's description and of its arrays, in the order of their names."""
+    """SHA-256 of a bundle's description and of its arrays in the order of their names."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -119,15 +128,15 @@ def _checksum(header: dict[str, typing.Any], arrays: dict[str, np.ndarray]) -> s
 
 
 def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: dict[str, typing.Any]) -> None:
-    """Checks that every array of a model is there, with its shape, as finite float32 numbers; and none else.
+    """Check that the arrays are exactly those of a model, with its shapes, in float32 and finite.
 
     Args:
-      path: named in messages.
-      arrays: by their names in a bundle.
+      path: the file's name in messages.
+      arrays: arrays by their names in a bundle.
       model: arguments of ``networks.build``.
 
     Raises:
-      WeightsError: names the model or array that is wrong.
+      WeightsError: the model cannot be built, or an array does not fit; the message names it.
     """
     try:
         module = build(**model)

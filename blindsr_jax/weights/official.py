@@ -1,4 +1,4 @@
-"""The authors' PyTorch checkpoints as bundles: what they are is read off their names and shapes."""
+"""Conversion of the authors' PyTorch checkpoints to bundles. Tensor names and shapes identify network and sizes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ State = dict[str, np.ndarray]
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Reads a checkpoint of DANv1, DANv2, DSSR, USRNet or DRUNet, of any scale, width, depth, kernel and code size.
+    """Read a checkpoint of DANv1, DANv2, DSSR, USRNet or DRUNet with any scale, width, depth, kernel and code size.
 
     Raises:
-      WeightsError: the file cannot be read safely, is of an unknown model, or holds tensors that do not fit.
+      WeightsError: the file cannot be read safely, its model is unknown, or its tensors do not fit the model.
     """
     state = read_torch_checkpoint(path)
     name = _recognise(path, state)
@@ -54,7 +54,7 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
 
 
 def _take_basis(path: str | os.PathLike, state: State) -> np.ndarray:
-    """Removes the PCA basis [K², L] and what follows from it: the Dirac kernel and its code, which must agree."""
+    """Pop the PCA basis [K², L] from the state. Also pop the Dirac kernel and its code, and check them against it."""
     try:
         basis, kernel, code = (state.pop(key)[0] for key in ("encoder", "init_kernel", "init_ker_map"))
     except KeyError as error:
@@ -134,7 +134,7 @@ def _drunet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typi
 
 
 def _resunet_sizes(path: str | os.PathLike, state: State, prefix: str) -> tuple[list[int], int]:
-    """Channels at the four sizes, and blocks at each: before the strided convolution, which comes last."""
+    """Channels at each of the four sizes, and number of blocks at each. A strided convolution follows the blocks."""
     blocks = max(_count(state, f"{prefix}m_down1.") - 1, 0)
     widths = [_width(path, state, f"{prefix}m_down{level}.{blocks}.weight") for level in (1, 2, 3)]
     return [_width(path, state, f"{prefix}m_head.weight"), *widths], blocks
@@ -150,7 +150,10 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
 
 
 def _scale(path: str | os.PathLike, state: State, upsampler: str, features: int) -> tuple[int, int]:
-    """Scale and number of sub-pixel stages: ×4 has two of 2, ×2 and ×3 one with s² times the features, ×1 none."""
+    """Scale and number of sub-pixel stages: ×4 has two ×2 stages, ×2 and ×3 have one stage, ×1 has none.
+
+    The stage of ×2 and ×3 widens the features s² times.
+    """
     if f"{upsampler}.weight" in state:
         return 1, 0
     if f"{upsampler}.4.weight" in state:
@@ -163,7 +166,7 @@ def _scale(path: str | os.PathLike, state: State, upsampler: str, features: int)
 
 
 def _width(path: str | os.PathLike, state: State, name: str) -> int:
-    """Output channels of a convolution."""
+    """Number of output channels of a convolution."""
     if name not in state:
         raise WeightsError(f"{path}: the tensor {name} is missing")
     if state[name].ndim != 4:
@@ -172,5 +175,5 @@ def _width(path: str | os.PathLike, state: State, name: str) -> int:
 
 
 def _count(state: State, prefix: str) -> int:
-    """How many numbered parts stand under a prefix."""
+    """Number of distinct names directly below a prefix, such as the numbered blocks of a body."""
     return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})

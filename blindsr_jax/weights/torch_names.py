@@ -1,7 +1,7 @@
-"""Where each tensor of the authors' PyTorch checkpoints goes: one table per model.
+"""Tables from the tensor names of the authors' PyTorch checkpoints to parameter paths here, one table per model.
 
-A row is (pattern of the PyTorch name, path here); ``{0}``, ``{1}`` carry the block numbers over. Convolution weights
-turn from [out, in, h, w] to [h, w, in, out]; the leaves ``weight`` and ``bias`` become ``kernel`` and ``bias``.
+A row is (PyTorch name, path here). ``{n}`` and ``{m}`` are block numbers. Convolution weights change from
+[out, in, h, w] to [h, w, in, out]. The leaves ``weight`` and ``bias`` become ``kernel`` and ``bias``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CRB = [
 
 
 def _dpcb(torch: str, path: str) -> list[tuple[str, str]]:
-    """A dual-path block: body1 is the image path, body2 the condition path; their convolutions stand at 0 and 2."""
+    """A dual-path block: body1 is the image path, body2 the condition path. Entries 0 and 2 are convolutions."""
     places = [("body1.0", "f1"), ("body1.2", "f2"), ("body2.0", "g1"), ("body2.2", "g2")]
     return _under(torch, path, places)
 
@@ -30,7 +30,7 @@ def _under(torch: str, path: str, rows: list[tuple[str, str]]) -> list[tuple[str
 
 
 def _upscale(stages: int) -> list[tuple[str, str]]:
-    """The upsampler is a Sequential: convolutions at even places, pixel shuffles between, the last one to the image."""
+    """The upsampler, a Sequential: convolutions alternate with pixel shuffles, and the last one outputs the image."""
     if stages == 0:
         return [("upscale", "upscale/out")]
     return [(f"upscale.{2 * i}", f"upscale/up{i}") for i in range(stages)] + [(f"upscale.{2 * stages}", "upscale/out")]
@@ -79,9 +79,10 @@ def _dssr(stages: int) -> list[tuple[str, str]]:
 
 
 def _resunet(blocks: int) -> list[tuple[str, str]]:
-    """A Sequential at each size: going down, the blocks, then the strided convolution; going up, the other way round.
+    """A ResUNet, with one Sequential per size.
 
-    A Sequential of one block is that block itself.
+    On the way down the strided convolution follows the blocks; on the way up the transposed one precedes them. The
+    authors' code replaces a Sequential of one block by the block itself.
     """
     rows = [("m_head", "head"), ("m_tail", "tail")]
     for level in (1, 2, 3):
@@ -111,23 +112,23 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
     "usrnet": _usrnet,
     "drunet": _drunet,
 }
-# Transposed convolutions: [in, out, h, w] in PyTorch, and turned by 180 degrees here.
+# Transposed convolutions are [in, out, h, w] in PyTorch, and rotated by 180 degrees relative to those here.
 _TRANSPOSED = {("dssr", "up")} | {
     (model, f"{place}/up{level}") for model, place in (("usrnet", "prior"), ("drunet", "unet")) for level in (1, 2, 3)
 }
 
 
 def to_paths(model: str, parts: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Renames and re-lays a state dict's parameters.
+    """Rename the parameters of a state dict and convert their layout.
 
     Args:
       model: a key of ``TABLES``.
-      parts: what else its names depend on: the number of the upsampler's sub-pixel stages (×4: 2, ×2 and ×3: 1, ×1: 0),
-        or of a ResUNet's residual blocks at each size.
-      state: PyTorch's names and arrays.
+      parts: the number on which the names depend: sub-pixel stages of the upsampler (×4: 2, ×2 and ×3: 1, ×1: 0), or
+        residual blocks at each size of a ResUNet.
+      state: arrays by PyTorch's names.
 
     Returns:
-      {path: array in the layout of this package}, and the names that the table does not know.
+      {path: array in the layout of this package}, and the names that are not in the table.
     """
     rules = [(_compile(torch), path) for torch, path in TABLES[model](parts)]
     found, unknown = {}, []

@@ -1,10 +1,11 @@
-"""The pickle of a PyTorch checkpoint, read by Python's unpickler without running anything that the file asks for.
+"""Reader for the pickle of a PyTorch checkpoint that runs none of the code the file asks for.
 
-Unpickling can call any function. Here every global that a pickle names becomes an object of this file that describes a
-tensor, or the file is refused. The tensors' numbers lie elsewhere in the file, and `torch_reader` reads them.
+Unpickling can call any function. Here every global that a pickle names is mapped to an object of this module that
+describes a tensor, or the file is refused. The tensors' numbers are elsewhere in the file; `torch_reader` reads them.
 
-This is the unpickler that Python has in Python. The one in C reserves memory for sizes and memo numbers before it looks
-whether the bytes are there, and it has no place to refuse an opcode or a key that takes for ever to hash.
+The base class is the standard library's unpickler written in Python. The one in C allocates memory for declared sizes
+and memo numbers before it checks that the bytes are there, and it offers no way to refuse an opcode or a key that takes
+too long to hash.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from typing import Any, ClassVar
 
 from blindsr_jax.errors import WeightsError
 
-# The pickle of a checkpoint names the tensors (some 150 bytes each) and holds no numbers of theirs.
+# The pickle of a checkpoint describes the tensors in about 150 bytes each and does not contain their numbers.
 MAX_PICKLE_BYTES = 4 << 20
 
-# What a message advises, after what it says is wrong.
+# The advice at the end of a message.
 DAMAGED = "the file looks damaged, download or save it again"
 SAVE_AGAIN = "save only the state dict of the model, torch.save(model.state_dict(), path)"
 
-# The opcodes of protocol 2, which torch writes, and of the later ones that can be asked of it.
+# The opcodes of protocol 2, torch's default, and of the later protocols that torch.save accepts.
 _OPCODES = (
     "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
     "BINBYTES SHORT_BINBYTES EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 "
@@ -34,7 +35,7 @@ _OPCODES = (
 
 
 class _Inert:
-    """An object that a pickle may pass around and not change."""
+    """An object that a pickle may refer to but not change."""
 
     def __setstate__(self, state: Any) -> None:
         raise WeightsError(f"the pickle changes an object, and was not loaded; {SAVE_AGAIN}")
@@ -42,14 +43,14 @@ class _Inert:
 
 @dataclass(frozen=True, eq=False)
 class StorageKind(_Inert):
-    """The class of a storage, by its name."""
+    """The name of a storage class."""
 
     name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Storage(_Inert):
-    """`count` elements from `first` on, of the storage `key` that has `total` elements in the file."""
+    """Elements [first, first + count) of the storage `key`, which has `total` elements in the file."""
 
     kind: str
     key: str
@@ -60,7 +61,7 @@ class Storage(_Inert):
 
 @dataclass(frozen=True, eq=False)
 class Tensor(_Inert):
-    """A view of a storage whose bounds were checked; `start` counts from the beginning of the whole storage."""
+    """A view of a storage with checked bounds. `start` counts elements from the beginning of the whole storage."""
 
     storage: Storage
     start: int
@@ -70,7 +71,7 @@ class Tensor(_Inert):
 
 @dataclass(frozen=True, eq=False)
 class _Function(_Inert):
-    """A function of this file, in place of one that a checkpoint may call."""
+    """A function of this module that replaces one of those that a checkpoint may call."""
 
     run: Callable[[tuple], Any]
 
@@ -79,7 +80,7 @@ class _Function(_Inert):
 
 
 class _StateDict(collections.OrderedDict):
-    """What `Module.state_dict()` gives. Its state, the versions of the layers, is not needed."""
+    """The result of `Module.state_dict()`. Its pickled state, the layers' versions, is ignored."""
 
     def __setstate__(self, state: Any) -> None:
         known = isinstance(state, dict) and state.keys() == {"_metadata"}
@@ -87,9 +88,14 @@ class _StateDict(collections.OrderedDict):
 
 
 class PickleReader:
-    """Reads the pickles in `data` one after the other; `storages` collects the storages that they mention.
+    """Read the pickles in `data` one after the other.
 
-    `kinds` has the storage classes that the caller can read, as "module name"; a pickle that names another is refused.
+    Args:
+        data: The pickles.
+        kinds: The storage classes that the caller can read, as "module name". A pickle that names another is refused.
+
+    Attributes:
+        storages: The storages that the pickles have mentioned so far, by key.
     """
 
     def __init__(self, data: bytes, kinds: Collection[str]):
@@ -100,11 +106,15 @@ class PickleReader:
 
     @property
     def at(self) -> int:
-        """Where the next pickle begins."""
+        """The position at which the next pickle begins."""
         return self._file.tell()
 
     def load(self) -> Any:
-        """Read the next pickle and return its value, which is made of plain data, StorageKind, Storage and Tensor."""
+        """Read the next pickle and return its value, which consists of plain data, StorageKind, Storage and Tensor.
+
+        Raises:
+            WeightsError: If the pickle is damaged, or needs anything that a state dict does not.
+        """
         unpickler = _Unpickler(self._file, self)
         try:
             value = unpickler.load()
@@ -113,7 +123,7 @@ class PickleReader:
         except EOFError:
             check(len(self.data) < MAX_PICKLE_BYTES, "the pickle is far larger than that of a model", SAVE_AGAIN)
             raise WeightsError(f"the pickle stops in the middle; {DAMAGED}") from None
-        except Exception as error:  # the unpickler raises many kinds
+        except Exception as error:  # the unpickler raises many types of errors
             problem = f"the pickle is not that of a state dict ({type(error).__name__}, {show(str(error))})"
             raise WeightsError(f"{problem}; {DAMAGED}") from None
         check(not unpickler.stack and not unpickler.metastack, "the pickle leaves values over")
@@ -121,7 +131,7 @@ class PickleReader:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's, with the opcodes that are needed; what reaches outside of the pickle is replaced."""
+    """Python's unpickler, restricted to the opcodes that state dicts need. Globals and storages are replaced."""
 
     def __init__(self, file: io.BytesIO, reader: PickleReader):
         super().__init__(file)
@@ -165,7 +175,7 @@ def _refuse_opcode(unpickler: _Unpickler) -> None:
 
 
 def _check_keys(keys: list) -> None:
-    """Keys of other types, and huge integers, could be made to collide or take for ever to hash."""
+    """Refuse keys of other types and huge integers: they could be made to collide or to take too long to hash."""
     plain = all(key.isprintable() if type(key) is str else type(key) is int and abs(key) < 2**63 for key in keys)
     check(plain, "the pickle has a dict with odd keys", SAVE_AGAIN)
 
@@ -183,7 +193,7 @@ def _parameter(arguments: tuple) -> Tensor:
 
 
 def _storage(identity: Any) -> Storage:
-    """The storage of a persistent id: ("storage", type, key, device, elements), and a view in the older format."""
+    """The storage of a persistent id: ("storage", type, key, device, elements), plus a view in the older format."""
     match identity:
         case ("storage", StorageKind(name=kind), str(key), str(), int(total), *view) if total >= 0:
             match view:
@@ -195,7 +205,7 @@ def _storage(identity: Any) -> Storage:
 
 
 def _tensor(arguments: tuple) -> Tensor:
-    """The tensor of (storage, offset, size, stride, requires_grad, hooks[, metadata]), if it lies in the storage."""
+    """The tensor of (storage, offset, size, stride, requires_grad, hooks[, metadata]). It must lie in the storage."""
     match arguments:
         case (Storage() as storage, start, tuple(size), tuple(stride), _, _, *metadata) if not any(metadata):
             # A bool is an int to isinstance. Numpy before version 2 has at most 32 dimensions.
@@ -208,11 +218,11 @@ def _tensor(arguments: tuple) -> Tensor:
 
 
 def check(holds: Any, problem: str, advice: str = DAMAGED) -> None:
-    """Raise a WeightsError that says the problem and what to do about it, unless the condition holds."""
+    """Raise a WeightsError with the problem and the advice unless the condition holds."""
     if not holds:
         raise WeightsError(f"{problem}; {advice}")
 
 
 def show(value: Any) -> str:
-    """A short name for a value from the file: a string itself, of others the type, as their content can be endless."""
+    """A short text for a value from the file: the start of a string, or the type's name, since content can be huge."""
     return ascii(value[:80]) if type(value) is str else type(value).__name__

@@ -1,11 +1,9 @@
-"""Read the tensors of a PyTorch checkpoint without PyTorch and without running anything that the file asks for.
+"""Reader for the tensors of a PyTorch checkpoint. It needs no PyTorch and runs none of the code the file asks for.
 
-A checkpoint is a file of one of two formats, with a pickle and the storages of its tensors. `torch_pickle` runs the
-pickle, which executes nothing and gives descriptions of tensors; only after the whole pickle was accepted are the
-storages of the chosen tensors read here.
+A checkpoint contains a pickle and the storages of its tensors, in one of two file formats. `torch_pickle` reads the
+pickle, which gives descriptions of the tensors. This module then reads the storages that the state dict needs.
 
-Every size in the file is a claim of whoever wrote it. Each is held against the real size of the file before memory
-is taken for it.
+The sizes in the file are not trusted. Each is checked against the real size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -31,12 +29,13 @@ from blindsr_jax.weights.torch_pickle import (
     show,
 )
 
-# A small file can describe large tensors (repeated values, f16 to f32, one storage under many names): up to here.
+# A small file can describe large tensors: repeated values, f16 read as f32, one storage under many names. The result
+# may have `_ALWAYS_ALLOWED_BYTES`, or `_MAX_GROWTH` times the size of the file if that is more.
 _ALWAYS_ALLOWED_BYTES = 64 << 20
 _MAX_GROWTH = 8
 
-# Storage class of torch -> (type of the stored elements, type of the array that is returned).
-# A bfloat16 is the upper half of a float32, so it is read as an integer and shifted.
+# torch's storage class -> (type of the stored elements, type of the returned array).
+# A bfloat16 is the upper half of a float32. It is read as an integer and shifted.
 _ELEMENTS = {
     "torch HalfStorage": ("f2", "f4"),
     "torch BFloat16Storage": ("u2", "f4"),
@@ -58,8 +57,8 @@ _Fetch = Callable[[Storage], bytes]
 def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read the state dict of a `.pth` file in the zip format (torch 1.6 and later) or the older one.
 
-    The state dict is the top of the file or its entry `params_ema`, `params` or `state_dict`, the first of them that
-    is there; other entries beside it are ignored. A `module.` that every name begins with is removed.
+    The state dict is the file's first entry among `params_ema`, `params` and `state_dict` that is a dict, or the top
+    level if there is none. Other entries are ignored. The prefix `module.` is removed if every name has it.
 
     Args:
         path: The checkpoint. It need not be trusted: nothing in it is executed.
@@ -77,7 +76,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except TypeError:
         raise WeightsError(f"a checkpoint path must be a string or a path, not {type(path).__name__}") from None
     try:
-        # Asked before opening: opening a pipe would wait for its writer.
+        # Checked before opening, because opening a pipe would wait for its writer.
         check(stat.S_ISREG(os.stat(path).st_mode), "not a regular file", "give the path of a .pth file")
         with open(path, "rb") as file:
             return _read_file(file)
@@ -87,14 +86,14 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
         reason = error.strerror or _one_line(str(error))
         raise WeightsError(f"{shown}: cannot be read ({reason}); check the path and its permissions") from error
     except Exception as error:
-        # The callers print a WeightsError and nothing else. A hostile file can make zipfile or numpy raise almost
-        # anything (also MemoryError), and whatever it is, the file is to blame.
+        # Callers print only a WeightsError. A hostile file can make zipfile or numpy raise almost anything, even
+        # MemoryError, and the cause is always the file.
         reason = f"{type(error).__name__}: {_one_line(str(error))}"
         raise WeightsError(f"{shown}: cannot be read as a checkpoint ({reason}); {DAMAGED}") from error
 
 
 def _read_file(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Choose the format by the first bytes, as torch does, and read the file."""
+    """Read the file in the format that its first bytes indicate, as torch does."""
     file_size = os.fstat(file.fileno()).st_size
     start = file.read(4)
     file.seek(0)
@@ -108,7 +107,7 @@ def _read_file(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _open_zip(archive: zipfile.ZipFile, file_size: int) -> tuple[Any, _Fetch, str]:
-    """Run the pickle of a zip checkpoint; returns its value, what reads a storage, and the byte order."""
+    """Read the pickle of a zip checkpoint. Returns its value, a function that reads a storage, and the byte order."""
     entries = {info.filename: info for info in archive.infolist()}
     pickles = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
     sound = len(pickles) == 1 and len(entries) == len(archive.infolist())
@@ -118,7 +117,7 @@ def _open_zip(archive: zipfile.ZipFile, file_size: int) -> tuple[Any, _Fetch, st
     def read(name: str, limit: int) -> bytes:
         check(root + name in entries, f"the entry {show(name)} is missing")
         info = entries[root + name]
-        # Torch never compresses. With that refused, no entry can be larger than the file it is in.
+        # torch never compresses. Refusing compression ensures that no entry is larger than the file.
         plain = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
         check(plain and not info.flag_bits & 1, f"the entry {show(name)} is compressed or encrypted", SAVE_AGAIN)
         fits = info.file_size <= min(limit, file_size)
@@ -140,11 +139,11 @@ def _open_legacy(file: BinaryIO, file_size: int) -> tuple[Any, _Fetch]:
     known = _LEGACY_MAGIC.to_bytes(10, "little") in reader.data[:32] and reader.load() == _LEGACY_MAGIC
     check(known, "not a PyTorch checkpoint (neither of its two formats)", "give a .pth file")
     check(reader.load() == _LEGACY_PROTOCOL, "an unknown version of the older PyTorch format", SAVE_AGAIN)
-    reader.load()  # The sizes of C types on the machine that wrote the file; they do not matter to what it wrote.
+    reader.load()  # The sizes of C types on the machine that wrote the file; the format does not depend on them.
     top = reader.load()
     keys = reader.load()
 
-    # After the pickles lie the storages, in the order of the keys: an int64 with the number of elements, the elements.
+    # The storages follow the pickles in the order of the keys. Each is an int64 element count and the elements.
     known = type(keys) is list and all(type(key) is str and key in reader.storages for key in keys)
     check(known, "the list of storages does not fit the tensors")
     starts, at = {}, reader.at
@@ -164,7 +163,7 @@ def _open_legacy(file: BinaryIO, file_size: int) -> tuple[Any, _Fetch]:
 
 
 def _state_dict(top: Any) -> dict[str, Tensor]:
-    """Find the state dict in what the checkpoint holds, and check that it is one."""
+    """Find the state dict in the checkpoint's value and check that it contains only tensors."""
     check(isinstance(top, dict), f"holds a {show(top)} where a state dict is expected", SAVE_AGAIN)
     nested = (top.get(name) for name in ("params_ema", "params", "state_dict"))
     state = next((entry for entry in nested if isinstance(entry, dict)), top)
@@ -178,7 +177,7 @@ def _state_dict(top: Any) -> dict[str, Tensor]:
 
 
 def _arrays(state: dict[str, Tensor], file_size: int, fetch: _Fetch, order: str) -> dict[str, np.ndarray]:
-    """Read the storages that the tensors of a state dict need, and cut the tensors out of them."""
+    """Read the storages that the tensors of a state dict need, and extract the tensors."""
     storages = {tensor.storage.key: tensor.storage for tensor in state.values()}
     needed = sum(_file_bytes(storage) for storage in storages.values())
     check(needed <= file_size, f"has {file_size} bytes where its tensors need {needed}")
@@ -190,9 +189,9 @@ def _arrays(state: dict[str, Tensor], file_size: int, fetch: _Fetch, order: str)
     arrays = {}
     for name, tensor in state.items():
         flat = elements[tensor.storage.key][tensor.start :]
-        # A dimension of one element may have any stride, also one that numpy cannot hold.
+        # A dimension of one element may have any stride, even one too large for numpy.
         strides = [step * flat.itemsize if n > 1 else 0 for n, step in zip(tensor.size, tensor.stride, strict=True)]
-        # torch_pickle made sure that this stays inside the storage. With no element there is nothing to look at.
+        # torch_pickle checked that the view stays inside the storage, except for tensors without elements.
         view = np.lib.stride_tricks.as_strided(flat, tensor.size, strides) if 0 not in tensor.size else flat[:0]
         with np.errstate(over="ignore", invalid="ignore"):
             array = np.array(view, dtype=_ELEMENTS[tensor.storage.kind][1], order="C")
@@ -201,7 +200,7 @@ def _arrays(state: dict[str, Tensor], file_size: int, fetch: _Fetch, order: str)
 
 
 def _elements(storage: Storage, raw: bytes, order: str) -> np.ndarray:
-    """The bytes of a storage as a flat array of this machine's byte order."""
+    """The bytes of a storage as a flat array in this machine's byte order."""
     check(len(raw) == _file_bytes(storage), f"the storage {show(storage.key)} has {len(raw)} bytes, too few")
     stored = _ELEMENTS[storage.kind][0]
     flat = np.frombuffer(raw, dtype=order + stored).astype(stored, copy=False)
@@ -215,7 +214,7 @@ def _file_bytes(storage: Storage) -> int:
 
 
 def _result_bytes(tensor: Tensor) -> int:
-    # A tensor without elements can still have a dimension that numpy cannot hold.
+    # A tensor without elements can still have a dimension too large for numpy.
     return math.prod(max(n, 1) for n in tensor.size) * np.dtype(_ELEMENTS[tensor.storage.kind][1]).itemsize
 
 

@@ -9,7 +9,7 @@ from blindsr_jax.errors import DataError
 
 
 class _Numbered:
-    """Images whose pixels tell image, row and column."""
+    """A source whose pixels encode image, row and column."""
 
     repeats = None
 
@@ -97,7 +97,7 @@ def test_stream_starts_anywhere():
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "batch"), [(2, 4), (4, 4), (2, 24), (4, 44)])
 def test_processes_share_the_same_global_batches(count, batch):
-    """Also where a share of 12 patches is cut in two calls of 6, and one of 11 in calls of one."""
+    """This includes a share of 12 patches, cut in two calls of 6, and one of 11, cut in calls of one."""
     whole = _take(3, batch_size=batch)
     parts = [_take(3, process_index=i, process_count=count, workers=2, batch_size=batch) for i in range(count)]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
@@ -127,11 +127,11 @@ def test_cache_keeps_its_budget():
     cache = ImageCache(source, budget=2.5 * 24 * 24 * 3, smallest=8)
     for index in (0, 1, 2, 0, 2, 1, 2):
         cache.read(index)
-    assert source.reads == [0, 1, 2, 2, 2]  # what came first stays
+    assert source.reads == [0, 1, 2, 2, 2]  # the first images stay cached
 
 
 def test_of_a_budget_for_a_third_a_third_of_the_reads_gain():
-    """In every order that trainings have: each image once in each epoch."""
+    """Each epoch reads every image once, in any order; a third of the reads are from the cache."""
     source = _Numbered(count=30)
     sampler = _sampler(source, cache_bytes=10 * 24 * 24 * 3)
     for n in range(4 * 30):
@@ -140,7 +140,7 @@ def test_of_a_budget_for_a_third_a_third_of_the_reads_gain():
 
 
 class _HalfFlat(_Numbered):
-    """Red on the left and noise on the right."""
+    """Images with red on the left and noise on the right."""
 
     def read(self, index):
         image = np.random.default_rng(index).integers(0, 256, (40, 80, 3), np.uint8)
@@ -153,7 +153,7 @@ def test_flat_patches_are_cut_again_elsewhere():
         sampler = _sampler(_HalfFlat(), size=8, augment=False, **options)
         return np.mean([sampler(n).std(axis=(0, 1)).max() == 0 for n in range(400)])
 
-    once = share_of_flat()  # 53 of 73 places
+    once = share_of_flat()  # at 53 of 73 positions
     assert abs(once - 53 / 73) < 0.08
     assert abs(share_of_flat(least_detail=5.0) - (53 / 73) ** 4) < 0.08, "four tries, also where all is one colour"
     all_flat = _sampler(_HalfFlat(), size=8, augment=False, least_detail=200.0)(0)

@@ -35,7 +35,7 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["png", "raw"])
 def shards(request, photographs, tmp_path_factory):
-    """Three shards or more of these photographs, which no test may change."""
+    """At least three shards of these photographs. Tests must not change them."""
     out = tmp_path_factory.mktemp(request.param) / "shards"
     _prepare(photographs, out, encoding=request.param)
     return out
@@ -47,7 +47,7 @@ def _prepare(photographs, out, encoding="png", per_shard=8, **changes):
 
 
 def _expected(photographs):
-    """Every sub-image in order, by its photograph and place, cut here by hand."""
+    """Name, position and pixels of every sub-image in order, cut by plain slicing."""
     source = FolderSource(photographs)
     for name, image in zip(source.names, map(source.read, range(len(source)))):
         for top, left in itertools.product(*(sorted({*range(0, n - 39, 20), n - 40}) for n in image.shape[:2])):
@@ -69,7 +69,7 @@ def _files(folder):
 
 
 def test_windows_are_those_of_the_fields_scripts():
-    """BasicSR's extract_subimages makes 0001_s001 to 0001_s040 of DIV2K's first image, 2040 by 1404 pixels."""
+    """BasicSR's extract_subimages cuts DIV2K's first image, 2040 by 1404 pixels, into 0001_s001 to 0001_s040."""
     windows = Cutting().windows(1404, 2040)
     assert len(windows) == 40
     assert windows[0] == (0, 0, 480, 480)
@@ -117,7 +117,7 @@ def test_tensorflow_datasets_reads_them(photographs, shards):
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["png", "raw"])
 def test_tensorflow_datasets_own_writer_writes_the_same_records(photographs, shards, tmp_path, encoding):
-    """The builder is one like any other; ours goes on after an interruption, which TFDS's writer does not."""
+    """The builder also works with TFDS's writer, which cannot continue after an interruption."""
     from blindsr_jax.data.subimage_builder import HrSubImages
 
     cutting = Cutting(40, 20, 40, encoding)
@@ -163,11 +163,11 @@ def test_a_damaged_photograph_is_named_and_the_others_written(photographs, tmp_p
     expected = [image for name, _, image in _expected(photographs) if name != "2.png"]
     assert len(source) == len(expected)
     assert all(np.array_equal(source.read(i), image) for i, image in enumerate(expected))
-    assert _prepare(folder, tmp_path / "out").damaged == prepared.damaged  # told again by the one that finds all done
+    assert _prepare(folder, tmp_path / "out").damaged == prepared.damaged  # a second run reports them too
 
 
 def test_a_byte_of_a_record_names_its_shard(shards, tmp_path, caplog):
-    """Both by `verify` and by the stream, which goes on without the image."""
+    """`verify` and the stream both name the shard. The stream continues without the image."""
     copy = _copy(shards, tmp_path)
     shard = read_manifest(copy).shards[1]
     _flip(copy / shard.name, 2000)
@@ -192,7 +192,7 @@ def test_a_byte_of_a_record_names_its_shard(shards, tmp_path, caplog):
 
 
 def test_no_byte_of_a_record_changes_unseen(photographs, tmp_path):
-    """Each read gives the image that was written, or an error that names the shard."""
+    """Each read gives the image that was written or an error that names the shard."""
     _prepare(photographs, tmp_path / "out", per_shard=1000)
     (shard,) = read_manifest(tmp_path / "out").shards
     path, whole = tmp_path / "out" / shard.name, open_source("shards", tmp_path / "out")
@@ -208,7 +208,7 @@ def test_no_byte_of_a_record_changes_unseen(photographs, tmp_path):
                 assert shard.name in str(error)
                 seen += 1
         _flip(path, offset)
-    assert seen == len(offsets)  # one record each
+    assert seen == len(offsets)  # each flip damages one record
     assert verify_shards(tmp_path / "out") == []
 
 
@@ -300,8 +300,8 @@ def test_a_killed_one_goes_on_and_leaves_nothing_behind(photographs, tmp_path):
     result = subprocess.run([sys.executable, "-c", _KILLED, photographs, killed], capture_output=True)
     assert result.returncode == -9
     assert "dataset_info.json" not in _files(killed)
-    (killed / ".hr.1.partial.array_record").write_text("half")  # where the writer had begun a file,
-    (killed / ".metadata.partial1").mkdir()  # or TFDS's metadata were being written
+    (killed / ".hr.1.partial.array_record").write_text("half")  # a kill during the writing of a shard,
+    (killed / ".metadata.partial1").mkdir()  # and one during the writing of TFDS's metadata
     (killed / ".metadata.partial1" / "features.json").write_text("half")
     _prepare(photographs, killed)
     _prepare(photographs, whole)
@@ -384,7 +384,7 @@ def test_a_run_trains_from_them(shards):
 
 @pytest.fixture
 def div2k(photographs, tmp_path, monkeypatch):
-    """DIV2K's archive, small and on the disk: there is no network in tests. The download manager is the real one."""
+    """A small DIV2K archive on the disk, since tests have no network. The download manager is the real one."""
     import hashlib
 
     import tensorflow_datasets as tfds
@@ -424,7 +424,7 @@ def test_an_archive_of_another_checksum_is_refused(div2k, tmp_path):
 
 
 def test_the_archives_have_recorded_checksums():
-    """Those of TFDS's own data set, so that a download that is not DIV2K is refused."""
+    """TFDS's checksums for DIV2K apply, so any other download is refused."""
     from blindsr_jax.data.subimage_builder import DIV2K_ZIPS, HrSubImages
 
     assert all(len(HrSubImages.url_infos[url].checksum) == 64 for url in DIV2K_ZIPS.values())

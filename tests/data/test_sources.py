@@ -153,7 +153,7 @@ def test_div2k_not_prepared_gives_the_command(tmp_path):
 
 @pytest.mark.slow
 def test_div2k_is_read_from_a_prepared_data_set(tmp_path):
-    """The real reader on a small data set of DIV2K's features, written by tensorflow-datasets itself."""
+    """The real reader on a small data set with DIV2K's features, written by tensorflow-datasets."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

@@ -9,7 +9,7 @@ import blindsr_jax
 from blindsr_jax import config as config_lib
 from blindsr_jax.cli import main
 from blindsr_jax.errors import WeightsError
-from blindsr_jax.evaluation.cards import card, cards, score_table
+from blindsr_jax.evaluation.cards import card, cards, headline_table, score_table
 from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.inference.loading import bundle_named
 from blindsr_jax.weights.bundle import Bundle
@@ -37,7 +37,14 @@ def test_the_pages_are_up_to_date():
     message = "run python docs/make.py pages"
     assert (ROOT / "docs" / "weights.md").read_text() == cards(), message
     table = (ROOT / "README.md").read_text().split("<!-- scores -->\n")[1].split("\n<!-- end -->")[0]
-    assert table.splitlines() == score_table([(name, bundle_named(name)) for name in NAMES]), message
+    assert table.splitlines() == headline_table(), message
+    assert len(table.splitlines()) == 2 + 4
+
+
+def test_the_page_of_weights_has_every_score_once():
+    lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
+    for line in score_table([(name, bundle_named(name)) for name in NAMES])[2:]:
+        assert lines.count(line) == 1
 
 
 def test_published_figures_stand_beside_complete_sets_only():

@@ -13,6 +13,7 @@ from blindsr_jax import metrics, ops
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import (
+    PROTOCOLS,
     anisotropic8,
     div2krk,
     gaussian8,
@@ -21,9 +22,10 @@ from blindsr_jax.evaluation.protocols import (
     s_fold_circular,
     validation_protocol,
 )
-from blindsr_jax.evaluation.protocols import photo as photo_protocol
 from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
 from tests.evaluation.conftest import Images
+
+photo_protocol = PROTOCOLS["photo"]  # ``photo`` is a picture here
 
 
 def test_gaussian8_is_the_published_protocol():
@@ -197,18 +199,18 @@ def test_photo_has_every_combination_of_blur_noise_and_compression():
 
 def test_photo_compresses_as_pillow_does_after_noise_that_is_the_same_each_time(photo):
     protocol = photo_protocol(2)
-    trials = {case: synthetic_sample("a", photo, protocol, case) for case in protocol.cases[8:16]}
-    for case, trial in trials.items():
-        assert (trial.case, trial.sigma) == (case.label, case.sigma)
-        np.testing.assert_array_equal(trial.lr, synthetic_sample("b", photo, protocol, case).lr)
+    samples = {case: synthetic_sample("a", photo, protocol, case) for case in protocol.cases[8:16]}
+    for case, sample in samples.items():
+        assert (sample.case, sample.sigma) == (case.label, case.sigma)
+        np.testing.assert_array_equal(sample.lr, synthetic_sample("b", photo, protocol, case).lr)
         if case.quality is None:
             continue
         plain = dataclasses.replace(case, quality=None)
-        seed = (zlib.crc32(np.ascontiguousarray(trial.hr), zlib.crc32(str(trial.hr.shape).encode())),)
-        before = make_lr(trial.hr, protocol, case.kernel, plain, (*seed, zlib.crc32(case.label.encode())))
+        seed = (zlib.crc32(np.ascontiguousarray(sample.hr), zlib.crc32(str(sample.hr.shape).encode())),)
+        before = make_lr(sample.hr, protocol, case.kernel, plain, (*seed, zlib.crc32(case.label.encode())))
         file = io.BytesIO()
         Image.fromarray(before).save(file, "JPEG", quality=case.quality)
-        np.testing.assert_array_equal(trial.lr, np.asarray(Image.open(file)))
-    clean, noisy = (next(t.lr for c, t in trials.items() if (c.noise, c.quality) == (n, None)) for n in (0, 10))
+        np.testing.assert_array_equal(sample.lr, np.asarray(Image.open(file)))
+    clean, noisy = (next(t.lr for c, t in samples.items() if (c.noise, c.quality) == (n, None)) for n in (0, 10))
     middle = (clean > 60) & (clean < 195)
     assert abs((noisy.astype(float) - clean)[middle].std() - 10) < 0.5

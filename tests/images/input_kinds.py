@@ -323,22 +323,23 @@ KINDS = [
 
 _HEAD = """# Image files
 
-What `blindsr restore` makes of each kind of file. A file's kind is told by its content, never by its extension; the
-output's extension says the output's format, and is the input's unless `--format` says otherwise. Where nothing else is
-said channels have 8 bits, and an output has the input's name. Each row is a test
-(`tests/images/test_input_kinds.py`); this page is printed by `python -m tests.images.input_kinds`.
+The output of `blindsr restore` for each kind of file. A file's content decides its kind, never its extension. The
+extension of an output decides its format. An output in a folder has the input's name and extension, unless `--format`
+names another format. Channels have 8 bits unless the table says otherwise. Each row is a test
+(`tests/images/test_input_kinds.py`). `python -m tests.images.input_kinds` prints this page.
 
-- Colours that full transparency hides are replaced by those of the nearest visible pixel before restoring, so that
-  cut-outs get no fringes; alpha itself is enlarged by bicubic interpolation.
-- EXIF, XMP, IPTC, resolution and an RGB or grey colour profile are carried over, EXIF without thumbnail and
-  orientation, since the output is upright. `--strip-metadata` keeps the profile alone. TIFF outputs hold no EXIF,
-  WebP and AVIF no resolution, BMP nothing but resolution; CMYK becomes sRGB, and its profile is left out.
+- Colours under full transparency are replaced by those of the nearest visible pixel before restoring, so that cut-outs
+  get no fringes. Alpha itself is enlarged by bicubic interpolation.
+- EXIF, XMP, IPTC, resolution and an RGB or grey colour profile are kept. EXIF loses its thumbnail and orientation,
+  since the output is upright. `--strip-metadata` keeps the profile alone.
+- TIFF outputs hold no EXIF, WebP and AVIF no resolution, BMP nothing but resolution. CMYK becomes sRGB, without its
+  profile.
 - WebP and AVIF have no grey: grey becomes RGB there, without its profile. AVIF holds 12 of 16 bits.
 - A damaged file never becomes half a picture.
-- Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits; transparency is
-  dropped, and of a file of several pages none is taken.
-- libvips decodes all but BMP, which Pillow does. A test holds the pixels of PNG, JPEG, TIFF and lossless WebP of 8 bits
-  equal to those that Pillow decodes, so that scores do not depend on it.
+- Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits. They drop
+  transparency and refuse files of several pages.
+- libvips decodes everything except BMP, which Pillow decodes. Scores do not depend on this: a test compares the pixels
+  of PNG, JPEG, TIFF and lossless WebP of 8 bits with those that Pillow decodes.
 
 | input | options | output, or why there is none |
 |---|---|---|

@@ -1,8 +1,8 @@
-"""Image files that went wrong: mutated at random, repeatably, and read one by one in a process of their own.
+"""Damaged image files from reproducible random mutations, read one by one in a separate process.
 
 python -m tests.images.mutations SEED COUNT
 
-prints, as JSON, how many of each format were read whole and refused, the longest that one took, and the most memory. A
+prints as JSON how many files of each format were read or refused, the longest time for one file, and the peak memory. A
 file that takes longer than ``PATIENCE`` seconds ends the process.
 """
 
@@ -33,13 +33,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @functools.cache
 def originals() -> list[tuple[str, bytes]]:
-    """Name and bytes of one sound file of each kind."""
+    """Name and bytes of a sound file of each kind."""
     found = {kind.make(): kind.name for kind in KINDS if isinstance(kind.outcome, Written)}
     return [(name, data) for data, name in found.items()]
 
 
 def mutated(rng: np.random.Generator) -> tuple[str, bytes]:
-    """Name and bytes of a file of which something was changed, once to three times."""
+    """Name and bytes of a file with one to three random changes."""
     files = originals()
     name, data = files[rng.integers(len(files))]
     for _ in range(rng.integers(1, 4)):
@@ -77,7 +77,7 @@ def _remove(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _header(data: bytes, rng: np.random.Generator) -> bytes:
-    """A number near the beginning is another, in one of both byte orders, of 16 or 32 bits."""
+    """Replace a number of 16 or 32 bits, in either byte order, near the beginning of the file."""
     length, order = rng.choice([2, 4]), rng.choice(["little", "big"])
     value = int(rng.choice(_NUMBERS)) % 256 ** int(length)
     place = rng.integers(min(len(data), 200))
@@ -88,7 +88,7 @@ _CHANGES = (_flip, _truncate, _splice, _insert, _remove, _header, _header)
 
 
 def _with_checksums(data: bytes) -> bytes:
-    """A PNG whose chunks have the checksums of what is in them, so that more than those is tried."""
+    """Correct the checksums of a PNG's chunks, so that the test reaches the code behind the checksum."""
     result, place = [_SIGNATURE], len(_SIGNATURE)
     while place + 12 <= len(data):
         length = struct.unpack_from(">I", data, place)[0]
@@ -101,7 +101,7 @@ def _with_checksums(data: bytes) -> bytes:
 
 
 def read_all(seed: int, count: int) -> dict[str, object]:
-    """Reads so many files; anything but a whole picture or a DataError ends it."""
+    """Read ``count`` files. Fails on anything but a whole picture or a DataError."""
     rng, counts, slowest = np.random.default_rng(seed), collections.Counter(), 0.0
     for i in range(count):
         name, data = mutated(rng)
@@ -124,7 +124,7 @@ def read_all(seed: int, count: int) -> dict[str, object]:
 
 
 def _peak_mib() -> int:
-    """The most memory that this program held; getrusage would count that of the one which started it."""
+    """Peak memory of this process. On Linux getrusage would include the memory of the parent before exec."""
     status = pathlib.Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

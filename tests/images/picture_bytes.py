@@ -1,4 +1,4 @@
-"""Small image files of every kind, as bytes: one scene of four coloured quarters, by Pillow, by libvips or by hand."""
+"""Bytes of small image files of every kind, all with a scene of four coloured quarters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 WIDTH, HEIGHT = 24, 16
-COLOURS = ((200, 40, 40), (40, 180, 60), (50, 60, 200), (220, 210, 90))  # of the scene's quarters, row by row
+COLOURS = ((200, 40, 40), (40, 180, 60), (50, 60, 200), (220, 210, 90))  # colours of the scene's quarters, row by row
 Make = typing.Callable[[], bytes]
 
 
 def scene(mode: str = "RGB") -> Image.Image:
-    """Four quarters of one colour each; with alpha the last quarter is transparent."""
+    """Four quarters of one colour each. With alpha, the last quarter is transparent."""
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for i, colour in enumerate(COLOURS):
         row, column = divmod(i, 2)
@@ -61,7 +61,7 @@ def scene_first(form: str, **options: typing.Any) -> Make:
 
 
 def deep(mode: str, saver: str, **options: typing.Any) -> Make:
-    """The scene with 16 bits of each channel, by libvips."""
+    """The scene with 16 bits per channel, by libvips."""
 
     def make() -> bytes:
         import pyvips
@@ -83,7 +83,7 @@ def few_bits(bits: int) -> Make:
     return make
 
 
-# How the scene lies in a file of each orientation.
+# The transposition that stores the scene in a file with each EXIF orientation.
 _STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -122,7 +122,7 @@ def described(form: str) -> Make:
 
 
 def _with_thumbnail(exif: Image.Exif) -> bytes:
-    """EXIF whose second directory has a thumbnail: the bytes, found again wherever they are copied."""
+    """EXIF with a thumbnail in its second directory. The thumbnail's bytes can be recognised in any copy."""
     data = exif.tobytes()
     head, tiff = data[:6], data[6:]
     order = "<" if tiff[:2] == b"II" else ">"
@@ -145,13 +145,13 @@ def profile() -> bytes:
 
 
 def tiff(pixels: np.ndarray, photometric: int, *, sample: int = 1, extra: int | None = None) -> bytes:
-    """A TIFF of one strip, by hand.
+    """A TIFF of one strip, assembled by hand.
 
     Args:
       pixels: [H, W, C] of any integer or floating-point type.
       photometric: 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK.
       sample: 1 unsigned, 2 signed, 3 floating point.
-      extra: what the channel beyond the colours is: 1 alpha multiplied into them, 2 alpha.
+      extra: meaning of the channel beyond the colours: 1 premultiplied alpha, 2 alpha.
     """
     height, width, channels = pixels.shape
     data, bits = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(), 8 * pixels.itemsize
@@ -200,7 +200,7 @@ def cut(make: Make, share: float = 0.6) -> Make:
 
 
 def flipped_bit(make: Make) -> Make:
-    """One bit of a PNG's compressed pixels is another."""
+    """A PNG with one flipped bit in its compressed pixels."""
 
     def made() -> bytes:
         data = bytearray(make())
@@ -211,7 +211,7 @@ def flipped_bit(make: Make) -> Make:
 
 
 def claiming(width: int, height: int) -> Make:
-    """A PNG of so many pixels by its header, without them."""
+    """A PNG whose header declares a size, without the pixels."""
 
     def made() -> bytes:
         chunks = [

@@ -1,4 +1,4 @@
-"""Broken files, two thousand or, in the drill, twenty thousand: no crash, no hang, no half picture."""
+"""Reading two thousand broken files (twenty thousand in the drill) never crashes, hangs or gives half a picture."""
 
 import json
 import pathlib
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.drill)])
 def test_the_reader_survives_broken_files(count):
-    """In a process of its own, so that a crash is seen; whatever a library prints would be seen as well."""
+    """Run in a separate process, so that a crash and any output of a library are noticed."""
     command = [sys.executable, "-m", "tests.images.mutations", "0", str(count)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stderr
@@ -34,7 +34,7 @@ def test_the_reader_survives_broken_files(count):
 
 
 class _Repeating:
-    """Each pixel twice in both directions."""
+    """A model that repeats each pixel twice in both directions."""
 
     scale, restores, takes_kernel, estimates_kernel, takes_canvas = 2, True, False, False, False
 

@@ -1,4 +1,4 @@
-"""Every kind of file through the command: what comes out, or the message and that nothing came out."""
+"""Every kind of file through the command: the output is as expected, or an error and no output."""
 
 import pathlib
 
@@ -50,7 +50,7 @@ def test_what_becomes_of_a_file(kind, tiny, tmp_path, capfd):
 
 
 def _check(path: pathlib.Path, expected: Written):
-    """By Pillow for what it knows, by libvips for what it alone does."""
+    """Check the metadata with Pillow. Check pixels with libvips, except for BMP, which libvips cannot read."""
     with Image.open(path) as image:
         assert image.size == (2 * WIDTH, 2 * HEIGHT)
         assert image.getexif().get(0x0112, 1) == 1, "no orientation is left"
@@ -81,7 +81,7 @@ def _check(path: pathlib.Path, expected: Written):
 
 
 def _check_scene(pixels: np.ndarray, expected: Written):
-    """The middle of each quarter has its colour, and its alpha."""
+    """The middle of each quarter has the expected colour and alpha."""
     wanted = scene({"grey": "L", "bilevel": "1"}.get(expected.scene, "RGB")).convert("RGB")
     wanted = np.array(wanted.resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.NEAREST))
     if expected.scene == "on white":
@@ -104,5 +104,5 @@ def test_the_kinds_are_many_and_told_apart():
 
 
 def test_the_document_is_this_list():
-    """If not: python -m tests.images.input_kinds > docs/files.md"""
+    """If this fails, run: python -m tests.images.input_kinds > docs/files.md"""
     assert (ROOT / "docs" / "files.md").read_text() == input_kinds.page()

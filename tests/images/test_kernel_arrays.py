@@ -66,12 +66,12 @@ def test_damaged_and_hostile_files_are_refused(tmp_path):
 
 @pytest.fixture
 def set_of_two(tmp_path):
-    """DIV2KRK's layout with both ways of naming HR files."""
+    """DIV2KRK's layout with both namings of HR files."""
     for folder in ("gt", "lr_x2", "gt_k_x2"):
         (tmp_path / folder).mkdir()
     for number, name in ((3, "im_3.png"), (12, "img_12_gt.png")):
         hr = np.full((41, 50, 3), number, np.uint8)
-        hr[-1] = 255  # more than twice the LR image's rows: cut off
+        hr[-1] = 255  # the row beyond twice the LR image's height, to be cropped
         Image.fromarray(hr).save(tmp_path / "gt" / name)
         Image.fromarray(np.full((20, 25, 3), 2 * number, np.uint8)).save(tmp_path / "lr_x2" / f"im_{number}.png")
         scipy.io.savemat(tmp_path / "gt_k_x2" / f"kernel_{number}.mat", {"Kernel": np.full((3, 3), float(number))})

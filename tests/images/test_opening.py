@@ -42,7 +42,7 @@ def _saved(pixels, form, **options):
 )
 @pytest.mark.parametrize("grey", [False, True])
 def test_pixels_are_those_that_pillow_decodes(photo, size, form, options, grey):
-    """So that no score depends on which library reads."""
+    """Scores must not depend on the library that decodes."""
     pixels = photo[: size[0], : size[1]]
     data = _saved(pixels.mean(-1).astype(np.uint8) if grey else pixels, form, **options)
     with Image.open(io.BytesIO(data)) as image:
@@ -66,7 +66,7 @@ def test_avif_of_ten_and_twelve_bits_reaches_from_black_to_white(bits):
 
 
 def test_cmyk_goes_through_the_profile_in_the_file():
-    """As LittleCMS does it; Pillow alone would not look at the profile."""
+    """The pixels agree with LittleCMS. Pillow's plain conversion ignores the profile and differs."""
     profile = bytes(pyvips.Operation.call("profile_load", "cmyk"))
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 4), np.uint8)
     picture, buffer = Image.fromarray(pixels, "CMYK"), io.BytesIO()
@@ -87,7 +87,7 @@ def test_many_threads_read_at_once(photo):
 
 
 def test_bytes_live_as_long_as_the_image_that_is_read_from_them(photo):
-    """libvips reads when pixels are asked for; nobody else may hold them then."""
+    """libvips reads the bytes only in decode(), when the caller may no longer hold them."""
     for form in ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP"):
         wanted = decode_rgb(_saved(photo, form))
         opened = [open_image(_saved(photo, form)) for _ in range(10)]
@@ -152,7 +152,7 @@ print("well")
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["tensorflow,pyvips", "pyvips,tensorflow"])
 def test_tensorflow_and_libvips_live_together(order):
-    """In one process, whichever came first; in the threads of tf.data."""
+    """Both work in one process, in either order of import, and in the threads of tf.data."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _TOGETHER, order]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)

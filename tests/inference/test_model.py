@@ -141,7 +141,7 @@ def test_models_without_weights_are_there(tmp_path):
     assert len({load(name).fingerprint for name in names}) == 6
     out = load("fixed-gaussian-x2+dpir-tv")(_lr(1), iterations=1)
     assert out.kernel.shape == (1, 17, 17) and out.sr is not None
-    with pytest.raises(DataError, match="FixedGaussian estimates a kernel in one pass"):
+    with pytest.raises(DataError, match="FixedGaussian works in one pass"):
         load("fixed-gaussian-x2")(_lr(1), iterations=2)
 
 

@@ -1,4 +1,4 @@
-"""The two estimators without parameters that KernelNet is compared with."""
+"""The two baselines of KernelNet, which have no parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def _kernel_of(network, lr):
 
 
 def _edges(side=256, seed=0):
-    """Rectangles and discs of many grey levels, one over the other: [side, side, 3]."""
+    """Draw overlapping rectangles and discs of many grey levels: [side, side, 3]."""
     rng = np.random.default_rng(seed)
     picture, (rows, columns) = np.full((side, side), 0.5, np.float32), np.mgrid[:side, :side]
     for _ in range(60):
@@ -31,7 +31,7 @@ def _edges(side=256, seed=0):
 
 
 def _comma(width, size):
-    """A blob with a tail to one side: no flip, turn or transposition of it is itself. Centred."""
+    """Return a centred blob with a tail, which no flip, rotation or transposition maps to itself."""
     rows, columns = np.mgrid[:size, :size] - size // 2
     points = [(-1.0, -0.9, 1.0), (-0.8, 0.3, 0.9), (-0.1, 1.2, 0.7), (1.1, 1.4, 0.5)]
     blobs = [
@@ -58,7 +58,7 @@ def test_the_fixed_gaussian_is_the_pools_best(scale):
 
 @pytest.mark.parametrize(("scale", "width"), [(2, 1.4), (4, 2.8)])
 def test_deblurring_finds_an_asymmetric_kernel(scale, width):
-    """Half of what the best Gaussian errs by: its form is found, but interpolation and rounding hide what is finest."""
+    """The error is below half that of the best Gaussian; interpolation and rounding hide the finest details."""
     size = pools.POOL_SIZES[scale]
     kernel = _comma(width, size)
     found = _kernel_of(build("model_based", scale=scale), _lr(_edges(128 * scale), kernel, scale))[0]
@@ -70,11 +70,11 @@ def test_deblurring_finds_an_asymmetric_kernel(scale, width):
     assert error < 0.2 * metrics.kernel_l1(degradations.dirac(size), kernel)
     turned = [np.rot90(kernel, n) for n in range(4)]
     for other in [*turned[1:], *(turn.T for turn in turned)]:
-        assert error < 0.7 * metrics.kernel_l1(found, other), "not flipped, turned or transposed"
+        assert error < 0.7 * metrics.kernel_l1(found, other), "the estimate is flipped, rotated or transposed"
 
 
 def test_every_image_of_a_batch_is_deblurred_alone():
-    """What rounding does to a gradient at the threshold changes a weight by thousandths."""
+    """Rounding of gradients near the threshold changes weights by thousandths."""
     network, kernels = build("model_based", scale=2), (_comma(1.4, 17), _comma(1.8, 17)[::-1])
     lr = jnp.concatenate([_lr(_edges(96, seed), kernel, 2) for seed, kernel in enumerate(kernels)])
     together = _kernel_of(network, lr)
@@ -89,7 +89,7 @@ def test_where_nothing_can_be_told_the_answer_is_the_gaussian(shape):
     assert found.min() >= 0
     gaussian = degradations.isotropic_gaussian(GAUSSIAN_WIDTHS[2], 17)
     for kernel in found:
-        assert metrics.kernel_l1(kernel, gaussian) < 0.15, "resampled from the smallest size of the pyramid"
+        assert metrics.kernel_l1(kernel, gaussian) < 0.15, "more than the pyramid's resampling changes"
 
 
 def test_only_the_window_of_a_large_image_is_looked_at():
@@ -99,7 +99,7 @@ def test_only_the_window_of_a_large_image_is_looked_at():
 
 
 def test_sparse_gradients_are_those_of_the_sharp_image():
-    """Deblurred by the true kernel, steps come back where they were, and between them nothing."""
+    """Deblurring with the true kernel returns steps at their positions, and zero between them."""
     x = jnp.zeros((1, 32, 40, 1)).at[:, :, 10:30].set(0.6).at[:, :, 16:].add(0.2)
     kernel = degradations.isotropic_gaussian(1.5, 13)[None]
     found = sparse_gradients(ops.blur(x, kernel, "circular"), kernel)
@@ -119,20 +119,20 @@ def test_the_extension_of_an_image_tells_nothing():
 def test_noise_is_what_is_faint_or_alone():
     kernel = np.zeros((1, 9, 9), np.float32)
     kernel[0, 2:5, 2:5] = 1.0
-    kernel[0, 5, 5] = 0.5  # touches by its corner
+    kernel[0, 5, 5] = 0.5  # touches at its corner
     kernel[0, 4, 5] = 0.03  # faint
     kernel[0, 8, 8] = 0.5  # an island of 5 %
     want = kernel.copy()
     want[0, 8, 8] = want[0, 4, 5] = 0
     np.testing.assert_allclose(without_noise(jnp.asarray(kernel)), want / want.sum(), rtol=1e-5)
-    kernel[0, 7:, 7:] = 0.5  # a larger one
+    kernel[0, 7:, 7:] = 0.5  # a larger island
     assert without_noise(jnp.asarray(kernel))[0, 8, 8] > 0
     np.testing.assert_array_equal(without_noise(jnp.zeros((1, 5, 5))), 0)
 
 
 def test_kernels_are_placed_on_their_centre_of_mass():
     kernel = np.zeros((1, 15, 15), np.float32)
-    kernel[0, 3:14, 2:13] = degradations.isotropic_gaussian(1.8, 11)  # one down, none right: its centre is (8, 7)
+    kernel[0, 3:14, 2:13] = degradations.isotropic_gaussian(1.8, 11)  # one row too low: its centre is (8, 7)
     np.testing.assert_allclose(placed(jnp.asarray(kernel), 11)[0], kernel[0, 3:14, 2:13], atol=1e-4)
     half = np.float32(degradations.move_kernel(kernel[0], 0.5))[None]
     np.testing.assert_allclose(placed(jnp.asarray(half), 11)[0], kernel[0, 3:14, 2:13], atol=2e-3)

@@ -1,4 +1,4 @@
-"""Networks in bfloat16: their types, accuracy and gradients. And what decides about a compiled program."""
+"""Networks in bfloat16 (types, accuracy, gradients), and independence of compiled programs from earlier traces."""
 
 import functools
 import pathlib
@@ -52,7 +52,7 @@ def test_results_are_float32_and_near(name, option):
     network, variables = _network(name)
     lr = _batch()[1].lr
     whole, reduced = (_restored(network, variables, lr, kind, **{option: True}) for kind in ("float32", "bfloat16"))
-    assert np.any(whole.sr != reduced.sr), "it computes in another type"
+    assert np.any(whole.sr != reduced.sr), "bfloat16 must change the result"
     for one, other in zip(jax.tree.leaves(reduced), jax.tree.leaves(whole), strict=True):
         assert one.dtype == np.float32
         np.testing.assert_allclose(one, other, atol=4 * HALF_STEP * np.abs(other).max())
@@ -60,7 +60,7 @@ def test_results_are_float32_and_near(name, option):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_convolutions_take_both_operands_in_it(name):
-    """All but the last ones: a kernel's, and the image's, of which there are several along its borders."""
+    """Only the last ones are float32: that of the kernel, and those of the image, which has several at its borders."""
     network, variables = _network(name)
     apply = functools.partial(with_compute(network, precision="bfloat16").apply, iterations=1)
     program = str(jax.make_jaxpr(apply)(variables, _batch()[1].lr))
@@ -103,7 +103,7 @@ def _cosine(a, b):
 
 @pytest.mark.parametrize("features", [8, 40], ids=["by XLA", "by gathered patches"])
 def test_gradients_are_added_up_in_float32(features):
-    """In bfloat16 256 + 1 = 256: a sum of 4096 ones would end there."""
+    """In bfloat16, 256 + 1 = 256, so a sum of 4096 ones would stop at 256."""
     x = jnp.ones((1, 64, 64, 40))
     layer = conv(features, 3, compute=Compute(precision="bfloat16"))
     params = layer.init(jax.random.key(0), x)["params"]
@@ -114,7 +114,7 @@ def test_gradients_are_added_up_in_float32(features):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_jitted_function_does_the_same_whatever_was_traced_before(name):
-    """In any order: another precision, convolution or region does not leak into a program, nor is it missed by one."""
+    """In any order of calls, each program uses its precision, convolution and region, and no other."""
     network, variables = _network(name)
     lr, region = _batch()[1].lr, Region((np.int32(9), np.int32(11)))
     calls = {
@@ -122,10 +122,10 @@ def test_a_jitted_function_does_the_same_whatever_was_traced_before(name):
         "bfloat16": (with_compute(network, precision="bfloat16"), {}),
         "winograd": (with_compute(network, winograd=True), {}),
         "padded": (network, {"region": region}),
-        "parts": (network, {"region": Region(windows=np.int32([[0, 9, 0, 9]] * 2))}),
+        "windows": (network, {"region": Region(windows=np.int32([[0, 9, 0, 9]] * 2))}),
     }
-    if not network.estimates_kernel:  # no means over the image
-        del calls["parts"]
+    if not network.estimates_kernel:  # it takes no means over the image
+        del calls["windows"]
 
     def results(order):
         jax.clear_caches()
@@ -150,7 +150,7 @@ def test_choices_change_no_parameter(name):
 
 
 def test_no_variable_of_a_context_steers_networks_or_operators():
-    """JAX would not see it: a function that is compiled once would keep the value that it was traced with."""
+    """JAX would not see it: a compiled function would keep the value from its first trace."""
     package = pathlib.Path(blindsr_jax.__file__).parent
     files = [*(package / "networks").glob("*.py"), *(package / "ops").glob("*.py")]
     assert len(files) > 20

@@ -84,7 +84,7 @@ def test_shapes_at_every_scale_and_odd_sizes(name, scale, sizes):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_parameters_are_shared_between_steps(name):
-    """More steps need no more parameters, and T steps begin with the T − 1 before."""
+    """More steps need no more parameters, and the first steps do not depend on their number."""
     network, variables = _small(name)
     longer = _apply(network, variables, _lr(), iterations=5, trace=True).trace
     shorter = _apply(network, variables, _lr(), iterations=2, trace=True).trace
@@ -100,7 +100,7 @@ def test_a_known_kernel_is_used_once_and_returned(name):
     np.testing.assert_array_equal(out.kernel, kernel)
     assert out.trace.sr.shape[0] == 1
     other = _apply(network, variables, _lr(), kernel=kernel[::-1])
-    assert float(jnp.abs(out.sr - other.sr).max()) > 1e-6, "the Restorer must heed the kernel"
+    assert float(jnp.abs(out.sr - other.sr).max()) > 1e-6, "the Restorer must use the kernel"
 
 
 def _loss_last(network, variables, lr, gradient):
@@ -110,7 +110,7 @@ def _loss_last(network, variables, lr, gradient):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_gradient_free_steps_change_neither_loss_nor_gradient(name):
-    """Supervising the last step: T − 1 steps in a loop without gradient equal differentiating all T."""
+    """If the last step is supervised, T − 1 steps in a loop without gradient equal differentiation of all T."""
     network, variables = _small(name)
     constants = variables["constants"]
 
@@ -125,7 +125,7 @@ def test_gradient_free_steps_change_neither_loss_nor_gradient(name):
 
 
 def test_steps_without_gradient_store_nothing():
-    """However many there are; where all steps are supervised, each stores as much as the others."""
+    """With ``last``, memory does not depend on the number of steps. With ``all``, it grows with them."""
     network, variables = _small("danv1")
 
     def stored(iterations, gradient):
@@ -148,15 +148,15 @@ def test_the_image_alone_needs_no_last_estimate(name):
     alone, whole = (_apply(network, variables, _lr(), image_only=only) for only in (True, False))
     np.testing.assert_allclose(alone.sr, whole.sr, atol=1e-6)
     assert alone.kernel is None and alone.kernel_code is None
-    told = _apply(network, variables, _lr(), kernel_code=whole.kernel_code, image_only=True)
-    assert told.kernel is None and told.sr.shape == whole.sr.shape
+    known = _apply(network, variables, _lr(), kernel_code=whole.kernel_code, image_only=True)
+    assert known.kernel is None and known.sr.shape == whole.sr.shape
     traced = _apply(network, variables, _lr(), image_only=True, trace=True)
     assert traced.kernel is None and traced.trace.kernel.shape[0] == network.iterations
     np.testing.assert_allclose(traced.trace.kernel[-1], whole.kernel, atol=1e-6)
 
 
 def test_the_last_estimate_is_left_out_at_run_time():
-    """Counted where it would run."""
+    """A callback counts the runs of the Estimator."""
     runs = []
 
     def counted(code):

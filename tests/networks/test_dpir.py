@@ -8,7 +8,7 @@ from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.dpir import DPIR, half_quadratic_splitting, initial_image, noise_schedule
 
-# The authors' eight orientations, in NumPy's words, and their inverses.
+# The authors' eight orientations in NumPy, and their inverses.
 TURNS = [
     (lambda x: x, lambda x: x),
     (lambda x: np.flipud(np.rot90(x)), lambda x: np.flipud(np.rot90(x))),
@@ -31,14 +31,14 @@ def _lr(batch=1, height=6, width=8):
 
 
 def _drift(x, level):
-    """No denoiser: moves the image down by a little, right by less, so that orientations can be told apart."""
+    """Move the image down a little and right by less, instead of denoising, so that all orientations differ."""
     down, right = jnp.roll(x, 1, axis=1), jnp.roll(x, 1, axis=2)
     return x + jnp.reshape(level, (-1, 1, 1, 1)) * (0.6 * (down - x) + 0.3 * (right - x))
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_every_step_is_the_authors(scale):
-    """Ten steps written out, with the authors' orientations: 0 to 7, then 0 and 1 again."""
+    """Ten explicit steps with the authors' orientations: 0 to 7, then 0 and 1 again."""
     _, steps = half_quadratic_splitting(_lr(), _kernel(), _drift, scale=scale, iterations=10, trace=True)
     rho, level = noise_schedule(10, sigma=0.0, last=scale / 255)
     x = initial_image(_lr(), scale)
@@ -51,7 +51,7 @@ def test_every_step_is_the_authors(scale):
 
 
 def test_start_lies_on_the_grid_of_the_sampler():
-    """A smooth image, sampled at the upper left of each block, comes back in its place."""
+    """A smooth image, sampled at the upper left of each block, is restored without a shift."""
     rows, columns = np.mgrid[0:48, 0:60] / 12
     hr = jnp.float32(0.5 + 0.3 * np.sin(rows) * np.cos(columns))[None, :, :, None]
     for scale in (2, 3, 4):
@@ -81,7 +81,7 @@ def _uint8(x):
 
 
 def test_around_a_network():
-    """The network's parameters stand under ``denoiser``, and the loop calls it like any function."""
+    """The network's parameters are stored under ``denoiser``, and the loop calls it like any function."""
     model = build("dpir", features=[4, 4, 6, 6], blocks=1, iterations=3)
     variables = init_variables(model, jax.random.key(0, impl="rbg"))
     denoiser = build("drunet", features=[4, 4, 6, 6], blocks=1)

@@ -31,7 +31,7 @@ def test_shapes_and_the_mean_of_the_steps(scale):
 
 
 def test_full_size():
-    """By hand, ×4, C = 128: see the arithmetic beside each term."""
+    """The number of parameters at ×4 with C = 128, added up by hand."""
     c, convolution = 128, 128 * 128 * 9 + 128
     head, compress = 3 * c * 9 + c, 2 * c * c + c
     blocks = (15 + 5) * 2 * convolution

@@ -50,7 +50,7 @@ def test_output_of_all_models():
 
 
 def test_full_size():
-    """By hand: kernels 9, 1, 3, 5, 1, 3 with 128 channels, then 3, 3, 1 with 64."""
+    """By hand, for convolutions of size 9, 1, 3, 5, 1, 3 with 128 channels, then 3, 3, 1 with 64."""
     w, f = 128, 64
     gradient = (81 * 2 * w + w) + (w * w + w) + (9 * w * w + w) + (25 * w * w + w) + (w * w + w) + (9 * w * 2 + 2)
     refinement = (9 * f + f) + (9 * f * f + f) + (f + 1)
@@ -85,7 +85,7 @@ def test_gradients_are_differences_of_the_luma():
 
 
 def test_the_first_stage_has_its_targets_where_its_input_is():
-    """An image without blur is its own target: bicubic downsampling on both sides, and no shift between them."""
+    """An image without blur equals its target: both sides use bicubic downsampling, without a shift between them."""
     network, variables = _small(3)
     hr = _lr(1, 36, 45)
     targets = network.apply(variables, hr, method="gradient_targets")
@@ -99,7 +99,7 @@ def test_the_first_stage_has_its_targets_where_its_input_is():
 
 @pytest.mark.parametrize(("scale", "widening"), [(2, 1.0), (3, 3 / 8**0.5), (4, 1.0)])
 def test_true_gradients_give_the_gaussian_back_as_the_paper_says(photo, scale, widening):
-    """A blur σ/s pixels wide in the LR image becomes one of width σ, at ×3 of 0.94 σ; a slanted one stays slanted."""
+    """A blur of width σ/s in the LR image becomes one of width σ (0.94 σ at ×3) and keeps its orientation."""
     network = build("kernelnet", scale=scale, lam=1e-7)
     widths = 0.8 * scale, 0.55 * scale
     lr_blur = degradations.anisotropic_gaussian(*(w / scale for w in widths), 0.5, 9)[None]
@@ -148,7 +148,7 @@ def test_gradient_reaches_all_parameters_and_is_finite(image):
 def test_a_flat_image_still_gives_a_kernel():
     network, variables = _small()
     found = _estimates(network, variables, jnp.full((1, 24, 24, 3), 0.5))
-    assert np.all(found.coarse == 0)  # nothing can be known
+    assert np.all(found.coarse == 0)  # a flat image determines no kernel
     np.testing.assert_allclose(found.refined.sum(), 1, rtol=1e-5)
 
 
@@ -160,7 +160,7 @@ def test_images_smaller_than_the_window():
 
 
 def test_regularisation_counts_for_each_pixel():
-    """White gradients have |F|² of about their variance times the number of pixels: so must λ, to weigh the same."""
+    """|F|² of white gradients grows with the number of pixels, so λ must grow equally to keep its weight."""
     network, variables = _small(lam=0.1)
     gradients, sharp = luma_gradients(_lr(1, 24, 30)), jax.random.normal(jax.random.key(5), (1, 24, 30, 2)) * 0.1
     got = network.bind(variables)._solve(sharp, gradients)
@@ -168,7 +168,7 @@ def test_regularisation_counts_for_each_pixel():
 
 
 def test_the_second_stage_weighs_both_kernels():
-    """By hand: a fifth of the coarse and a tenth of the refined kernel one pixel astray."""
+    """By hand: a fifth of the coarse and a tenth of the refined kernel is shifted by one pixel."""
     dirac = degradations.dirac(5)[None]
     astray = jnp.roll(dirac, 1, axis=2)
     step = Estimate(sr=None, kernel=0.9 * dirac + 0.1 * astray, coarse=0.8 * dirac + 0.2 * astray)

@@ -38,28 +38,28 @@ def test_other_output_sizes_are_refused():
 
 
 def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
-    """Ten blocks, of which groups of four are stored at most: the last group is smaller."""
+    """Ten blocks form groups of at most four, and the last group is smaller."""
     x = jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
     variables = Chain(ResBlock, 10).init(jax.random.key(1), x)
 
-    def backward_of(what):
-        chain = Chain(ResBlock, 10, Compute(remat=what))
+    def backward_of(remat):
+        chain = Chain(ResBlock, 10, Compute(remat=remat))
 
         def backward(variables, x):
-            """The backward pass, a tree of what it needs of the forward pass: what is stored between the two."""
+            """Return the backward pass, a tree of the values stored for it in the forward pass."""
             return jax.vjp(lambda v, x: (chain.apply(v, x) ** 2).mean(), variables, x)[1]
 
         return backward
 
     gradients, stored = {}, {}
-    for what in ("nothing", "activations", "blocks"):
-        backward = backward_of(what)
-        gradients[what] = jax.jit(lambda v, x, backward=backward: backward(v, x)(np.float32(1)))(variables, x)
+    for remat in ("nothing", "activations", "blocks"):
+        backward = backward_of(remat)
+        gradients[remat] = jax.jit(lambda v, x, backward=backward: backward(v, x)(np.float32(1)))(variables, x)
         shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(backward, variables, x))]
-        stored[what] = sum(math.prod(shape) for shape in shapes if shape[-3:-1] == x.shape[1:3])
-    # Activations: the input and two convolutions of each block. Blocks: what enters each of the three groups.
+        stored[remat] = sum(math.prod(shape) for shape in shapes if shape[-3:-1] == x.shape[1:3])
+    # Activations: the input, and two convolutions per block. Blocks: the inputs of the three groups.
     assert stored["activations"] == 21 * x.size and stored["blocks"] <= 4 * x.size
     assert stored["nothing"] > 1.1 * stored["activations"]
-    for what in ("activations", "blocks"):
-        for got, want in zip(*map(jax.tree.leaves, (gradients[what], gradients["nothing"]))):
+    for remat in ("activations", "blocks"):
+        for got, want in zip(*map(jax.tree.leaves, (gradients[remat], gradients["nothing"]))):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)

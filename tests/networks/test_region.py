@@ -1,4 +1,4 @@
-"""Padded images get the numbers that they would get alone; a network that cannot see to it is not given them."""
+"""Padded images get the same result as alone, and networks that cannot ensure this refuse them."""
 
 import functools
 
@@ -30,7 +30,7 @@ NETWORKS += [("danv2", scale, {}) for scale in (1, 2, 3, 4)] + [("dssr", scale, 
 
 @functools.cache
 def _network(name, scale, **sizes):
-    """A network whose biases are not zero, so that whatever is computed outside of an image would show."""
+    """Return a network with non-zero biases, so that values outside an image would affect the result."""
     network = build(name, scale=scale, **SMALL[name] | sizes)
     basis = jax.random.normal(jax.random.key(1), (121, 10)) / 11 if "dan" in name else None
     variables = init_variables(network, jax.random.key(0, impl="rbg"), basis)
@@ -44,14 +44,14 @@ def _images(size, batch=2):
 
 
 def _padded(images, shape=PADDED):
-    """With sevens, since the values outside must not matter."""
+    """Pad with sevens, since values outside an image must have no effect."""
     lr = np.full((len(images), *shape, 3), 7, np.float32)
     lr[:, : images.shape[1], : images.shape[2]] = images
     return lr, Region(tuple(np.array(images.shape[1:3], np.int32)))
 
 
 def _assert_same(got, want, size, scale):
-    """Inside as alone, within float32's rounding; outside zero."""
+    """Check that images are equal within float32 rounding, and zero outside."""
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         if one.shape != other.shape:
             one = np.array(one)
@@ -83,7 +83,7 @@ def test_a_padded_image_of_known_blur(name, known):
 
 
 def test_one_program_serves_all_sizes():
-    """Below sixteen pixels the sub-pixel convolutions are not composed; and a size is no reason to compile again."""
+    """Another size does not compile again, also below sixteen pixels, where convolutions are not composed."""
     network, variables = _network("danv1", 4)
     traced = []
 
@@ -105,7 +105,7 @@ def test_one_program_serves_all_sizes():
 @pytest.mark.parametrize("size", [(13, 9), (5, 12), (1, 2)])
 @pytest.mark.parametrize("scale", [2, 3])
 def test_interpolation_of_padded_images(size, scale):
-    """Enlarging and shrinking, in each of the forms that networks use."""
+    """Enlarge and shrink with every function that networks use."""
     x, lr = _images((size[0] * scale, size[1] * scale)), _images(size)
     whole = (13, 12)
     large = (13 * scale, 12 * scale)
@@ -149,7 +149,7 @@ def test_parts_of_one_image_share_their_means(windows):
 
 
 def test_a_tile_is_given_the_means_of_its_image():
-    """Channel attention of an image cut in two is that of the whole image, if its means are."""
+    """With the means of the whole image, channel attention of its two parts equals that of the whole."""
     attention, x = ChannelAttention(reduction=1), _images((8, 6), 1)
     variables = attention.init(jax.random.key(0), x)
     whole, means = attention.apply(variables, x, mutable=["means"])
@@ -160,7 +160,7 @@ def test_a_tile_is_given_the_means_of_its_image():
 
 
 class PlainRestorer(nn.Module):
-    """A user's own, of flax's layers."""
+    """A user's Restorer made of flax's layers."""
 
     scale: int = 2
 
@@ -172,7 +172,7 @@ class PlainRestorer(nn.Module):
 
 
 class MaskedRestorer(PlainRestorer):
-    """The same of layers that take a region."""
+    """The same Restorer made of layers that accept a region."""
 
     @nn.compact
     def __call__(self, lr, code, region=None):
@@ -193,7 +193,7 @@ def test_padding_is_decided_by_the_arguments_of_the_parts(restorer):
     if network.takes_padding:
         _assert_same(apply(lr, region=region), apply(_images((9, 12))), (9, 12), 2)
     else:
-        with pytest.raises(TypeError, match="DAN takes images of their own size only"):
+        with pytest.raises(TypeError, match="DAN does not accept a region"):
             apply(lr, region=region)
 
 
@@ -203,6 +203,6 @@ def test_networks_that_see_the_whole_image_take_no_padding():
             return super().start(lr)
 
     assert not Whole(2).takes_padding
-    with pytest.raises(TypeError, match="Whole takes images of their own size only"):
+    with pytest.raises(TypeError, match="Whole does not accept a region"):
         Whole(2, features=4).apply({}, np.zeros((1, 8, 8, 3)), region=Region((4, 4)))
     assert not any(build(name, **sizes).takes_padding for name, sizes in SEE_ALL.items())

@@ -12,7 +12,7 @@ FACTORS = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
 def _one_by_one(params, x, scale):
-    """What the published code does."""
+    """Apply the convolutions as the published code does."""
     for i, r in enumerate(FACTORS[scale]):
         x = ops.pixel_shuffle(
             convolve(x, params[f"up{i}"]["kernel"], AROUND) + params[f"up{i}"]["bias"].reshape(1, 1, 1, -1), r
@@ -28,7 +28,7 @@ def _parameters(network, x):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(16, 19), (24, 16), (5, 30), (3, 3), (1, 2)])
 def test_the_composed_convolution_equals_the_chain(scale, size):
-    """Inside, in the border, and in the corners; on images too small for it as well."""
+    """They are equal inside, at the border and in the corners, also for images too small for composition."""
     network, x = Upsampler(scale), jax.random.normal(jax.random.key(1), (2, *size, 6))
     params = _parameters(network, x)
     weights = jax.random.normal(jax.random.key(2), (2, scale * size[0], scale * size[1], 3))
@@ -50,7 +50,7 @@ def test_the_composed_convolution_equals_the_chain(scale, size):
 
 
 def test_nothing_wide_is_computed_at_full_size():
-    """64 channels at four times the size would be 64 MiB and more."""
+    """A map of 64 channels at full size would take 64 MiB."""
     network, x = Upsampler(4), jnp.zeros((1, 128, 128, 64))
     variables = jax.eval_shape(network.init, jax.random.key(0), x)
     compiled = jax.jit(network.apply).lower(variables, x).compile()

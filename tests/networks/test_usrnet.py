@@ -59,7 +59,7 @@ def test_one_network_serves_all_scales_and_odd_sizes(scale):
 
 
 def test_steps_are_those_of_the_paper():
-    """The loop equals its steps written out: data step with alpha, prior with beta, from the enlarged LR image."""
+    """The loop equals explicit data steps with alpha and priors with beta, from the enlarged LR image."""
     network, variables = _small()
     sigma = jnp.array([0.0, 0.1])
     steps = _apply(network, variables, _lr(), kernel=_kernel(), scale=2, sigma=sigma, trace=True).trace.sr
@@ -85,7 +85,7 @@ def test_weights_of_the_steps_are_softplus_plus_a_millionth():
 
 
 def test_each_image_is_restored_by_itself():
-    """With its own noise level and kernel; and one kernel for all means the same for each."""
+    """Each image has its noise level and kernel, and one kernel can be shared by all images."""
     network, variables = _small()
     sigma = jnp.array([0.0, 0.1])
     together = _apply(network, variables, _lr(), kernel=_kernel(), scale=2, sigma=sigma).sr
@@ -107,7 +107,7 @@ def test_kernel_noise_level_and_scale_are_heeded():
 
 
 def test_other_numbers_of_steps_spread_the_schedule():
-    """n steps as trained; with more or fewer the first and last weights stay, and every step's lies between."""
+    """With more or fewer steps than n, the first and last weights stay and the others are interpolated."""
     network, variables = _small()
     options = {"kernel": _kernel(), "scale": 2, "sigma": 0.0}
     default = _apply(network, variables, _lr(), **options)
@@ -131,17 +131,17 @@ def test_differentiable():
 
 
 def test_training_goes_through_all_steps():
-    """Unrolled, the steps have the image and the gradient of the loop."""
+    """Unrolled steps give the same image and gradient as the loop."""
     network, variables = _small()
-    told = {"kernel": _kernel(), "scale": 2, "sigma": jnp.array([0.0, 0.1])}
+    known = {"kernel": _kernel(), "scale": 2, "sigma": jnp.array([0.0, 0.1])}
     hr = jax.random.uniform(jax.random.key(4), (2, 14, 18, 3))
 
     def unrolled(params):
-        (last,) = network.apply({"params": params}, _lr(), **told, method="training_steps")
+        (last,) = network.apply({"params": params}, _lr(), **known, method="training_steps")
         return jnp.abs(last.sr - hr).mean()
 
     def looped(params):
-        return jnp.abs(network.apply({"params": params}, _lr(), **told).sr - hr).mean()
+        return jnp.abs(network.apply({"params": params}, _lr(), **known).sr - hr).mean()
 
     (one, grads), (other, wanted) = (jax.jit(jax.value_and_grad(f))(variables["params"]) for f in (unrolled, looped))
     assert float(one) == pytest.approx(float(other), rel=1e-5)
@@ -152,14 +152,14 @@ def test_training_goes_through_all_steps():
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_gradients_without_noise_are_finite_at_all_scales(scale):
-    """Also where nothing is to be restored: a flat image, blurred by the Dirac kernel."""
+    """One image needs no restoration: it is flat, and its kernel is Dirac."""
     network, variables = _small()
     kernels = jnp.stack([jnp.zeros((5, 5)).at[2, 2].set(1.0), _kernel()[1]])
     lr = jnp.stack([jnp.full((7, 9, 3), 0.5), _lr()[1]])
 
     def loss(params):
-        told = {"kernel": kernels, "scale": scale, "sigma": jnp.zeros(2)}
-        (last,) = network.apply({"params": params}, lr, **told, method="training_steps")
+        known = {"kernel": kernels, "scale": scale, "sigma": jnp.zeros(2)}
+        (last,) = network.apply({"params": params}, lr, **known, method="training_steps")
         return jnp.abs(last.sr - 0.5).mean()
 
     for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(variables["params"])):

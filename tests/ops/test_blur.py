@@ -38,7 +38,7 @@ def test_dirac_changes_nothing_and_a_shifted_one_shifts():
     x = _random(1, 8, 8, 1)
     np.testing.assert_array_equal(ops.blur(x, jnp.zeros((1, 5, 5)).at[0, 2, 2].set(1.0)), x)
     below = ops.blur(x, jnp.zeros((1, 5, 5)).at[0, 3, 2].set(1.0), "circular")
-    np.testing.assert_array_equal(below, jnp.roll(x, -1, axis=1))  # a correlation reads from where its weight is
+    np.testing.assert_array_equal(below, jnp.roll(x, -1, axis=1))  # a correlation reads at the position of its weight
 
 
 def test_circular_blur_has_the_flipped_kernel_as_adjoint():

@@ -1,4 +1,4 @@
-"""The fast gradient of a convolution beside XLA's own."""
+"""The fast gradient of a convolution equals XLA's gradient."""
 
 import re
 
@@ -34,14 +34,14 @@ def _gradients(convolution, x, kernel, padding):
     ("batch", "size", "channels", "features", "window", "padding"),
     [
         (2, (12, 10), 64, 74, 3, AROUND),
-        (2, (12, 10), 74, 64, 3, AROUND),  # patches are taken from the other side
+        (2, (12, 10), 74, 64, 3, AROUND),  # patches are gathered from the gradient instead of the input
         (1, (13, 9), 33, 35, 3, AROUND),
         (2, (11, 12), 64, 48, 5, ((2, 2), (2, 2))),
-        (1, (10, 9), 48, 70, 3, ((1, 0), (1, 1))),  # as at the border of Upsampler
+        (1, (10, 9), 48, 70, 3, ((1, 0), (1, 1))),  # as in the border strips of Upsampler
         (1, (9, 10), 70, 48, 3, ((1, 1), (0, 1))),
         (2, (9, 9), 128, 40, 1, ((0, 0), (0, 0))),
-        (1, (37, 300), 32, 48, 3, AROUND),  # rows of a prime height, one at a time
-        (1, (6, 1100), 48, 32, 3, AROUND),  # a row is more than a chunk
+        (1, (37, 300), 32, 48, 3, AROUND),  # prime height, so chunks of one row
+        (1, (6, 1100), 48, 32, 3, AROUND),  # a row exceeds a chunk
     ],
 )
 def test_result_and_gradients_are_those_of_a_plain_convolution(batch, size, channels, features, window, padding):
@@ -68,7 +68,7 @@ def test_the_gradient_of_reduced_precision_is_summed_in_full():
 
 
 def _windows(function, x, kernel):
-    """Sides of the windows of all convolutions in the compiled gradient."""
+    """Return the window sides of all convolutions in the compiled gradient."""
     program = jax.jit(lambda x, kernel: _gradients(function, x, kernel, AROUND)).lower(x, kernel).compile().as_text()
     return [int(side) for side in re.findall(r"window={size=(\d+)x", program)]
 

@@ -30,7 +30,7 @@ def _problem(s, batch=2, height=5, width=7, size=5):
 
 
 def _degrade(x, kernel, s):
-    """One channel, in double precision, by SciPy."""
+    """Degrade one channel in double precision with SciPy."""
     return scipy.ndimage.correlate(x, kernel, mode="wrap")[::s, ::s]
 
 
@@ -41,7 +41,7 @@ def _adjoint(y, kernel, s):
 
 
 def _conjugate_gradients(x, lr, kernel, alpha, s):
-    """The minimiser for one channel, found without any Fourier transform."""
+    """Minimise for one channel without any Fourier transform."""
     x, lr, kernel = np.float64(x), np.float64(lr), np.float64(kernel)
 
     def normal(z):
@@ -82,7 +82,7 @@ def test_solution_equals_conjugate_gradients(s, alpha):
 
 
 def test_solution_is_precise_with_a_weak_prior():
-    """As weak as DPIR's first steps have it, where dividing by alpha would leave few digits."""
+    """DPIR's first steps use such a small alpha, and dividing by it would leave few digits."""
     x, lr, kernel = _problem(2)
     got = ops.data_solution(x, lr, kernel, 6e-6, 2)
     want = _conjugate_gradients(x[0, ..., 0], lr[0, ..., 0], kernel[0], 6e-6, 2)
@@ -91,7 +91,7 @@ def test_solution_is_precise_with_a_weak_prior():
 
 @pytest.mark.parametrize("s", SCALES)
 def test_solution_solves_the_normal_equations(s):
-    """Aᵀ(Az − lr) + α(z − x) = 0, with A made of the operators that it is said to be made of."""
+    """Aᵀ(Az − lr) + α(z − x) = 0, where A is the documented blur and sampling."""
     x, lr, kernel = _problem(s)
     alpha = 0.05
     z = ops.data_solution(x, lr, kernel, alpha, s)
@@ -162,7 +162,7 @@ def test_golden(reference):
 
 
 def test_no_device_waits_for_another():
-    """Read off the compiled program: data-parallel, neither the solution nor its gradient communicates."""
+    """With a sharded batch, the compiled solution and its gradient contain no collective."""
     mesh = data_mesh()
     assert mesh.devices.size == 4
     arrays = (*_problem(2, batch=4), jnp.full(4, 0.1))

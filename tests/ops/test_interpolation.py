@@ -17,7 +17,7 @@ def _random(*shape):
 
 
 def test_golden(reference):
-    """OpenCV's to rounding; PyTorch's to that of its coordinates, which are float32 there and float64 here."""
+    """Equal to OpenCV within rounding, and to PyTorch within the rounding of its float32 coordinates (float64 here)."""
     golden = np.load(reference / "internal" / "real.npz")
     image = jnp.float32(golden["image"])[None] / 255
     names = [name for name in golden.files if name.startswith(("torch_", "cv2_"))]

@@ -15,13 +15,13 @@ def _normal(*shape, seed=0):
 
 
 def _asymmetric(size=5):
-    """No two weights alike, so that no flip, turn or transposition goes unnoticed."""
+    """All weights differ, so that the tests notice any flip, rotation or transposition."""
     weights = np.random.default_rng(3).permutation(np.arange(1.0, size * size + 1)).reshape(1, size, size)
     return jnp.asarray(weights / weights.sum(), jnp.float32)
 
 
 def _dense_solution(sharp, blurred, lam):
-    """The minimum over kernels as large as the image, one unknown for each shift of the sharp field; [H, W]."""
+    """Solve for a kernel [H, W] as large as the image, with one unknown per shift of the sharp field."""
     height, width, _ = sharp.shape
     shifted = [np.roll(sharp, (-i, -j), axis=(0, 1)).ravel() for i in range(height) for j in range(width)]
     matrix = np.stack(shifted, axis=1)
@@ -51,7 +51,7 @@ def test_finds_the_kernel_that_blur_applied(shape):
 
 
 def test_each_image_has_its_own_kernel_and_all_channels_count():
-    sharp = _normal(2, 16, 16, 2).at[..., 1].set(0.0)  # the second channel says nothing
+    sharp = _normal(2, 16, 16, 2).at[..., 1].set(0.0)  # the second channel carries no information
     kernels = jnp.concatenate([_asymmetric(3), _asymmetric(3)[:, ::-1]])
     blurred = ops.blur(sharp, kernels, "circular")
     for channels in (sharp, sharp[..., ::-1]):
@@ -174,11 +174,11 @@ def test_no_collective_inside_shard_map():
     assert not any(name in compiled.as_text() for name in COLLECTIVES)
     np.testing.assert_allclose(compiled(*arguments), _estimate(*arguments), atol=1e-6)
     mixing = jax.jit(lambda x, y: x - y.mean(axis=0, keepdims=True)).lower(*arguments).compile()
-    assert any(name in mixing.as_text() for name in COLLECTIVES)  # the search above can find them
+    assert any(name in mixing.as_text() for name in COLLECTIVES)  # the search above can find collectives
 
 
 def test_the_gradient_solver_finds_the_minimum():
-    """The objective, written with ``blur`` and ``circular_gradients``, is flat there and higher elsewhere."""
+    """The objective, written with ``blur`` and ``circular_gradients``, has zero gradient there and rises nearby."""
     blurred, gradients, kernel = _normal(2, 9, 12, 1), _normal(2, 9, 12, 2, seed=1), _asymmetric()
     weight = 0.3
 

@@ -45,7 +45,7 @@ def test_scale_one_is_the_identity_and_a_ramp_stays_a_ramp():
 
 
 def test_samples_sit_at_pixel_centres():
-    """Halving a ramp gives the means of pairs: no half-pixel shift."""
+    """Halving a ramp gives the means of pairs, without a half-pixel shift."""
     ramp = jnp.broadcast_to(jnp.arange(32.0)[None, None, :, None], (1, 16, 32, 1))
     np.testing.assert_allclose(ops.imresize(ramp, 1 / 2)[0, 5, 4:-4, 0], np.arange(4, 12) * 2 + 0.5, atol=1e-4)
 
@@ -123,7 +123,7 @@ def test_nearest_makes_blocks():
 
 @pytest.mark.parametrize("scale", [1 / 4, 0.7, 1, 2, 4])
 def test_long_axes_need_no_matrix(monkeypatch, scale):
-    """The sum over the weights that are not zero is the product with the matrix."""
+    """The sum over non-zero weights equals the matrix product."""
     x = _random(2, 15, 20, 3)
     resizes = [lambda: ops.imresize(x, scale), lambda: interpolate_bicubic(x, (31, 18), align_corners=False)]
     if scale % 1 == 0:
@@ -137,11 +137,11 @@ def test_long_axes_need_no_matrix(monkeypatch, scale):
 
 
 def test_nothing_as_large_as_a_matrix_is_kept_for_a_long_axis():
-    """Sixteen bytes for each restored pixel of a strip; the matrix would take 256 MB."""
+    """The program needs less than sixteen bytes per output pixel; the matrix would take 256 MB."""
     program = jax.jit(lambda x: ops.imresize(x, 4)).lower(jax.ShapeDtypeStruct((1, 4, 4096, 1), jnp.float32)).compile()
     sizes = program.memory_analysis()
     assert sizes.temp_size_in_bytes + sizes.generated_code_size_in_bytes < 16 * 16 * 4 * 4096
-    assert len(program.as_text()) < 2**22, "constants stand in the text"
+    assert len(program.as_text()) < 2**22, "the program contains large constants"
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

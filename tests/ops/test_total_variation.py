@@ -5,7 +5,7 @@ import pytest
 
 from blindsr_jax.ops import total_variation_denoise
 
-B = 0.08  # the prior's gradient, as documented
+B = 0.08  # gradient of the prior, as documented
 
 
 def _energy(z, x, sigma):
@@ -16,7 +16,7 @@ def _energy(z, x, sigma):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_step_shrinks_by_what_the_formula_says(channels):
-    """Left half 0, right half 1: the mean of each moves by 2·(σ²/b)/(W·√C) towards the other, exactly."""
+    """For a left half of 0 and a right half of 1, both means move towards each other by exactly 2·(σ²/b)/(W·√C)."""
     x = jnp.zeros((1, 6, 12, channels)).at[:, :, 6:].set(1.0)
     sigma = 0.1
     moved = 2 * sigma**2 / B / (12 * np.sqrt(channels))

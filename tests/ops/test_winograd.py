@@ -1,4 +1,4 @@
-"""Winograd's convolution beside the plain one."""
+"""Winograd's convolution equals the direct one."""
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +25,10 @@ def _plain(x, kernel):
     ("shape", "features"),
     [
         ((2, 16, 18, 33), 35),
-        ((6, 32, 32, 64), 74),  # several images are a chunk
-        ((2, 96, 64, 74), 64),  # an image is several bands
-        ((1, 34, 512, 32), 40),  # 34 is not divided by the rows that would fit
-        ((1, 16, 5000, 48), 32),  # a pair of rows is more than a chunk
+        ((6, 32, 32, 64), 74),  # a chunk of several images
+        ((2, 96, 64, 74), 64),  # an image of several bands
+        ((1, 34, 512, 32), 40),  # 34 rows are not a multiple of the rows that fit in a chunk
+        ((1, 16, 5000, 48), 32),  # a pair of rows exceeds a chunk
     ],
 )
 def test_result_and_kernel_gradient_are_those_of_the_plain_sum(shape, features):

@@ -4,7 +4,7 @@ from blindsr_jax import config as config_lib
 
 
 def tiny_config(**overrides):
-    """A run of seconds: a very small network on small patches of the packaged photographs."""
+    """A run that takes seconds: a very small network on small patches of the packaged photographs."""
     config = config_lib.default("dan_lite", 2)
     config.steps = 6
     config.model.update(features=4, blocks=1, estimator_features=4, estimator_blocks=1, iterations=2)

@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved comes back, or it is said that it does not."""
+"""A checkpoint restores what was saved, or an error says that it cannot be read."""
 
 import gc
 import logging
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 
 def _state(step: int) -> TrainState:
-    """A small state, with the optimiser's, whose numbers depend on the step."""
+    """A small state with an optimiser state. Its numbers depend on the step."""
     params = {"restorer": {"kernel": jax.random.normal(jax.random.key(step), (6, 5)), "bias": jnp.full(3, step * 1.5)}}
     zero = jnp.zeros((), jnp.int32)
     counters = dict.fromkeys(("bad_steps", "bad_in_a_row", "rollbacks", "skipped"), zero)
@@ -34,14 +34,14 @@ def _equal(a: TrainState, b: TrainState) -> bool:
 
 @pytest.fixture(autouse=True)
 def collected():
-    """What tensorstore left open when a read failed is collected in the test, where its warnings are ignored."""
+    """Collect the files that tensorstore leaves open after a failed read, while their warnings are still ignored."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def workdir(tmp_path):
-    """Two checkpoints, the newest of which is not the best."""
+    """A workdir with two checkpoints. The newest is not the best."""
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(_state(1), 30.5)
         checkpoints.save(_state(2), 29.5)
@@ -127,7 +127,7 @@ def test_a_score_that_was_changed_is_noticed(workdir):
 
 
 def test_a_checkpoint_of_another_step_is_noticed(workdir):
-    """Whole and sound, but not what its place says."""
+    """The checkpoint is sound, but it is in the folder of another step."""
     place = workdir / "checkpoints"
     shutil.copytree(place / "1", place / "3")
     with Checkpoints(workdir, read_only=True) as checkpoints, pytest.raises(DataError, match="step 1"):

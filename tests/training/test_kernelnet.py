@@ -1,4 +1,4 @@
-"""KernelNet by the same command and loop as all others: two stages, kernels alone, no gathered batch."""
+"""Training of KernelNet by the common command and loop: two stages, kernels only, no gathered batch."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.loop import train
 from blindsr_jax.training.optimizer import learning_rate_schedule, restarting_schedule
 from blindsr_jax.training.results import best_state, write_results
-from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
 from tests.drawn_pictures import draw_pictures
@@ -29,7 +29,7 @@ pytestmark = [
 
 
 def tiny_config(**overrides):
-    """A run of seconds, three of its six steps in the first stage."""
+    """A run that takes seconds, with three of its six steps in the first stage."""
     config = config_lib.default("kernelnet", 2)
     config.steps = 6
     config.model.update(width=4, refine_features=3, gradient_steps=3)
@@ -49,7 +49,7 @@ def _assert_equal(a, b):
 
 
 def _stop_after(steps):
-    """A StopRequest whose signal arrives in the so many-th step; each asks for it twice."""
+    """A StopRequest whose signal arrives in a given step. The loop reads it twice per step."""
 
     class Stop(loop.StopRequest):
         polls = 0
@@ -89,7 +89,7 @@ def _update(stage_number, mesh=None, state=None, **overrides):
     config, mesh = tiny_config(**overrides), mesh or data_mesh()
     state = jax.device_put(state_of(config, data_mesh()) if state is None else state, replicated(mesh))
     stage = stages_of(config)[stage_number]
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0)
     hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     return step(state, put_batch(mesh, hr))
 
@@ -128,9 +128,9 @@ def test_one_and_four_devices_take_the_same_step(stage):
 
 @pytest.mark.parametrize(("stage", "transforms"), [(0, False), (1, True)])
 def test_devices_exchange_gradients_and_no_images(stage, transforms):
-    """XLA does not cut FFTs along the batch everywhere: without ``shard_map`` it gathers with jax 0.10."""
+    """XLA cannot always split FFTs along the batch: with jax 0.10 and without ``shard_map`` it gathers the batch."""
     config, mesh = tiny_config(), data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stages_of(config)[stage], seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stages_of(config)[stage], seed=0)
     batch = put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8))
     compiled = step.func.lower(*step.args, state_of(config, mesh), batch).compile().as_text()
     assert re.search(r"\ball-reduce(-start)?\(", compiled)
@@ -171,7 +171,7 @@ def test_a_run_leaves_report_panel_and_model(tmp_path, photo):
     assert not (tmp_path / "restored").exists()
     model, state = load(tmp_path / "model.safetensors"), best_state(config, tmp_path)
     lr = photo[None, :40, :48].astype(np.float32) / 255
-    trained = network_of(config).apply({"params": state.best_params}, lr).kernel
+    trained = config_lib.network_of(config).apply({"params": state.best_params}, lr).kernel
     np.testing.assert_allclose(model(lr).kernel, trained, atol=1e-6)
     (name, score), *_ = model.metadata["scores"].items()
     assert (name, score) == ("kernel l1, s_fold_circular, pictures", summary["kernel_l1"])
@@ -188,7 +188,7 @@ def test_the_best_checkpoint_has_the_smallest_kernel_error(tmp_path, monkeypatch
 
 
 def test_held_out_kernels_stand_for_all():
-    """Their mean distance from the best Gaussian is about that of the whole part; none is trained on."""
+    """Their mean distance from the best Gaussian is close to that of all held-out kernels. None is trained on."""
     train_part, test_part = pools_of(tiny_config())
     protocol = held_out_protocol(tiny_config())
     assert (protocol.name, len(protocol.cases)) == ("s_fold_circular", 8)

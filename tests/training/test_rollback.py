@@ -1,4 +1,4 @@
-"""Divergence: going back to a good checkpoint, with other batches, resumable bit for bit."""
+"""Divergence: the run goes back to a good checkpoint, continues with other batches, and resumes bit for bit."""
 
 import logging
 
@@ -28,7 +28,7 @@ def _config(**overrides):
 
 @pytest.fixture
 def poison(monkeypatch):
-    """Makes an update with one of these batches (counted from 0) not finite; returns the batches that are met."""
+    """Make the updates with given batches (counted from 0) non-finite. Returns a list of the batches that are used."""
 
     def poison(*numbers):
         met = []
@@ -66,7 +66,7 @@ def test_a_run_goes_back_and_takes_other_batches(tmp_path, poison, caplog):
     met = poison(4, 5)
     with caplog.at_level(logging.WARNING, "blindsr_jax"):
         state = train(_config(), tmp_path)
-    # Steps 5 and 6 are bad, which is seen a step later; from step 4 on, 2 + 3 batches are left out.
+    # Steps 5 and 6 are bad, which is noticed a step later. From step 4 on, 2 + 3 batches are skipped.
     assert met[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert [number for number in met[7:] if number < 13] == [9, 10, 11, 12]
     assert (int(state.step), int(state.skipped), int(state.rollbacks), int(state.bad_steps)) == (8, 5, 1, 0)
@@ -75,7 +75,7 @@ def test_a_run_goes_back_and_takes_other_batches(tmp_path, poison, caplog):
 
 @pytest.mark.parametrize("stop_after", [3, 6, 9])
 def test_a_rollback_is_resumed_bit_for_bit(tmp_path, poison, monkeypatch, stop_after):
-    """Stopped before the divergence, in the middle of it, and after the rollback."""
+    """The run is stopped before the divergence, in the middle of it, and after the rollback."""
     poison(4, 5)
     whole = train(_config(), tmp_path / "whole")
 

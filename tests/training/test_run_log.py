@@ -1,4 +1,4 @@
-"""What a run tells while it goes."""
+"""Output of a run in progress."""
 
 import absl.logging
 import numpy as np

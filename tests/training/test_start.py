@@ -1,4 +1,4 @@
-"""Runs that begin with the parameters of another model."""
+"""Warm starts from the parameters of another model."""
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from tests.training.conftest import tiny_config
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """A bundle of the tiny network ×2, of another seed than the runs."""
+    """A bundle of the tiny network at ×2, with another seed than the runs."""
     config = tiny_config(seed=5)
     path = tmp_path_factory.mktemp("given") / "given.safetensors"
     save_bundle(path, bundle_of(config, state_of(config, data_mesh())))

@@ -12,14 +12,14 @@ import pytest
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
 from tests.training.conftest import tiny_config as warming_up
 
 
 def tiny_config(**overrides):
-    """Without warm-up, so that the first step moves the parameters."""
+    """The tiny config without warm-up, so that the first step changes the parameters."""
     return warming_up(**{"optimizer.warmup": 0} | overrides)
 
 
@@ -30,7 +30,7 @@ def _run(config, steps=1, mesh=None, spoil=None):
         state = spoil(state)
     (stage,) = stages_of(config)
     decay = config.optimizer.ema_decay
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0, ema_decay=decay)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0, ema_decay=decay)
     hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     history = []
     for _ in range(steps):
@@ -60,7 +60,7 @@ def test_a_network_in_bfloat16_learns_as_well():
 
 @pytest.mark.parametrize("supervise", ["last", "all"])
 def test_one_and_four_devices_take_the_same_step(supervise):
-    """On four each is one core of a CPU, and where channels are many has convolutions of its own."""
+    """Each of the four devices is a CPU core, where layers with many channels use another form of convolution."""
     wide = {"model.features": 36, "degradation.noise": (0.0, 10.0)}
     config = tiny_config(**{"model.supervise": supervise, **wide})
     one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
@@ -80,7 +80,7 @@ def test_parts_of_a_batch_in_turn_give_its_gradient():
 
 
 def test_what_is_recomputed_is_as_configured():
-    """Every part that is computed again says what it keeps: nothing (of groups of blocks), or what a policy names."""
+    """Recomputed parts of the program name a policy for what they keep, or none when groups of blocks keep nothing."""
     policies = {}
     for what in ("nothing", "activations", "blocks"):
         program = str(_traced(tiny_config(**{"recompute": what, "model.blocks": 2})).jaxpr)
@@ -89,10 +89,10 @@ def test_what_is_recomputed_is_as_configured():
 
 
 def _traced(config):
-    """The update of a batch on all devices, not compiled yet."""
+    """The traced update of a batch on all devices."""
     (stage,) = stages_of(config)
     mesh = data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0)
     pool, compiled = step.args[0], step.func
     return compiled.trace(pool, state_of(config, mesh), put_batch(mesh, np.zeros((4, 64, 64, 3), np.uint8)))
 
@@ -104,7 +104,7 @@ def test_devices_exchange_their_gradients_once_and_nothing_else():
 
 
 def test_kernels_and_noise_follow_the_step_and_the_seed():
-    """Without learning, one batch has another loss at every step, and the same ones in every run."""
+    """At a learning rate of zero, one batch has a different loss at every step, and every run has the same losses."""
     frozen = {"optimizer.learning_rate": 0.0, "optimizer.estimator_learning_rate": 0.0}
     losses = [history["loss"] for history in _run(tiny_config(**frozen), steps=4)[1]]
     assert len(set(losses)) == 4
@@ -114,7 +114,7 @@ def test_kernels_and_noise_follow_the_step_and_the_seed():
 def test_the_step_donates_its_state():
     state = state_of(tiny_config(), data_mesh())
     config, mesh = tiny_config(), data_mesh()
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=0)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, *stages_of(config), seed=0)
     step(state, put_batch(mesh, np.zeros((4, 32, 32, 3), np.uint8)))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
 
@@ -188,7 +188,7 @@ def test_clipping_bounds_the_gradient():
 
 
 def test_each_group_has_its_rate():
-    """Adam's first update is the rate, against the gradient's sign."""
+    """Adam's first update is the learning rate times the negative sign of the gradient."""
     params = {name: {"kernel": jnp.ones(3)} for name in ("restorer", "estimator", "refinement", "other")}
     optimizer = make_optimizer({"restorer": 1e-2, "estimator": 1e-3}, {"refinement": "estimator"})
     updates, state = optimizer.update(params, optimizer.init(params), params)
@@ -219,14 +219,14 @@ def test_batch_must_split_evenly():
 
 
 def test_cores_become_devices_that_share_a_batch_evenly():
-    def devices(batch_size, cores, **told):
+    def devices(batch_size, cores, **variables):
         code = f"""if True:
             from blindsr_jax.training import sharding
             sharding._cores = lambda: {cores}
             sharding.use_all_cores({batch_size})
             mesh = sharding.data_mesh()
             print(mesh.size, sharding.device_is_core(mesh))"""
-        environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | told
+        environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | variables
         return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
 
     assert devices(9, 4) == "3 False\n"

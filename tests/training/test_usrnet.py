@@ -1,4 +1,4 @@
-"""USRNet by the same command and loop as all others: random scales, told blur and noise, no gathered batch."""
+"""Training of USRNet by the common command and loop: random scales, given blur and noise, no gathered batch."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from blindsr_jax.training import loop
 from blindsr_jax.training.kernels import held_out_protocol, pools_of
 from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
-from blindsr_jax.training.setup import network_of, optimizer_of, stages_of, state_of, updates_of
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of, updates_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step, scale_of_step
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def tiny_config(**overrides):
-    """A run of seconds; with this seed its first steps have scales 3, 2, 2 and 2."""
+    """A run that takes seconds. With this seed its first steps have scales 3, 2, 2 and 2."""
     config = config_lib.default("usrnet", 2)
     config.steps = 4
     config.model.update(iterations=2, hyper_features=4, features=(4, 6), blocks=1, scales=(2, 3))
@@ -65,9 +65,9 @@ def test_scales_follow_seed_and_step_and_all_occur():
 
 
 def test_an_update_has_the_scale_of_its_step():
-    """And the network is told the kernels and noise levels that its images were made with."""
+    """The network also gets the kernels and noise levels of its images."""
     config, mesh = tiny_config(**{"optimizer.learning_rate": 0.0}), data_mesh()
-    (stage,), network, state = stages_of(config), network_of(config), state_of(config, mesh)
+    (stage,), network, state = stages_of(config), config_lib.network_of(config), state_of(config, mesh)
     params, update_of = jax.tree.map(np.asarray, state.params), updates_of(config, mesh)
     hr = _hr()
     levels = []
@@ -77,9 +77,9 @@ def test_an_update_has_the_scale_of_its_step():
         key = jax.random.fold_in(jax.random.key(config.seed), step - 1)
         options = {"steps": stage.degradation, "kernel_size": stage.kernel_size, "pool": jnp.asarray(stage.pool)}
         made = degrade(key, jnp.float32(hr) / 255, scale=scale, **options)
-        told = {"kernel": made.kernel, "sigma": made.sigma, "scale": scale}
+        context = {"kernel": made.kernel, "sigma": made.sigma, "scale": scale}
         sr = jax.jit(lambda v, x, k, s, scale=scale: network.apply(v, x, kernel=k, sigma=s, scale=scale).sr)(
-            {"params": params}, made.lr, told["kernel"], told["sigma"]
+            {"params": params}, made.lr, context["kernel"], context["sigma"]
         )
         assert sr.shape == hr.shape
         assert float(metrics["loss"]) == pytest.approx(float(jnp.abs(sr - jnp.float32(hr) / 255).mean()), rel=1e-4)
@@ -107,10 +107,10 @@ def test_one_and_four_devices_take_the_same_step():
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_devices_exchange_gradients_and_no_images(scale):
-    """As KernelNet's: each device transforms the images that it holds."""
+    """As for KernelNet, each device transforms only its own images."""
     config, mesh = tiny_config(), data_mesh()
     options = {"seed": 0, "scale": scale}
-    step = make_train_step(network_of(config), optimizer_of(config), mesh, *stages_of(config), **options)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, *stages_of(config), **options)
     batch = put_batch(mesh, np.zeros((4, 30, 30, 3), np.uint8))
     compiled = step.func.lower(*step.args, state_of(config, mesh), batch).compile().as_text()
     assert re.search(r"\ball-reduce(-start)?\(", compiled)
@@ -134,7 +134,7 @@ def test_resuming_changes_no_bit(tmp_path, monkeypatch):
 
 
 def _error(solver, photo, kernel):
-    """Mean distance from the truth, of a very noisy photograph at ×2."""
+    """Mean absolute error of a very noisy photograph restored at ×2."""
     hr = jnp.float32(photo)[None] / 255
     options = {"downsample": "s_fold", "blur_mode": "circular", "noise": (80.0, 80.0)}
     made = degrade(jax.random.key(0), hr, scale=2, kernel=jnp.asarray(kernel)[None], **options)
@@ -142,7 +142,7 @@ def _error(solver, photo, kernel):
 
 
 def test_it_learns_and_leaves_a_solver(tmp_path, photo):
-    """Thirty updates take a third of heavy noise away; what they leave restores and is scored at any scale."""
+    """Thirty updates remove a third of heavy noise, and the resulting solver restores and is scored at any scale."""
     (tmp_path / "hr").mkdir()
     Image.fromarray(photo).save(tmp_path / "hr" / "photo.png")
     where = {"validation.source": "folder", "validation.root": str(tmp_path / "hr")}
@@ -170,8 +170,8 @@ def test_it_learns_and_leaves_a_solver(tmp_path, photo):
     assert evaluated_config(another, workdir).data.patch == 15
     np.save(tmp_path / "k.npy", kernel)
     model = ["--model", str(workdir), "--scale", "3"]
-    told = ["--kernel", str(tmp_path / "k.npy"), "-o", str(tmp_path / "sr.png")]
-    assert cli.main(["restore", str(tmp_path / "hr" / "photo.png"), *model, *told]) == 0
+    options = ["--kernel", str(tmp_path / "k.npy"), "-o", str(tmp_path / "sr.png")]
+    assert cli.main(["restore", str(tmp_path / "hr" / "photo.png"), *model, *options]) == 0
     with Image.open(tmp_path / "sr.png") as picture:
         assert picture.size == (3 * photo.shape[1], 3 * photo.shape[0])
     protocol = ["--protocol", "s_fold_circular", "--kernels", str(tmp_path / "k.npy"), "--kernel", "true"]
@@ -180,7 +180,7 @@ def test_it_learns_and_leaves_a_solver(tmp_path, photo):
 
 
 def test_kernels_off_centre_may_be_in_a_pool_of_ones_own(tmp_path):
-    """Whoever is told the kernel need not guess where the image lies; one pool serves all scales."""
+    """A given kernel may be off-centre, because the network does not estimate the shift. One pool serves all scales."""
     kernels = np.zeros((5, 9, 9))
     kernels[np.arange(5), np.arange(5), 6] = 1
     np.save(tmp_path / "pool.npy", kernels)

@@ -1,4 +1,4 @@
-"""The watchdog speaks when a step hangs, and only then."""
+"""The watchdog prints when a step hangs, and only then."""
 
 import time
 
@@ -21,11 +21,11 @@ def test_it_says_which_step_hangs_and_where(capfd):
 
 def test_it_waits_for_the_first_step_and_while_resting(capfd):
     with Watchdog(0.2) as watchdog:
-        time.sleep(0.8)  # the first step compiles
+        time.sleep(0.8)  # the first step includes compilation
         watchdog.finished(1)
         with watchdog.resting():
             time.sleep(0.8)
-    time.sleep(0.8)  # and not after the end
+    time.sleep(0.8)  # nor after the end
     assert capfd.readouterr().err == ""
 
 

@@ -1,4 +1,4 @@
-"""A workdir belongs to one training at a time."""
+"""A workdir admits one training at a time."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def test_a_second_training_is_refused_while_the_first_runs(tmp_path):
         with pytest.raises(DataError, match=f"{workdir}: another training is running there"), alone_in(workdir):
             pass
         first.kill()
-    with alone_in(workdir):  # the lock went with its process
+    with alone_in(workdir):  # the lock ended with its process
         pass
     assert list(workdir.iterdir()) == []
 

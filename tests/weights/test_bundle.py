@@ -33,7 +33,7 @@ def _rewrite(path, change, header=lambda h: h):
         text = file.metadata()["blindsr_jax"]
     change(arrays)
     described = json.loads(text)
-    del described["sha256"]  # as earlier versions wrote it
+    del described["sha256"]  # earlier versions wrote no checksum
     path.write_bytes(safetensors.numpy.save(arrays, {"blindsr_jax": json.dumps(header(described))}))
 
 
@@ -58,7 +58,10 @@ def test_bundles_without_a_checksum_are_read(bundle, path):
 def test_every_flipped_bit_is_refused_or_harmless(bundle, path):
     sound, rng = path.read_bytes(), random.Random(3)
     refused = 0
-    for at in [*rng.sample(range(len(sound)), 20), *range(8, 400, 20)]:  # of the arrays, and of the description
+    for at in [
+        *rng.sample(range(len(sound)), 20),
+        *range(8, 400, 20),
+    ]:  # positions in the arrays and in the description
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :])
         try:
             loaded = load_bundle(path)

@@ -1,4 +1,4 @@
-"""USRNet's and DRUNet's checkpoints: recognised, sized and complete, without the authors' files."""
+"""Checkpoints of USRNet and DRUNet are recognised with all sizes and tensors. The authors' files are not needed."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ NC, N, H = (4, 5, 6, 7), 3, 8
 
 
 def _resunet(blocks, prefix="", bias=False):
-    """Names and shapes as PyTorch's Sequentials make them."""
+    """Names and shapes of the tensors as PyTorch's Sequentials give them."""
     shapes = {"m_head": (NC[0], 4, 3, 3), "m_tail": (3, NC[0], 3, 3)}
 
     def block(name, width):

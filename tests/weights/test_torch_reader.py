@@ -1,6 +1,6 @@
-"""The reader of PyTorch checkpoints: the same values as torch, and nothing hostile gets through.
+"""The reader of PyTorch checkpoints gives the same values as torch and refuses hostile files.
 
-Most files are put together here by hand, opcode by opcode, so that these tests run where there is no torch.
+Most files are assembled by hand, opcode by opcode, so these tests need no torch.
 """
 
 import contextlib
@@ -43,15 +43,15 @@ DTYPES = {
 }
 
 
-# Putting checkpoints together by hand.
+# Assembling checkpoints by hand.
 
 
 class Raw(bytes):
-    """Opcodes that go into the pickle as they are."""
+    """Opcodes that are inserted into the pickle unchanged."""
 
 
 class Tensor(NamedTuple):
-    """What the pickle says about a tensor."""
+    """The pickle's description of a tensor."""
 
     kind: str
     total: int
@@ -63,7 +63,7 @@ class Tensor(NamedTuple):
 
 
 def encode(value: object, legacy: bool = False) -> bytes:
-    """The opcodes (protocol 4 at most) that leave a value on the stack."""
+    """The opcodes, up to protocol 4, that leave a value on the stack."""
     match value:
         case Raw():
             return bytes(value)
@@ -146,7 +146,7 @@ def read(tmp_path: Path, content: bytes) -> dict[str, np.ndarray]:
 
 
 def refuse(tmp_path: Path, content: bytes, match: str = ".") -> str:
-    """Read a file that has to be refused; returns the message, of which the form is checked."""
+    """Read a file that must be refused, check the form of the message, and return it."""
     path = tmp_path / "refused.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=match) as caught:
@@ -154,7 +154,7 @@ def refuse(tmp_path: Path, content: bytes, match: str = ".") -> str:
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and message.isprintable() and len(message) < 900, message
     assert "; " in message, "the message does not say what to do"
-    # Only zipfile may have found it; any other exception is a check that is missing.
+    # Only zipfile may raise another error first; any other cause means that a check is missing.
     assert not re.search(r"\((?!BadZipFile|EOFError)\w+(Error|Exception): ", message), message
     return message
 
@@ -170,7 +170,7 @@ FORMATS = pytest.mark.parametrize("form", ["zip", "legacy"])
 FOUR = contiguous("Float", (4,))
 
 
-# The same as torch.
+# The same values as torch.
 
 
 @pytest.fixture(params=CHECKPOINTS or [None], ids=lambda path: path.name if path else "none")
@@ -255,7 +255,7 @@ def test_imports_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=REPOSITORY, timeout=120)
 
 
-# Sound files made by hand.
+# Sound files, assembled by hand.
 
 
 @FORMATS
@@ -337,7 +337,7 @@ def test_a_prefix_that_only_some_names_have_stays(tmp_path):
 
 @FORMATS
 def test_ordered_dict_with_metadata_and_parameters(tmp_path, form):
-    """What Module.state_dict() gives, in the opcodes of protocol 4, with memo and frames."""
+    """The pickle of Module.state_dict() in the opcodes of protocol 4, with memo and frames."""
     parameter = call(glob("torch._utils", "_rebuild_parameter"), (Raw(encode(FOUR, form == "legacy")), True, ordered()))
     name = b"\x8c\x01a\x94"
     state = ordered() + b"\x94(" + name + parameter + b"u" + encode({"_metadata": {"": {"version": 1}}}) + b"b"
@@ -347,7 +347,7 @@ def test_ordered_dict_with_metadata_and_parameters(tmp_path, form):
 
 @FORMATS
 def test_only_the_storages_of_the_state_dict_are_read(tmp_path, form):
-    """An optimizer can be larger than the model, and is not looked at."""
+    """An optimizer state can be larger than the model and is not read."""
     top = {"params": {"a": FOUR}, "optimizer": {0: contiguous("Float", (6 << 20,), key="1")}}
     content = checkpoint(form, top, {"0": np.arange(4, dtype="f4"), "1": np.zeros(6 << 20, "f4")})
     with peak_below(12 << 20):
@@ -373,20 +373,20 @@ def test_byte_order(tmp_path, kind, byteorder):
 
 
 def test_an_unused_memo_number_takes_no_memory(tmp_path):
-    """The C unpickler of Python would make a table of that many entries."""
+    """Python's C unpickler would allocate a table with that many entries."""
     body = b"N" + b"r\xff\xff\xff\xff" + b"\x85" + encode(0) + b"\x86" + encode({"params": {"a": FOUR}})
     with peak_below(2 << 20):
         refuse(tmp_path, both(body + b".")["zip"], "leaves values over")
 
 
-# Seconds of this thread. What is refused takes milliseconds, and a bomb for ever; between them lie other threads and a
-# garbage collection of all that the tests before have left.
+# Seconds of this thread's processor time. Refusing a file takes milliseconds and a bomb never ends. The margin allows
+# for the garbage collection of earlier tests' objects.
 ENDLESS = 20
 
 
 @contextlib.contextmanager
 def ends_soon():
-    """Fails if what is inside works as if it would never end."""
+    """Fail if the block takes more than ``ENDLESS`` seconds of processor time."""
     before = time.thread_time()
     yield
     assert time.thread_time() - before < ENDLESS
@@ -394,7 +394,7 @@ def ends_soon():
 
 @contextlib.contextmanager
 def peak_below(most: int):
-    """Fails if more Python memory than this is taken at once inside."""
+    """Fail if the block's peak of Python memory reaches ``most`` bytes."""
     tracemalloc.start()
     try:
         yield
@@ -404,7 +404,7 @@ def peak_below(most: int):
     assert peak < most, f"{peak} bytes"
 
 
-# Hostile pickles. They would create the file "executed" in the working directory.
+# Hostile pickles. If executed, they create the file "executed" in the working directory.
 
 TOUCH = ("touch executed",)
 OPEN = ("open('executed', 'w').close()",)
@@ -433,7 +433,7 @@ def test_nothing_is_executed(tmp_path, monkeypatch, form, name):
 
 @pytest.mark.parametrize("name", EXECUTING)
 def test_the_hostile_pickles_would_execute(tmp_path, monkeypatch, name):
-    """Without this, the test above could pass because its pickles are harmless."""
+    """Otherwise the test above could pass because its pickles are harmless."""
     monkeypatch.chdir(tmp_path)
     pickle.loads(b"\x80\x04" + EXECUTING[name] + b".")
     assert Path("executed").exists()
@@ -445,11 +445,11 @@ METADATA = {"_metadata": 1}
 
 
 def ignored(body: bytes) -> bytes:
-    """A sound state dict, and beside it something that nothing would look at."""
+    """A sound state dict beside an entry that the reader ignores."""
     return encode({"params": Raw(SOUND), "x": Raw(body)})
 
 
-# What the message says -> name -> pickle.
+# Pattern of the message -> name -> pickle.
 REFUSED = {
     "asks for": {
         "a function that is not called": ignored(glob("os", "system")),
@@ -536,7 +536,7 @@ def test_refused_pickles(tmp_path, form, match, name):
         refuse(tmp_path, content)
 
 
-# Beside a sound state dict, what would be a bomb for who looks into it.
+# Entries beside a sound state dict that would be bombs for a reader that traverses them.
 IGNORED = {
     "a list in itself": b"]q\x00h\x00a",
     "a list in itself very often": b"]q\x00(" + b"h\x00" * DEEP + b"e",
@@ -558,7 +558,7 @@ def test_tangles_beside_the_state_dict_are_not_looked_into(tmp_path, form, name)
 
 @FORMATS
 def test_what_the_refused_pickles_are_made_of_is_accepted(tmp_path, form):
-    """Without this, the test above could pass because nothing is accepted."""
+    """Otherwise the test above could pass because nothing is accepted."""
     assert list(read(tmp_path, both(SOUND + b".")[form])) == ["a"]
     assert list(read(tmp_path, both(ignored(encode([1, (2, {"b": None})])) + b".")[form])) == ["a"]
 
@@ -609,7 +609,7 @@ def test_refused_persistent_ids(tmp_path, form, identity):
     ids=str,
 )
 def test_refused_storages(tmp_path, form, identity, match):
-    """A persistent id of the right form, of a storage that the file does not have."""
+    """Persistent ids of the right form for storages that the file does not have."""
     tensor = call(
         glob("torch._utils", "_rebuild_tensor_v2"), (Raw(encode(identity) + b"Q"), 0, (2,), (1,), False, None)
     )
@@ -658,7 +658,7 @@ def test_refused_tensor_arguments(tmp_path, arguments):
 
 
 def test_a_tensor_with_unknown_properties_is_refused(tmp_path):
-    """The seventh argument says, among others, that all values are to be negated."""
+    """The seventh argument can, for example, mark a tensor whose values must be negated."""
     storage = Raw(encode(("storage", FLOAT, "0", "cpu", 4)) + b"Q")
     for properties, accepted in (({}, True), ({"neg": True}, False)):
         arguments = (storage, 0, (4,), (1,), False, None, properties)
@@ -671,7 +671,7 @@ def test_a_tensor_with_unknown_properties_is_refused(tmp_path):
 
 @FORMATS
 def test_one_storage_under_many_names_is_limited(tmp_path, form):
-    """Each name costs a few bytes in the file, and a whole copy in memory."""
+    """Each name takes a few bytes in the file and a whole copy in memory."""
     elements = {"0": np.zeros(1 << 18, "f4")}
     tensor = contiguous("Float", (1 << 18,))
     first = b"\x80\x02}(" + encode("a") + encode(tensor, form == "legacy") + b"q\x00"
@@ -717,7 +717,7 @@ def test_compressed_entries_are_refused(tmp_path, method):
 
 
 def test_a_zip_bomb_is_refused(tmp_path):
-    """300 MB of zeros for the pickle, in a file of some 300 kB."""
+    """The pickle is 300 MB of zeros in a file of about 300 kB."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("net/data.pkl", bytes(300 << 20))
@@ -752,7 +752,7 @@ def test_a_pickle_that_lies_about_its_size_is_refused(tmp_path):
 
 
 def test_entries_at_the_same_place_are_refused(tmp_path):
-    """Many names for one place in the file would multiply it in memory."""
+    """Many names for one position in the file would multiply its bytes in memory."""
     names = [f"net/data/{i:04}" for i in range(200)]
     body = encode({name: contiguous("Float", (1 << 16,), key=name[9:]) for name in names}) + b"."
     buffer = io.BytesIO()
@@ -867,7 +867,7 @@ def test_a_path_can_be_a_string(tmp_path):
     assert list(read_torch_checkpoint(str(tmp_path / "net.pth"))) == ["a"]
 
 
-# Damage at random.
+# Random damage.
 
 
 def mutate(rng: random.Random, content: bytes) -> bytes:
@@ -900,7 +900,7 @@ def mutate(rng: random.Random, content: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["zip", "legacy", "pickle in zip", "pickle in legacy"])
 def test_random_damage(tmp_path, part):
-    """Only a WeightsError or a sound dict comes out, soon, and without taking memory. Runs for about 20 s in all."""
+    """The outcome is a WeightsError or a sound dict, quickly and with little memory. Takes about 20 s in all."""
     rng = random.Random(part)
     elements = {"0": np.arange(24, dtype="f4"), "1": np.arange(6, dtype="f2")}
     state = {"module.a": Tensor("Float", 24, (4, 6), (6, 1)), "module.b": contiguous("Half", (2, 3), key="1")}

@@ -1,4 +1,4 @@
-"""The packaged weights: what they say of themselves is enough to repeat them, and they work by name."""
+"""The packaged weights load by name, and their metadata suffices to repeat their training."""
 
 import json
 

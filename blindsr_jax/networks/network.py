@@ -1,0 +1,86 @@
+"""The base of all networks: the facts by which training, inference and evaluation know how to treat one."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.networks.compute import Compute
+
+
+class FirstStage(typing.NamedTuple):
+    """A first stage of training that has a task of its own.
+
+    Attributes:
+      field: the field of ``config.model`` with the number of its steps; 0 leaves the stage out.
+      steps: default of that field.
+      supervision: its loss, one of ``losses.LOSSES``.
+      downsample: the downsampling of its LR images.
+    """
+
+    field: str
+    steps: int
+    supervision: str
+    downsample: str
+
+
+class Network(nn.Module):
+    """Base of all networks. A subclass changes what is different for it.
+
+    Its remaining fields are the sizes of the network: those that a config's model section and a bundle hold. A default
+    tells the kind of a size, and ``typing.Literal`` its allowed values.
+
+    Attributes:
+      compute: how the network computes, see ``networks.compute``; a subclass gives it to its layers.
+      blind: whether LR images are all that it is given. The others are given blur, scale and noise level as well.
+      restores: whether an image comes out. Some networks only estimate kernels.
+      denoises: whether it only removes noise. ``load`` then makes a DPIR of it.
+      unfolds: whether it repeats one step, so that step t of T gives what t steps give.
+      estimates_kernel: whether it finds a kernel.
+      kernel_space: ``hr`` for kernels that blur the HR image before downsampling; ``lr`` for kernels that blur the HR
+        image after bicubic downsampling.
+      scales: the scales that one set of weights serves, of networks that are given the scale with every call.
+      validation_scales: those of ``scales`` that ``config.model.scale`` may be.
+      supervision: its loss, one of ``losses.LOSSES``; empty for networks that are not trained. The keyword arguments of
+        the loss become fields of the config's model section.
+      supervise: the allowed values of ``config.model.supervise``, the default first: whether the loss sees the ``last``
+        step or ``all``. Empty for networks without that choice.
+      first_stage: what comes before the training by ``supervision``, if anything.
+      made_for: values of ``config.degradation`` without which the network makes no sense, such as its sampling.
+      optimizer_groups: the optimizer's group of the parameters below a top-level name, where that is not ``restorer``.
+        ``config.optimizer.NAME_learning_rate`` is the learning rate of the group.
+      takes_bfloat16: whether it may compute in less than float32. A network that inverts a blur may not.
+      takes_padding: whether padded images get the numbers that they would get alone: see ``networks.region``.
+      code_basis_length: L of networks whose constants hold a PCA basis of kernels [K², L]; else None.
+    """
+
+    compute: Compute = dataclasses.field(default=Compute(), kw_only=True)
+
+    blind: typing.ClassVar[bool] = True
+    restores: typing.ClassVar[bool] = True
+    denoises: typing.ClassVar[bool] = False
+    unfolds: typing.ClassVar[bool] = False
+    estimates_kernel: typing.ClassVar[bool] = True
+    kernel_space: typing.ClassVar[typing.Literal["hr", "lr"]] = "hr"
+    scales: typing.ClassVar[tuple[int, ...]] = ()
+    validation_scales: typing.ClassVar[tuple[int, ...]] = ()
+    supervision: typing.ClassVar[str] = ""
+    supervise: typing.ClassVar[tuple[str, ...]] = ()
+    first_stage: typing.ClassVar[FirstStage | None] = None
+    made_for: typing.ClassVar[typing.Mapping[str, str]] = {}
+    optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {}
+    takes_bfloat16: typing.ClassVar[bool] = False
+    takes_padding: typing.ClassVar[bool] = False
+    code_basis_length: typing.ClassVar[int | None] = None
+
+    def example(self) -> dict[str, typing.Any]:
+        """Arguments of a call that creates the parameters."""
+        return {"lr": jnp.zeros((1, 8, 8, 3))}
+
+    def reported(self, images: jax.Array) -> jax.Array:
+        """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
+        return images
