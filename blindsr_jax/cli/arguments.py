@@ -104,7 +104,7 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
     if model.takes_sigma:
         return model.with_sigma(arguments.sigma / 255)
     if arguments.sigma:
-        raise DataError(f"--sigma: {name} is not told the noise level; USRNet and DPIR are")
+        raise DataError(f"--sigma: {name} takes no noise level; USRNet and DPIR do")
     return model
 
 

@@ -20,11 +20,11 @@ if typing.TYPE_CHECKING:
     from blindsr_jax.inference.tile_policy import Tile
 
 _TILE = (
-    "restore in overlapping parts of NxN pixels; 0: always whole; default: 512, or as many as fit into memory, for "
-    "pictures over a megapixel, and for smaller ones that do not fit whole"
+    "restore in overlapping tiles of NxN pixels; 0: always whole; default: tiles of 512, or fewer pixels if memory is "
+    "short, for pictures over a megapixel and for smaller ones that do not fit into memory"
 )
-_SPREAD = "restore pictures whole, their rows spread over all devices; for DANs and DSSR"
-_AT_ONCE = "tiles in one batch; default: 1 on a CPU, which gains nothing from more, else those of a megapixel"
+_SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
+_AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing from more, else a megapixel's"
 
 
 def add(commands: Commands) -> None:
@@ -93,7 +93,7 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
     if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
         raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
     if kernel is None and model.needs_kernel:
-        raise DataError(f"{arguments.model} has to be told the blur: --kernel k.npy, or --model ESTIMATOR+SOLVER")
+        raise DataError(f"{arguments.model} needs the blur kernel: --kernel k.npy, or --model ESTIMATOR+SOLVER")
     if not arguments.spread:
         return model
     if arguments.tile not in ("auto", 0):

@@ -55,11 +55,10 @@ class Methods:
         name = model.network
         if "estimated" in self.kernels and model.needs_kernel:
             raise DataError(
-                f"{name} has to be told the kernel: score it with the true kernel, or join it "
-                "with an estimator (ESTIMATOR+SOLVER)"
+                f"{name} needs a kernel: score it with the true kernel, or join it with an estimator (ESTIMATOR+SOLVER)"
             )
         if self.sweep and model.restores and not model.unfolds:
-            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
+            raise DataError(f"{name} is not unfolded, so it has no steps to compare: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{name} uses no kernel: it can only be scored as it is")
         if model.iterations is None and (self.sweep or self.iterations is not None):

@@ -91,7 +91,7 @@ def test_what_cannot_stand_together_is_named(estimator, solver, model, photo):
     tests, both = _tests(photo, 1), pipeline(estimator, solver)
     for beside, methods, message in (
         ({"dan": model}, Methods(), "dan works at scale 4, the tests are of scale 2"),
-        ({"u": solver.at_scale(2)}, Methods(), "has to be told the kernel"),
+        ({"u": solver.at_scale(2)}, Methods(), "needs a kernel"),
         ({"k+u": both}, Methods(), "two models are called k.u"),
         ({"k": estimator}, Methods(sweep=2), "about one model"),
     ):

@@ -118,7 +118,7 @@ def test_a_pipeline_estimates_from_the_whole_image(reference):
     whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (0, 64))
     assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 50
     alone = solver.at_scale(2)
-    with pytest.raises(DataError, match="has to be told the blur"):
+    with pytest.raises(DataError, match="needs the blur kernel"):
         restore_image(alone, image, tile=64)
     with pytest.raises(DataError, match="do not wrap around"):
         restore_image(joined.with_border("circular"), image, tile=64)
