@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
-_KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
+_KERNEL_WINDOW = "KernelNet: use only the most textured NxN pixels; faster, and enough for large pictures"
 _PRECISION = "DANs and DSSR compute in %(choices)s; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
@@ -67,7 +67,7 @@ def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> Non
     """Add the arguments for the model; if it is not required, ``open_model`` has a default."""
     default = "" if required else "; default: the packaged one for photographs at --scale, which is 4 if not given"
     command.add_argument("--model", required=required, help=_MODEL + default)
-    command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
+    command.add_argument("--scale", type=positive, help="scale of solvers for several; other models must match it")
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)

@@ -32,11 +32,11 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
     add_files(command)
     add_model(command, required=False)
-    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
+    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
     command.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
     command.add_argument("--spread", action="store_true", help=_SPREAD)
     command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
-    command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
+    command.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
     add_output_options(command)
 
 

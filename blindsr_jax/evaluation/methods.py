@@ -41,9 +41,9 @@ class Methods:
 
     def __post_init__(self) -> None:
         if self.sweep and self.self_ensemble:
-            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
+            raise DataError("a sweep over unfolded steps and self-ensemble cannot be combined")
         if self.sweep and "estimated" not in self.kernels:
-            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
+            raise DataError("a sweep over unfolded steps needs the estimated kernel: add it to the kernels")
 
     @classmethod
     def of(cls, model: Restorer) -> Methods:
