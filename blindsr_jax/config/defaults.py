@@ -130,7 +130,7 @@ def model_section(name: str, network: Network) -> dict[str, typing.Any]:
       network, also ``supervise``, the steps that the loss uses; the weights of the loss's terms; the number of steps of
       the first stage; and ``scales``, one of which is drawn for each batch.
     """
-    section = {"name": name}
+    section: dict[str, typing.Any] = {"name": name}
     section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
     if network.supervise:
         section["supervise"] = network.supervise[0]

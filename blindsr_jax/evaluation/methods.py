@@ -99,9 +99,10 @@ class Estimates:
         """The estimator's kernels, coarse ones first and the final one last, and the seconds that they took."""
         if estimator.fingerprint not in self._found:
             start = time.perf_counter()
-            alone = restore_image if estimator.restores else restore_steps
-            found = alone(estimator, self._lr)
-            steps = [found] if estimator.restores else found
+            if estimator.restores:
+                steps = [restore_image(estimator, self._lr)]
+            else:
+                steps = restore_steps(estimator, self._lr)
             self._found[estimator.fingerprint] = steps, time.perf_counter() - start
         return self._found[estimator.fingerprint]
 
@@ -121,7 +122,7 @@ def results_of(
         return
     steps: list[Restored] = []
     if methods.sweep:
-        own = methods.iterations or model.iterations
+        own = methods.iterations or model.iterations or 1
         steps = restore_steps(model, sample.lr, max(methods.sweep, own))
     for choice in methods.kernels:
         if choice == "estimated" and steps:
