@@ -50,7 +50,7 @@ _DCT = np.int32(
 
 
 def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420") -> jax.Array:
-    """Compresses images by JPEG and decompresses them; the pixels are those of libjpeg-turbo, Pillow and OpenCV.
+    """Compress images by JPEG and decompress them; the pixels are those of libjpeg-turbo, Pillow and OpenCV.
 
     The encoder uses the baseline tables of ``quality``, and the decoder upsamples chroma smoothly ("fancy"). Both use
     the accurate integer DCT ("islow"). These are the library's defaults. The gradient is zero, as the rounding's is.

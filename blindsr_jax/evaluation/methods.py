@@ -99,10 +99,7 @@ class Estimates:
         """The estimator's kernels, coarse ones first and the final one last, and the seconds that they took."""
         if estimator.fingerprint not in self._found:
             start = time.perf_counter()
-            if estimator.restores:
-                steps = [restore_image(estimator, self._lr)]
-            else:
-                steps = restore_steps(estimator, self._lr)
+            steps = [restore_image(estimator, self._lr)] if estimator.restores else restore_steps(estimator, self._lr)
             self._found[estimator.fingerprint] = steps, time.perf_counter() - start
         return self._found[estimator.fingerprint]
 

@@ -62,7 +62,7 @@ def test_each_model_scores_as_it_does_alone(estimator, solver, photo):
 
 
 def test_an_estimator_is_asked_once_for_each_trial(estimator, solver, photo):
-    """Its seconds would differ if it were asked again."""
+    """The times would differ if the estimator ran twice."""
     again = Model(estimator.module, estimator.variables)
     beside = {"noisy": pipeline(again, solver, sigma=0.1), "alone": again}
     rows = group(evaluate(pipeline(estimator, solver), _tests(photo), name="first", beside=beside), "method")

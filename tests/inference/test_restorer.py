@@ -1,4 +1,4 @@
-"""Models, solvers at a scale and pipelines are one type, and say at the first call what they do not know."""
+"""Models, solvers at a scale and pipelines share one interface and reject unsupported options at the first call."""
 
 import inspect
 
