@@ -23,12 +23,12 @@ _MODEL = (
 
 
 class Choices:
-    """The allowed values of an option, looked up when they are needed, so that other commands start fast.
+    """The allowed values of an option, looked up only when they are needed, so that other commands start fast.
 
-    Give the option a ``metavar``, and ``%(choices)s`` in its help.
+    Give the option a ``metavar``, and use ``%(choices)s`` in its help.
 
     Args:
-      values: returns them.
+      values: function that returns the values.
     """
 
     def __init__(self, values: typing.Callable[[], typing.Iterable[typing.Any]]):
