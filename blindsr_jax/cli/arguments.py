@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
-_KERNEL_WINDOW = "KernelNet: look at the most textured NxN pixels alone; faster, and enough for large pictures"
+_KERNEL_WINDOW = "KernelNet: use only the most textured NxN pixels; faster, and enough for large pictures"
 _PRECISION = "DANs and DSSR compute in %(choices)s; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
@@ -23,12 +23,12 @@ _MODEL = (
 
 
 class Choices:
-    """The allowed values of an option, looked up when they are needed, so that other commands start fast.
+    """The allowed values of an option, looked up only when they are needed, so that other commands start fast.
 
-    Give the option a ``metavar``, and ``%(choices)s`` in its help.
+    Give the option a ``metavar``, and use ``%(choices)s`` in its help.
 
     Args:
-      values: returns them.
+      values: function that returns the values.
     """
 
     def __init__(self, values: typing.Callable[[], typing.Iterable[typing.Any]]):
@@ -67,7 +67,7 @@ def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> Non
     """Add the arguments for the model; if it is not required, ``open_model`` has a default."""
     default = "" if required else "; default: the packaged one for photographs at --scale, which is 4 if not given"
     command.add_argument("--model", required=required, help=_MODEL + default)
-    command.add_argument("--scale", type=positive, help="of a solver for several; for others a check")
+    command.add_argument("--scale", type=positive, help="scale of solvers for several; other models must match it")
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
@@ -104,7 +104,7 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
     if model.takes_sigma:
         return model.with_sigma(arguments.sigma / 255)
     if arguments.sigma:
-        raise DataError(f"--sigma: {name} is not told the noise level; USRNet and DPIR are")
+        raise DataError(f"--sigma: {name} takes no noise level; USRNet and DPIR do")
     return model
 
 

@@ -13,9 +13,9 @@ if typing.TYPE_CHECKING:
     from blindsr_jax.data.shard_writing import Prepared
 
 _PREPARE = "Cut photographs into sub-images and write them as shards, which training reads at random."
-_DATA = "the folder of photographs; of div2k tensorflow-datasets' data_dir, where it is downloaded to"
-_SMALLEST = "keep photographs smaller than a sub-image whole, if both sides have N pixels; default: leave them out"
-_ENCODING = "png, or raw pixels: twice the room, but nothing to decode; default: png"
+_DATA = "folder of photographs; for div2k, the data_dir that tensorflow-datasets downloads to"
+_SMALLEST = "keep whole photographs smaller than a sub-image if both sides have N pixels; default: leave them out"
+_ENCODING = "png, or raw pixels, which take twice the space but need no decoding; default: png"
 
 
 def add(commands: Commands) -> None:
@@ -25,11 +25,13 @@ def add(commands: Commands) -> None:
 
     command = add_command(actions, "prepare", prepare, _PREPARE)
     command.add_argument("--source", choices=["folder", "div2k"], required=True)
-    command.add_argument("--out", type=pathlib.Path, required=True, help="folder of shards; an interrupted one goes on")
+    command.add_argument("--out", type=pathlib.Path, required=True, help="folder of shards; interrupted ones resume")
     command.add_argument("--data", default="", metavar="DIR", help=_DATA)
-    command.add_argument("--split", choices=["train", "validation"], default="train", help="of div2k; default: train")
+    command.add_argument(
+        "--split", choices=["train", "validation"], default="train", help="div2k's split; default: train"
+    )
     command.add_argument("--size", type=positive, default=480, help="side of a sub-image; default: 480")
-    command.add_argument("--step", type=positive, help="from one to the next; default: half of the size")
+    command.add_argument("--step", type=positive, help="distance between sub-images; default: half the size")
     command.add_argument("--smallest", type=positive, metavar="N", help=_SMALLEST)
     command.add_argument("--encoding", choices=["png", "raw"], default="png", help=_ENCODING)
 

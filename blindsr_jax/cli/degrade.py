@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         help="instead of these three: a degradation by name, such as photo or real_esrgan, or its steps, such as "
         "'blur(motion), downsample(), jpeg((40, 90))'; see docs/degradations.md",
     )
-    command.add_argument("--seed", type=int, default=0, help="of all that is drawn; default: 0")
+    command.add_argument("--seed", type=int, default=0, help="seed of all random draws; default: 0")
 
 
 def _downsamplers() -> tuple[str, ...]:

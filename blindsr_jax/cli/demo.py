@@ -7,7 +7,7 @@ import math
 
 from blindsr_jax.cli.arguments import Commands, add_command
 
-_HOST = "address to listen on; default: 127.0.0.1, this machine alone; 0.0.0.0: whoever can reach it, without password"
+_HOST = "address to listen on; default: 127.0.0.1, this machine only; 0.0.0.0: everyone who can reach it, no password"
 _MODEL = "further models to offer: packaged names, .safetensors bundles, workdirs of runs, .pth files, ESTIMATOR+SOLVER"
 
 
@@ -16,10 +16,10 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "demo", run, "Restore pictures in the browser, on this machine.")
     command.add_argument("--host", default="127.0.0.1", help=_HOST)
     command.add_argument("--port", type=_port, help="default: 7860, or the next free one")
-    command.add_argument("--no-browser", action="store_true", help="open no browser, only print the address")
+    command.add_argument("--no-browser", action="store_true", help="do not open a browser, only print the address")
     command.add_argument("--model", nargs="+", default=[], metavar="NAME_OR_FILE", help=_MODEL)
     command.add_argument(
-        "--max-megapixels", type=_megapixels, default=2.0, metavar="N", help="of pictures to restore; default: 2"
+        "--max-megapixels", type=_megapixels, default=2.0, metavar="N", help="size of the largest picture; default: 2"
     )
 
 

@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         help="where LR images come from: %(choices)s; default: gaussian8",
     )
     command.add_argument(
-        "--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images; of DIV2KRK for div2krk"
+        "--data", nargs="+", type=pathlib.Path, required=True, help="folders of HR images; for div2krk, of DIV2KRK"
     )
     command.add_argument(
         "--kernel",
@@ -44,21 +44,21 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--sweep", type=positive, default=0, metavar="T", help="also score 1, 2 ... T unfolded steps")
     command.add_argument(
-        "--kernels", nargs="+", type=pathlib.Path, default=[], help="s_fold_circular: its blurs, .npy or .mat files"
+        "--kernels", nargs="+", type=pathlib.Path, default=[], help="s_fold_circular: blur kernels, .npy or .mat files"
     )
     command.add_argument(
-        "--flip-kernels", action="store_true", help="these are convolution kernels, as USRNet's are: flip both axes"
+        "--flip-kernels", action="store_true", help="flip both axes of convolution kernels, such as USRNet's"
     )
     command.add_argument(
         "--one-kernel-per-image",
         action="store_true",
-        help="s_fold_circular: one blur for each image, in turn, not every one for each",
+        help="s_fold_circular: blur each image by one kernel in turn, instead of by every kernel",
     )
     command.add_argument(
         "--beside", nargs="+", default=[], metavar="MODEL", help="other models to score on the same LR images"
     )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="folder for the reports")
-    command.add_argument("--overwrite", action="store_true", help="start anew instead of going on, or replace a report")
+    command.add_argument("--overwrite", action="store_true", help="start again, not resume, or replace a report")
 
 
 def _protocol_names() -> list[str]:

@@ -25,11 +25,11 @@ def add(commands: Commands) -> None:
         actions, "build", build, "Draw Gaussians and irregular kernels in KernelNet's ranges of width."
     )
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="pool to write (.npy)")
-    command.add_argument("--test", type=pathlib.Path, help="hold out every fifth kernel, and write those here (.npy)")
+    command.add_argument("--test", type=pathlib.Path, help="hold out a fifth of the kernels and write it here (.npy)")
     command.add_argument(
         "--scale", type=int, choices=Choices(_scales), default=4, metavar="S", help="%(choices)s; default: 4"
     )
-    command.add_argument("--count", type=positive, default=1716, help="kernels in all; default: 1716")
+    command.add_argument("--count", type=positive, default=1716, help="total number of kernels; default: 1716")
     command.add_argument("--size", type=positive, help="side in HR pixels, odd; default: 17, 23, 31 for x2, x3, x4")
     command.add_argument("--gaussians", action="store_true", help="no irregular kernels")
     command.add_argument("--seed", type=int, default=0)
@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
     command = add_command(actions, "show", show, "Draw the kernels of a pool, side by side.")
     pool(command)
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="picture to write (.png)")
-    command.add_argument("--count", type=positive, default=100, help="the first so many; default: 100")
+    command.add_argument("--count", type=positive, default=100, help="number of kernels to draw; default: 100")
 
     command = add_command(actions, "summarise", summarise, "Count and measure the kernels of a pool.")
     pool(command)

@@ -8,13 +8,13 @@ import pathlib
 from blindsr_jax.cli.arguments import Choices, positive
 from blindsr_jax.errors import DataError
 
-_FORMAT = "of outputs in a folder: %(choices)s; default: as the input. The name of a single output says it itself"
-_QUALITY = "1 to 100, of jpg, webp and avif; default: 95, of avif 85"
-_DEPTH = "bits of each channel; avif stores 12 of 16; default: as the input, where the format holds as many"
-_LIMIT = "refuse larger inputs, which may be decompression bombs; 0: none; default: 90 million"
-_PAGE = "which page of a TIFF or frame of an animation, from 1; without it, those that have several are refused"
-_STRIP = "of what the input says beside its pixels, keep the colour profile alone: no EXIF, XMP, IPTC"
-_COMPARE = "write a picture of before and after beside each (.compare.jpg)"
+_FORMAT = "format of outputs in a folder: %(choices)s; default: the input's. A single output's name sets its format"
+_QUALITY = "quality of jpg, webp and avif, 1 to 100; default: 95, for avif 85"
+_DEPTH = "bits of each channel; avif stores 12 of 16; default: the input's, if the format supports it"
+_LIMIT = "refuse inputs with more pixels, which may be decompression bombs; 0: no limit; default: 90 million"
+_PAGE = "page of a TIFF or frame of an animation, from 1; without it, files that have several are refused"
+_STRIP = "keep only the colour profile of the input's metadata: no EXIF, XMP or IPTC"
+_COMPARE = "write a picture that compares before and after beside each output (.compare.jpg)"
 
 
 def _formats() -> list[str]:

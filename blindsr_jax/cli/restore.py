@@ -20,11 +20,11 @@ if typing.TYPE_CHECKING:
     from blindsr_jax.inference.tile_policy import Tile
 
 _TILE = (
-    "restore in overlapping parts of NxN pixels; 0: always whole; default: 512, or as many as fit into memory, for "
-    "pictures over a megapixel, and for smaller ones that do not fit whole"
+    "restore in overlapping tiles of NxN pixels; 0: always whole; default: tiles of 512, or fewer pixels if memory is "
+    "short, for pictures over a megapixel and for smaller ones that do not fit into memory"
 )
-_SPREAD = "restore pictures whole, their rows spread over all devices; for DANs and DSSR"
-_AT_ONCE = "tiles in one batch; default: 1 on a CPU, which gains nothing from more, else those of a megapixel"
+_SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
+_AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing from more, else a megapixel's"
 
 
 def add(commands: Commands) -> None:
@@ -32,11 +32,11 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
     add_files(command)
     add_model(command, required=False)
-    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel if you know it: .npy or .mat, [K, K]")
+    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
     command.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
     command.add_argument("--spread", action="store_true", help=_SPREAD)
     command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
-    command.add_argument("--save-kernel", action="store_true", help="write the kernel as .npy and .png beside each")
+    command.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
     add_output_options(command)
 
 
@@ -93,7 +93,7 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
     if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
         raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
     if kernel is None and model.needs_kernel:
-        raise DataError(f"{arguments.model} has to be told the blur: --kernel k.npy, or --model ESTIMATOR+SOLVER")
+        raise DataError(f"{arguments.model} needs the blur kernel: --kernel k.npy, or --model ESTIMATOR+SOLVER")
     if not arguments.spread:
         return model
     if arguments.tile not in ("auto", 0):

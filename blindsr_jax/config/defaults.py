@@ -28,11 +28,11 @@ _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
-    """The paper's recipe of a model; where there are several settings, in setting 1.
+    """The recipe of a model's paper, in setting 1 if the paper has several settings.
 
     Args:
-      model: a name of ``networks.MODELS`` that is trained, your own networks included, or ``dan_lite``, a small DANv1
-        for CPUs. Networks without a recipe of their own get DAN's.
+      model: a name of ``networks.MODELS`` that can be trained, including your own networks, or ``dan_lite``, a small
+        DANv1 for CPUs. Networks without a recipe get DAN's.
       scale: s. A network for several scales, such as ``usrnet``, is validated at this one.
 
     Returns:
@@ -49,37 +49,38 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     _check_scale(name, network, scale)
     config = ConfigDict(
         {
-            "seed": 0,  # of parameters, kernels, noise, crops and order: the same seed gives the same run
-            "steps": 400_000,  # updates of the parameters, in all: a resumed run stops at the same step
-            # A packaged model, a bundle, a run or an official file whose parameters the run begins with, where name and
-            # shape agree; the others are drawn. Empty: all are drawn.
+            "seed": 0,  # seeds parameters, kernels, noise, crops and order; the same seed gives the same run
+            "steps": 400_000,  # total updates of the parameters; a resumed run stops at the same step
+            # A packaged model, bundle, run or official file. The run starts from those of its parameters whose name and
+            # shape match, and draws the others at random. Empty: all are drawn.
             "start_from": "",
-            # "float32" or "bfloat16" (DANs, DSSR; for accelerators): what the network computes in while it trains.
-            # Parameters, loss and optimiser are float32 in any case, and so is validation.
+            # "float32", or "bfloat16" on accelerators (DANs, DSSR): the network's type in training. Parameters, loss,
+            # optimiser and validation are always float32.
             "precision": "float32",
             "model": model_section(name, network) | small | {"scale": scale},
             "degradation": _degradation(network, scale),
             "data": _data(),
             "optimizer": _optimizer(network),
             "checkpoint": {
-                "every": 2_000,  # steps between checkpoints; at most this much is lost to a crash
-                "keep": 2,  # the newest ones kept, besides the best by validation PSNR (KernelNet: by kernel ℓ1)
+                "every": 2_000,  # steps between checkpoints; a crash loses at most this many
+                "keep": 2,  # number of newest checkpoints to keep, besides the best by PSNR (KernelNet: by kernel ℓ1)
             },
             "validation": _validation(),
-            "log_every": 100,  # steps between lines of the log and points in TensorBoard
-            # What of a step is computed again for its gradient instead of stored: "nothing"; "activations", all but the
-            # results of convolutions, for next to no time; "blocks", all but the features after every fourth block, for
-            # a tenth more time and half of the memory (benchmarks/README.md).
+            "log_every": 100,  # steps between log lines and TensorBoard points
+            # Values that the backward pass recomputes instead of storing: "nothing"; "activations", all except the
+            # results of convolutions, at almost no cost in time; "blocks", all except the features after every fourth
+            # block, for a tenth more time and half of the memory (benchmarks/README.md).
             "recompute": "activations",
-            # Parts of each device's share of a batch whose gradients are taken one after another: memory for some time.
+            # Number of parts of each device's batch whose gradients are computed in turn; saves memory, costs time.
             "accumulate": 1,
-            "max_bad_steps": 20,  # non-finite updates in a row (each is skipped) that count as divergence
-            # Then "stop"; or "rollback": go on from the last good checkpoint with other batches, at most so many times.
+            "max_bad_steps": 20,  # consecutive non-finite updates that count as divergence; each one is skipped
+            # On divergence: "stop", or "rollback" to the last good checkpoint and continue with other batches, at most
+            # `rollbacks` times.
             "on_divergence": "stop",
             "rollbacks": 3,
-            "skip_batches": 100,  # by a rollback: so many are left out after those that were trained on
-            # Seconds without a finished step (validation and first compilations aside) after which all threads' stacks
-            # are printed, to see where a run hangs; it is not stopped. 0 for never.
+            "skip_batches": 100,  # number of batches that a rollback skips after those already trained on
+            # Seconds without a finished step, apart from validation and first compilations, after which the stacks of
+            # all threads are printed to show where the run hangs. The run is not stopped. 0 for never.
             "watchdog_seconds": 600,
         }
     )
@@ -96,7 +97,7 @@ def _check_scale(name: str, network: Network, scale: int) -> None:
 
 
 def setting2(config: ConfigDict) -> ConfigDict:
-    """Turns a config to DAN's setting 2: rotated Gaussians with multiplicative noise. Changes and returns it."""
+    """Change a config to DAN's setting 2, rotated Gaussians with multiplicative noise, and return it."""
     scale = config.model.scale
     if scale not in SETTING2_SIZE:
         raise ConfigError(f"setting 2 is defined for scales {', '.join(map(str, SETTING2_SIZE))}, not {scale}")
@@ -109,7 +110,7 @@ def setting2(config: ConfigDict) -> ConfigDict:
 
 
 def _use_recipe_of_dan_lite(config: ConfigDict) -> None:
-    """Ours, for an hour on a CPU: many small batches, a large and falling rate, the average of the last parameters."""
+    """Our recipe for an hour on a CPU: small batches, a high learning rate with cosine decay, averaged parameters."""
     config.steps = 15_000
     config.data.batch_size, config.data.patch = 8, 32
     options = config.optimizer
@@ -137,7 +138,7 @@ def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
 
 
 def _use_recipe_of_usrnet(config: ConfigDict) -> None:
-    """That of the authors' code where it says more than the paper; the number of steps is ours."""
+    """The recipe of the authors' code where it is more specific than the paper; the number of steps is ours."""
     config.steps = 500_000
     config.data.batch_size, config.data.patch = 48, 96 // config.model.scale
     config.optimizer.learning_rate, config.optimizer.b2 = 1e-4, 0.999
@@ -169,73 +170,75 @@ def _degradation(network: Network, scale: int) -> dict[str, typing.Any]:
 
 def _drawn_degradation(scale: int) -> dict[str, typing.Any]:
     return {
-        # The steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; the fields below, but
-        # for `kernel_size`, are then unused. Empty: blur, downsampling, noise and rounding by these fields.
+        # Steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; of the fields below only
+        # `kernel_size` is then used. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
-        "kernel_size": DRAWN_SIZE,  # K: side of the kernels in HR pixels, odd; DAN's estimates have this size too
+        "kernel_size": DRAWN_SIZE,  # K: side of the kernels, and of DAN's estimates, in HR pixels; odd
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
         "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
-        "isotropic_rate": 0.0,  # anisotropic only: share of kernels that are round all the same
+        "isotropic_rate": 0.0,  # anisotropic only: share of round kernels among them
         "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
         "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
-        "round_8bit": True,  # round LR images to 8 bits, as files are; the authors' training leaves that out
+        "round_8bit": True,  # round LR images to 8 bits, as in files; the authors' training does not
     }
 
 
 def _pool_degradation(scale: int) -> dict[str, typing.Any]:
-    """Of KernelNet: kernels from a pool, of which a fifth is held out to validate on."""
+    """For KernelNet: kernels from a pool. A fifth of the pool is held out for validation."""
     return {
         "kernel": "pool",
         "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale
-        "kernel_size": POOL_SIZES[scale],  # K: side of kernels and estimates in HR pixels, odd; a file's are fitted
-        "downsample": "s_fold",  # of the second stage; the first has "bicubic", whatever stands here
+        "kernel_size": POOL_SIZES[
+            scale
+        ],  # K: side of kernels and estimates in HR pixels, odd; a file's are cropped or padded
+        "downsample": "s_fold",  # for the second stage; the first stage always uses "bicubic"
         "noise": (0.0, 0.0),  # as above
         "round_8bit": True,
     }
 
 
 def _solver_degradation() -> dict[str, typing.Any]:
-    """Of USRNet: kernels from one pool for all scales, of which a fifth is held out to validate on."""
+    """For USRNet: kernels from one pool for all scales. A fifth of the pool is held out for validation."""
     return {
         "kernel": "pool",
         "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of Gaussians and paths
-        "kernel_size": SOLVER_SIZE,  # K: side of the kernels in HR pixels, odd; a file's are fitted
+        "kernel_size": SOLVER_SIZE,  # K: side of the kernels in HR pixels, odd; a file's are cropped or padded
         "downsample": "s_fold",
         "blur_mode": "circular",  # border of the blur
-        "noise": (0.0, 25.0),  # as above; the network is told
-        "noise_free_rate": 0.125,  # share of images without any noise; what the protocol tests
+        "noise": (0.0, 25.0),  # as above; the noise level is an input of the network
+        "noise_free_rate": 0.125,  # share of images without noise, as in the protocol
         "round_8bit": True,
     }
 
 
 def _data() -> dict[str, typing.Any]:
     return {
-        # "sample" (packaged photographs), "folder", "div2k" (through tensorflow-datasets), or "shards", which
-        # `blindsr data prepare` makes: needed where a GPU takes more patches than PNG files give (docs/data.md)
+        # "sample" (packaged photographs), "folder", "div2k" (by tensorflow-datasets), or "shards" that
+        # `blindsr data prepare` makes, for GPUs that need more patches per second than PNG files provide (docs/data.md)
         "source": "sample",
-        # folder, shards: where they are; div2k: TFDS's data_dir, empty for its default. Several folders, or patterns of
-        # names such as pictures/photo_*, are separated by commas
+        # folder, shards: path; div2k: TFDS's data_dir, empty for its default. Separate several folders, or patterns
+        # such as pictures/photo_*, by commas
         "root": "",
-        "repeats": (),  # several folders: how often an epoch visits the images of each; empty for once
+        "repeats": (),  # several folders: how often an epoch visits the images of each; empty: once
         "batch_size": 64,  # patches per update over all devices
         "patch": 64,  # side of a training patch in LR pixels; the HR patch is `model.scale` times as large
         "augment": True,  # random flips and 90-degree rotations
-        # Share of patches that are cut twice as large and shrunk by half: detail finer than that of large photographs
+        # Share of patches that are cut twice as large and halved, because large photographs lack such fine detail
         "shrink_rate": 0.0,
-        # Standard deviation of a patch's colours, in levels of 255, below which it is cut again, at most three times
+        # Smallest standard deviation of a patch's colours, in levels of 255; others are cut again, at most three times
         "least_detail": 0.0,
-        "cache_gib": 8.0,  # memory for decoded images per process; beyond it images are decoded again
-        "workers": 0,  # threads that cut patches; 0 lets tf.data choose
+        "cache_gib": 8.0,  # memory for decoded images in each process; images beyond it are decoded again
+        "workers": 0,  # number of threads that cut patches; 0 lets tf.data choose
     }
 
 
 def _optimizer(network: Network) -> dict[str, typing.Any]:
     return {
-        "learning_rate": 2e-4,  # Adam, of all parameters that are in no group of their own; of a DAN, the Restorer's
-        # Of each group that the network names: a DAN's Estimator, KernelNet's refinement.
+        "learning_rate": 2e-4,  # Adam, for the parameters in none of the groups below, such as a DAN's Restorer
+        # For each group that the network names, such as a DAN's Estimator or KernelNet's refinement.
         **{f"{part}_learning_rate": 2e-4 for part in network.optimizer_groups},
-        # "halve": times 1/2 every `halve_every` steps; "cosine": to zero over all steps. Either restarts, with its
+        # "halve": halved every `halve_every` steps; "cosine": falls to zero over all steps. Both restart, with their
         # warm-up, at KernelNet's second stage.
         "schedule": "halve",
         "halve_every": 100_000,
@@ -243,16 +246,16 @@ def _optimizer(network: Network) -> dict[str, typing.Any]:
         "b1": 0.9,
         "b2": 0.99,
         "clip_norm": 0.0,  # gradients are scaled down to this global norm; 0 for never
-        "ema_decay": 0.0,  # of a moving average of the parameters, used in validation and for the bundle; 0: none
+        "ema_decay": 0.0,  # decay of the moving average of parameters for validation and the bundle; 0 for none
     }
 
 
 def _validation() -> dict[str, typing.Any]:
     return {
         "every": 5_000,  # steps between validations; each writes scores and a picture, and marks the best checkpoint
-        "source": "sample",  # "sample" or "folder": HR images never trained on
-        "root": "",  # folder: where they are
-        "images": 0,  # how many of them are used while training; 0 for all. The final report always uses all
-        "crop": 0,  # while training, use only the central crop of this many HR pixels; 0 for whole images
-        "widths": 8,  # how many of the protocol's eight kernel widths (KernelNet: kernels) are used while training
+        "source": "sample",  # "sample" or "folder": HR images that training does not use
+        "root": "",  # folder: path
+        "images": 0,  # number of images to use during training; 0 for all. The final report always uses all
+        "crop": 0,  # side in HR pixels of the central crop to use during training; 0 for whole images
+        "widths": 8,  # number of the protocol's eight kernel widths (KernelNet: kernels) to use during training
     }

@@ -1,4 +1,4 @@
-"""What follows from a config: stages, kernels, the network's sizes, and what tells one recipe from another."""
+"""Values derived from a config: training stages, scales, the network's sizes, and the recipe's hash."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from blindsr_jax.networks.registry import build, sizes_of
 
 
 def network_of(config: ConfigDict) -> Network:
-    """The network of a config.
+    """Build the network of a config.
 
     Raises:
-      ConfigError: a size is not one that the network can have.
+      ConfigError: the network does not support a size.
     """
     return build(**model_sizes(config))
 
@@ -30,12 +30,12 @@ def stage_ends(config: ConfigDict) -> list[int]:
 
 
 def scales_of(config: ConfigDict) -> tuple[int, ...]:
-    """The scales that a config trains at: several of USRNet, one of all others."""
+    """The scales that a config trains at: several for USRNet, one for all other networks."""
     return tuple(config.model.get("scales", (config.model.scale,)))
 
 
 def model_sizes(config: ConfigDict) -> dict[str, typing.Any]:
-    """The arguments of ``networks.build``: all that makes the network what it is."""
+    """The arguments of ``networks.build`` that define the network."""
     known = sizes_of(config.model.name)
     sizes: dict[str, typing.Any] = {"name": config.model.name}
     for name, size in known.items():

@@ -1,4 +1,4 @@
-"""``validate``, which refuses what cannot work before anything is read or written."""
+"""``validate``: reject invalid configs before anything is read or written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ON_DIVERGENCE = ("stop", "rollback")
 
 
 def validate(config: ConfigDict) -> None:
-    """Checks values that types alone do not hold.
+    """Check the values that types alone do not guarantee.
 
     Raises:
       ConfigError: names the field, its value, and what is allowed.

@@ -1,4 +1,4 @@
-"""From HR images to LR images: kernels, their PCA code, noise, sharpening, and ``degrade`` that composes them."""
+"""Degradations from HR to LR images: kernels, their PCA code, noise, JPEG, and ``degrade``, which composes them."""
 
 from blindsr_jax.degradations.jpeg import jpeg
 from blindsr_jax.degradations.kernel_mixtures import (

@@ -31,12 +31,12 @@ from blindsr_jax.ops.blur import BorderMode, blur
 @register_step("blur")
 @dataclasses.dataclass(frozen=True)
 class Blur:
-    """A blur, each image by a kernel of its own. Images that are not blurred have the Dirac kernel.
+    """Blur each image with its own kernel. Images that are not blurred have the Dirac kernel.
 
     Attributes:
-      kernels: the sampler; None for the kernels that the batch has already (``degrade(kernel=array)``).
+      kernels: the kernel sampler; None to use the kernels that the batch already has (``degrade(kernel=array)``).
       mode: border of the blur, see ``ops.blur``.
-      rate: the share of images that are blurred.
+      rate: share of images to blur.
     """
 
     kernels: Kernels | None = None
@@ -67,13 +67,13 @@ class Blur:
 @register_step("sharpen")
 @dataclasses.dataclass(frozen=True)
 class Sharpen:
-    """Unsharp masking, as cameras and editors do it; see ``sharpening.unsharp_mask``.
+    """Sharpen by unsharp masking, as in cameras and editors; see ``sharpening.unsharp_mask``.
 
     Attributes:
-      amount: lowest and highest weight of what is added, drawn for each image.
+      amount: lowest and highest weight of the added difference, drawn for each image.
       radius: standard deviation of the blur in pixels.
-      rate: the share of images that are sharpened.
-      threshold: smallest difference that is sharpened, on the 0–255 scale; everything by default.
+      rate: share of images to sharpen.
+      threshold: smallest difference to sharpen, on the 0–255 scale; by default all differences are sharpened.
     """
 
     amount: Range = (0.5, 0.5)

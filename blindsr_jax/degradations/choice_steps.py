@@ -1,4 +1,4 @@
-"""Steps made of other steps: one of several sequences, or all steps in an order that is drawn."""
+"""Steps that are made of other steps: one of several sequences, or all steps in a random order."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from blindsr_jax.degradations.steps import (
     where,
 )
 
-_MOST_SHUFFLED = 7  # steps; they have 5040 orders
+_MOST_SHUFFLED = 7  # most steps to shuffle: seven have 5040 orders
 
 
 @register_step("one_of")
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """Alternatives, one drawn for each image. All are computed for all images.
+    """Alternative sequences of steps; one is drawn for each image. All are computed for all images.
 
     Attributes:
-      branches: sequences of steps; an empty one leaves an image as it is.
-      shares: how likely each branch is; they sum to one.
+      branches: sequences of steps; an empty one leaves an image unchanged.
+      shares: probability of each branch; they sum to one.
     """
 
     branches: tuple[Steps, ...]
@@ -71,7 +71,7 @@ class OneOf:
 
 
 def _alike(results: list[Batch]) -> list[Batch]:
-    """The results of branches with arrays of the same shapes; without a blur, the kernel is Dirac's."""
+    """Pad the results of branches to the same shapes; branches without a blur get the Dirac kernel."""
     if len({result.image.shape for result in results}) > 1 or len({result.size is None for result in results}) > 1:
         height, width = (max(result.image.shape[axis] for result in results) for axis in (1, 2))
         results = [pad_batch(result, height, width) for result in results]
@@ -87,15 +87,15 @@ def _alike(results: list[Batch]) -> list[Batch]:
 @register_step("shuffled")
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-    """Steps in an order that is drawn once for each batch, all allowed orders being equally likely.
+    """Steps in an order that is drawn for each batch; all allowed orders are equally likely.
 
-    The program holds each step once. So all steps get images in arrays of one shape, that of the images which the
-    first one gets, and none may enlarge them beyond it. If several blur, the kernel of a batch is that of the first
-    one in the list.
+    The compiled program contains each step once. All steps therefore get images in arrays of the same shape, that of
+    the first step's input, and no step may enlarge images beyond it. If several steps blur, the batch's kernel is that
+    of the first such step in ``steps``.
 
     Attributes:
-      steps: two to seven.
-      before: pairs of positions in ``steps``, from 0: the first one of a pair always precedes the second one.
+      steps: two to seven steps.
+      before: pairs of positions in ``steps``, counted from 0; the first of a pair always precedes the second.
     """
 
     steps: Steps
@@ -136,7 +136,7 @@ class Shuffled:
         if batch.kernel is None:
             for number, run in enumerate(runs):
                 kernel = jax.eval_shape(run, batch).kernel
-                if kernel is not None:  # this blur is the one that the batch takes its kernel from, whenever it comes
+                if kernel is not None:  # the batch takes its kernel from this blur, whatever the order
                     runs[number] = lambda batch, run=run: run(batch._replace(kernel=None))
                     batch = batch._replace(kernel=jnp.zeros(kernel.shape, kernel.dtype))
                     break
@@ -145,7 +145,7 @@ class Shuffled:
 
 @functools.cache
 def _allowed_orders(count: int, before: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """All orders [N, count] of so many steps in which these pairs come in their order."""
+    """All orders [N, count] of ``count`` steps in which the first step of each pair precedes the second."""
     orders = (
         order
         for order in itertools.permutations(range(count))

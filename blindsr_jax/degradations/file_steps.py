@@ -1,4 +1,4 @@
-"""Steps that storing an image takes."""
+"""Steps that store an image in a file: clipping, JPEG and rounding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from blindsr_jax.ops.pixel import round_to_8bit
 @register_step("clip")
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """To [0, 1], without rounding."""
+    """Clip to [0, 1] without rounding."""
 
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         return batch._replace(image=jnp.clip(batch.image, 0, 1))
@@ -37,15 +37,15 @@ class Clip:
 @register_step("jpeg")
 @dataclasses.dataclass(frozen=True)
 class Jpeg:
-    """JPEG compression and decompression, equal to libjpeg's; images that are compressed have 8 bits then.
+    """JPEG compression and decompression, equal to libjpeg's; it rounds compressed images to 8 bits.
 
-    Where images do not fill their arrays, their border pixels are repeated, as libjpeg does. Only the chroma of 4:2:0
-    may then differ from libjpeg's near the lower and the right border.
+    If images do not fill their arrays, their border pixels are repeated, as libjpeg does. Only the chroma of 4:2:0 may
+    then differ from libjpeg's near the lower and right borders.
 
     Attributes:
-      quality: lowest and highest quality, drawn for each image; whole numbers in 1 … 100.
-      rate: the share of images that are compressed.
-      subsampling: of the colours: ``420`` or ``444``.
+      quality: lowest and highest quality, drawn for each image; whole numbers from 1 to 100.
+      rate: share of images to compress.
+      subsampling: chroma subsampling: ``420`` or ``444``.
     """
 
     quality: tuple[int, int] = (30, 95)
@@ -71,10 +71,10 @@ class Jpeg:
 @register_step("round8")
 @dataclasses.dataclass(frozen=True)
 class Round8:
-    """Clipping to [0, 1] and rounding to 8 bits, as a stored file is.
+    """Clip to [0, 1] and round to 8 bits, as in a file.
 
     Attributes:
-      direction: ``nearest``, or ``down`` as a plain cast to integers rounds.
+      direction: ``nearest``, or ``down`` like a plain cast to integers.
     """
 
     direction: typing.Literal["nearest", "down"] = "nearest"

@@ -50,7 +50,7 @@ _DCT = np.int32(
 
 
 def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420") -> jax.Array:
-    """Compresses images by JPEG and decompresses them; the pixels are those of libjpeg-turbo, Pillow and OpenCV.
+    """Compress images by JPEG and decompress them; the pixels are those of libjpeg-turbo, Pillow and OpenCV.
 
     The encoder uses the baseline tables of ``quality``, and the decoder upsamples chroma smoothly ("fancy"). Both use
     the accurate integer DCT ("islow"). These are the library's defaults. The gradient is zero, as the rounding's is.
@@ -133,7 +133,7 @@ def _downsample(plane: jax.Array) -> jax.Array:
 
 
 def _upsample(plane: jax.Array, height: int, width: int) -> jax.Array:
-    """[B, height, width], by linear interpolation in both directions; up to 4 columns by repeating pixels."""
+    """Upsample to [B, height, width] by linear interpolation in both directions; up to 4 columns are repeated."""
     plane = plane[:, : -(-height // 2), : -(-width // 2)]
     if width <= 4:
         return plane.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
@@ -151,7 +151,7 @@ def _doubled(plane: jax.Array, axis: int, bias: tuple[int, int]) -> jax.Array:
 
 
 def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
-    """One plane [B, H, W] in 0..255 through DCT, quantisation and back; its last row and column fill whole blocks."""
+    """Quantise the DCT of a plane [B, H, W] in 0..255 and invert it; the last row and column repeat to fill blocks."""
     _, height, width = plane.shape
     plane = jnp.pad(plane, ((0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
     blocks = plane.reshape(-1, plane.shape[1] // 8, 8, plane.shape[2] // 8, 8) - 128
@@ -162,8 +162,8 @@ def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
     return jnp.clip(blocks.reshape(plane.shape)[:, :height, :width] + 128, 0, 255)
 
 
-# A pass is written as a sum of products because XLA does not compute a sum again for each of its readers, and because
-# its loop over the sum runs in whole vectors. Integer matrix products and slices were slower on CPUs.
+# Each pass is a sum of products because XLA computes a sum once for all its readers and vectorises its loop. Integer
+# matrix products and slices were slower on CPUs.
 
 
 def _horizontal(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:

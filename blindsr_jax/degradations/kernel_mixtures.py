@@ -1,7 +1,7 @@
-"""How published pipelines of real degradations draw their blur kernels: mixtures of kinds, one draw per image.
+"""Kernel samplers of published real degradations: mixtures of several kinds, with one draw per image.
 
-Every sampler takes a PRNG key and a count B, and returns [B, K, K] as ``kernels`` describes them. All ranges are
-(lowest, highest) of a uniform distribution, in HR pixels or radians, and static under jit.
+Each sampler takes a PRNG key and a count B, and returns kernels [B, K, K] as in ``kernels``. All ranges are the lowest
+and highest value of a uniform distribution, in HR pixels or radians, and static under jit.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ def sample_real_esrgan(
     beta_generalized: Range = (0.5, 4.0),
     beta_plateau: Range = (1.0, 2.0),
 ) -> jax.Array:
-    """Draws the kernels of Real-ESRGAN (section 3.1; the defaults are those of its first blur).
+    """Draw the kernels of Real-ESRGAN (section 3.1); the defaults are those of its first blur.
 
-    The support is an odd number from 7 to K. Half of the exponents lie below one and half above, so that half of the
-    plateaus have an exponent of exactly one by default.
+    The support is an odd number from 7 to K. Half of the exponents are drawn below one and half above. With the default
+    range, half of the plateaus thus have an exponent of exactly one.
 
     Args:
       key: PRNG key.
       count: B.
       size: K, odd, at least 7.
-      sigma: widths along both axes; the angle is uniform.
-      shares: of the round and the other Gaussians, generalised Gaussians and plateaus, in this order.
-      sinc_rate: the share of sinc kernels, instead of any of these.
-      beta_generalized, beta_plateau: exponents; each range contains one.
+      sigma: range of the widths along both axes; the angle is uniform.
+      shares: shares of round Gaussians, other Gaussians, round and other generalised Gaussians, and round and other
+        plateaus, in this order.
+      sinc_rate: share of sinc kernels, which replace any of these.
+      beta_generalized, beta_plateau: ranges of the exponents; each contains one.
 
     Returns:
       [B, K, K].
@@ -77,20 +78,20 @@ def sample_realdan(
     beta_plateau: Range = (1.0, 2.0),
     radius: Radius = "euclidean",
 ) -> jax.Array:
-    """Draws the kernels of RealDAN (the defaults are those of its first blur), with its widths: d/2 in place of d.
+    """Draw the kernels of RealDAN, with its widths (d/2 in place of d); the defaults are those of its first blur.
 
-    The support is an odd number from 7 to K, the largest twice as likely as each of the others.
+    The support is an odd number from 7 to K. K is twice as likely as each of the others.
 
     Args:
       key: PRNG key.
       count: B.
       size: K, odd, at least 7.
-      sigma: widths along both axes; the angle is uniform in a quarter turn.
-      isotropic_rate: the share of round kernels.
-      gaussian_rate: the share of Gaussians, the others being plateaus.
-      generalized_rate: the share of generalised ones among the Gaussians.
-      sinc_rate: the share of sinc kernels, instead of any of these.
-      beta_generalized, beta_plateau: exponents.
+      sigma: range of the widths along both axes; the angle is uniform in a quarter turn.
+      isotropic_rate: share of round kernels.
+      gaussian_rate: share of Gaussians; the others are plateaus.
+      generalized_rate: share of generalised Gaussians among the Gaussians.
+      sinc_rate: share of sinc kernels, which replace any of these.
+      beta_generalized, beta_plateau: ranges of the exponents.
       radius: ``squared`` for the sinc kernels of the public code; see ``sinc_kernel``.
 
     Returns:
@@ -118,15 +119,15 @@ def sample_sinc(
     omega: Range | None = (np.pi / 3, np.pi),
     radius: Radius = "euclidean",
 ) -> jax.Array:
-    """Draws the sinc kernels at the end of Real-ESRGAN's and RealDAN's degradation, or the Dirac kernel.
+    """Draw the sinc kernels at the end of Real-ESRGAN's and RealDAN's degradations, or the Dirac kernel.
 
     Args:
       key: PRNG key.
       count: B.
       size: K, odd, at least 7; the support is an odd number from 7 to K.
-      rate: the share of sinc kernels.
-      omega: cutoff frequencies, radians per pixel. None for RealDAN's: from π/3, or from π/5 if the support has 13
-        pixels or more, to π.
+      rate: share of sinc kernels.
+      omega: range of the cutoff frequency in radians per pixel. None for RealDAN's range, which ends at π and begins at
+        π/3, or at π/5 if the support has 13 pixels or more.
       radius: see ``sinc_kernel``.
 
     Returns:
@@ -140,10 +141,10 @@ def sample_sinc(
 
 
 def sample_bsrgan(key: jax.Array, count: int, *, scale: int, size: int = 25) -> jax.Array:
-    """Draws the kernels of BSRGAN's blurs: half rotated Gaussians, half round ones (BSRGAN, section 3.1).
+    """Draw the kernels of BSRGAN's blurs: half are rotated Gaussians, half are round (BSRGAN, section 3.1).
 
-    The variances along the axes of the first lie between 0 and 4 + s, the widths of the others between 0 and
-    2 + 0.2·s; the support is an odd number from 7 to K.
+    The rotated Gaussians have variances between 0 and 4 + s along their axes. The round ones have widths between 0 and
+    2 + 0.2·s. The support is an odd number from 7 to K.
 
     Args:
       key: PRNG key.
@@ -162,10 +163,10 @@ def sample_bsrgan(key: jax.Array, count: int, *, scale: int, size: int = 25) -> 
 
 
 def sample_bsrgan_down(key: jax.Array, count: int, *, scale: int, size: int = 25) -> jax.Array:
-    """Draws the kernels before BSRGAN's s-fold sampling: round Gaussians centred on a block, not on its first pixel.
+    """Draw the kernels before BSRGAN's s-fold sampling: round Gaussians centred on a block, not on its first pixel.
 
-    Widths lie between 0.1 and 0.6·s. The kernel is moved by (s − 1)/2 pixels, bilinearly, so that ``s_fold_down`` takes
-    the blurred picture at the blocks' centres.
+    Widths lie between 0.1 and 0.6·s. Bilinear interpolation moves the kernel by (s − 1)/2 pixels, so that
+    ``s_fold_down`` samples the blurred picture at the blocks' centres.
 
     Args:
       key: PRNG key.
@@ -182,7 +183,7 @@ def sample_bsrgan_down(key: jax.Array, count: int, *, scale: int, size: int = 25
 
 
 def _around_one(key: jax.Array, count: int, bounds: Range) -> jax.Array:
-    """From the range's start to one in half of the draws, from one to its end in the others."""
+    """Draw half of the values between the range's start and one, and the others between one and its end."""
     below, above, side = jax.random.split(key, 3)
     return _instead(
         side, 0.5, draw_uniform(below, count, (bounds[0], 1.0)), draw_uniform(above, count, (1.0, bounds[1]))
@@ -190,19 +191,19 @@ def _around_one(key: jax.Array, count: int, bounds: Range) -> jax.Array:
 
 
 def _instead(key: jax.Array, rate: float, chosen: jax.Array, otherwise: jax.Array) -> jax.Array:
-    """``chosen`` in this share of the batch, else ``otherwise``."""
+    """Choose ``chosen`` for a random share ``rate`` of the batch, and ``otherwise`` for the rest."""
     mask = jax.random.bernoulli(key, rate, chosen.shape[:1])
     return jnp.where(mask.reshape(-1, *[1] * (chosen.ndim - 1)), chosen, otherwise)
 
 
 def _draw_support(key: jax.Array, count: int, size: int) -> jax.Array:
-    """Odd numbers from 7 to K."""
+    """Draw odd numbers from 7 to K."""
     if size < 7:
         raise ValueError(f"kernels with a support of 7 pixels or more need a size of at least 7, got {size}")
     return 2 * jax.random.randint(key, (count,), 3, size // 2 + 1) + 1
 
 
 def _cutoff(key: jax.Array, support: jax.Array) -> jax.Array:
-    """Frequencies from π/3, or from π/5 for a support of 13 pixels and more, to π."""
+    """Draw frequencies up to π, from π/3, or from π/5 if the support has 13 pixels or more."""
     lowest = jnp.where(support < 13, jnp.pi / 3, jnp.pi / 5)
     return lowest + jax.random.uniform(key, support.shape) * (jnp.pi - lowest)

@@ -1,6 +1,6 @@
-"""Blur kernels: Gaussians with one or two widths, and how training draws them.
+"""Blur kernels: Gaussians with one or two widths, and the samplers that training draws them from.
 
-A kernel is a correlation kernel that sums to one, [..., K, K], row (vertical) axis first; widths are in HR pixels.
+A kernel is a correlation kernel that sums to one, [..., K, K], row (vertical) axis first. Widths are in HR pixels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def anisotropic_gaussian(
 ) -> jax.Array:
     """Gaussian with covariance Σ = U diag(σx², σy²) Uᵀ, U the rotation by θ (DAN, setting 2).
 
-    Coordinates are (x, y) = (column, row); θ turns the σx axis from +x towards +y, which on screen is clockwise since
+    Coordinates are (x, y) = (column, row). θ turns the σx axis from +x towards +y, which is clockwise on screen because
     rows count downwards.
 
     Args:
@@ -77,7 +77,7 @@ def squared_distance(
 
 
 def sample_isotropic(key: jax.Array, count: int, *, size: int, sigma: Range) -> jax.Array:
-    """Draws round Gaussians with σ ~ U[sigma].
+    """Draw round Gaussians with σ ~ U[sigma].
 
     Args:
       key: PRNG key.
@@ -100,10 +100,10 @@ def sample_anisotropic(
     multiplicative_noise: float = 0.25,
     isotropic_rate: float = 0.0,
 ) -> jax.Array:
-    """Draws rotated Gaussians: σx, σy ~ U[sigma], θ ~ U[−π, π], each pixel times 1 + U[0, multiplicative_noise].
+    """Draw rotated Gaussians: σx, σy ~ U[sigma], θ ~ U[−π, π], each pixel times 1 + U[0, multiplicative_noise].
 
-    With probability ``isotropic_rate`` a kernel of the batch is round (σy = σx before the covariance is built). The
-    public code has the same option, but applies it after building the covariance, where it changes nothing.
+    With probability ``isotropic_rate`` a kernel is round: σy is set to σx before the covariance is computed. The public
+    code has the same option but applies it after computing the covariance, where it has no effect.
 
     Args:
       key: PRNG key.
@@ -126,7 +126,7 @@ def sample_anisotropic(
 
 
 def sample_pool(key: jax.Array, count: int, pool: jax.Array) -> jax.Array:
-    """Draws kernels of a finite set, each as likely as the others (``degradations.pools``).
+    """Draw kernels uniformly from a finite set (``degradations.pools``).
 
     Args:
       key: PRNG key.
@@ -140,22 +140,22 @@ def sample_pool(key: jax.Array, count: int, pool: jax.Array) -> jax.Array:
 
 
 def dirac(size: int) -> jax.Array:
-    """The kernel that blurs nothing, and DAN's initial guess: [K, K] with a one in the centre."""
+    """The Dirac kernel, which does not blur and is DAN's initial guess: [K, K] with a one in the centre."""
     return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)
 
 
 def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
-    """Puts a kernel's centre of mass ``offset`` pixels below and right of the central pixel, by a cubic spline.
+    """Move a kernel's centre of mass to ``offset`` pixels below and right of the central pixel, by a cubic spline.
 
-    This is how KernelGAN's data set DIV2KRK moves its kernels before it samples the upper-left pixel of each block:
-    with an offset of (s − 1)/2 that samples the blurred image in the blocks' centres.
+    KernelGAN's data set DIV2KRK moves its kernels so before it samples the upper-left pixel of each block. An offset of
+    (s − 1)/2 makes that pixel a sample of the blurred image at the block's centre.
 
     Args:
       kernel: [K, K], odd K.
-      offset: pixels, downwards and to the right alike.
+      offset: pixels, the same downwards and to the right.
 
     Returns:
-      float64 [K, K]; not normalised again: what is moved over the edge is lost.
+      float64 [K, K]. It is not normalised again, so weights that move over the edge are lost.
     """
     kernel = np.asarray(kernel, np.float64)
     target = kernel.shape[0] // 2 + offset
@@ -176,7 +176,7 @@ def bicubic_equivalent_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     Returns:
       float32 [K', K'], K' = K + 4·s or a little more, odd; with negative weights.
     """
-    pixel = 8  # any one far from the border
+    pixel = 8  # any pixel far from the border
     weights = resize_matrix(2 * pixel * scale, 1 / scale)[pixel]
     taps = np.flatnonzero(weights)
     reach = np.abs(taps - pixel * scale).max()
@@ -192,7 +192,7 @@ def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:
 
 
 def pixel_grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
-    """Column and row coordinates of a K×K kernel, zero in its centre, behind so many axes of length one."""
+    """Column and row coordinates of a K×K kernel, zero at its centre, with ``batch_axes`` leading axes of length 1."""
     if size < 1 or size % 2 == 0:
         raise ValueError(f"a kernel's size must be odd and positive, got {size}")
     axis = jnp.arange(size, dtype=float) - size // 2

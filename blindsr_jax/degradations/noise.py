@@ -1,4 +1,4 @@
-"""Noise: the ``+ n`` of the degradation. Nothing here clips, and all levels are per image and may be traced."""
+"""Noise: the ``+ n`` of the degradation. No function clips; levels are set per image and may be traced."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import jax
 import jax.numpy as jnp
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision and BasicSR do
-_FEW = 2.0  # counts with a smaller mean are inverted exactly
-_MOST_OF_FEW = 12  # and exceed this once in five million draws at most
+_FEW = 2.0  # photon counts with a smaller mean are drawn by exact inversion
+_MOST_OF_FEW = 12  # such counts exceed this at most once in five million draws
 
 
 def add_awgn(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.Array | bool = False) -> jax.Array:
-    """Adds white Gaussian noise, independent in every pixel.
+    """Add white Gaussian noise, independent in every pixel.
 
     Args:
       key: PRNG key.
       x: [B, H, W, C] in [0, 1].
       sigma: standard deviation on the [0, 1] scale (a config's 15 is 15/255), a scalar or [B].
-      grey: whether all channels of an image share one map of noise; if not, they are independent; a scalar or [B].
+      grey: whether all channels of an image have the same noise instead of independent noise; a scalar or [B].
 
     Returns:
       [B, H, W, C].
@@ -26,7 +26,7 @@ def add_awgn(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.A
 
 
 def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.Array | bool = False) -> jax.Array:
-    """Adds noise that grows with the picture: x + x·n, with n the noise that ``add_awgn`` adds (BSRGAN+).
+    """Add noise in proportion to the image: x + x·n, where n is the noise of ``add_awgn`` (BSRGAN+).
 
     The arguments and the result are those of ``add_awgn``.
     """
@@ -34,7 +34,7 @@ def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: ja
 
 
 def add_correlated(key: jax.Array, x: jax.Array, sigma: jax.Array | float) -> jax.Array:
-    """Adds Gaussian noise that is white in space and correlated between colours (BSRGAN, section 3.3).
+    """Add Gaussian noise that is white in space and correlated between colours (BSRGAN, section 3.3).
 
     Each image draws its covariance σ²·|UᵀDU|, with D diagonal and uniform in [0, 1], U the left singular vectors of a
     uniform 3×3 matrix, and the magnitude taken of every entry.
@@ -64,19 +64,20 @@ def add_poisson(
     grey: jax.Array | bool = False,
     counts: jax.Array | float | None = None,
 ) -> jax.Array:
-    """Adds scaled shot noise: x + scale · (Poisson(c·x₈)/c − x₈), with x₈ the 8-bit levels of x (Real-ESRGAN).
+    """Add scaled shot noise: x + scale · (Poisson(c·x₈)/c − x₈), with x₈ the 8-bit levels of x (Real-ESRGAN).
 
     The noise has the variance scale²·x₈/c. The photon counts come from normal draws by a Cornish-Fisher expansion,
-    which is within 0.5 % of the distribution in total variation, or by exact inversion where the mean is below two. On
-    a CPU this takes about a twentieth of the time of ``jax.random.poisson``.
+    which is within 0.5 % of the distribution in total variation, or by exact inversion if the mean is below two. On a
+    CPU this takes about a twentieth of the time of ``jax.random.poisson``.
 
     Args:
       key: PRNG key.
       x: [B, H, W, C] in [0, 1], C = 3 for grey noise.
       scale: a scalar or [B].
-      grey: whether an image's noise is that of its luma, the same for all channels, a scalar or [B].
-      counts: c, how many photons make white, a scalar or [B]. By default the number of distinct 8-bit levels in the
-        image (its luma for grey noise), rounded up to a power of two, as BasicSR has it; BSRGAN draws 10^U[2, 4].
+      grey: whether all channels of an image get the noise of its luma, a scalar or [B].
+      counts: c, the number of photons in a white pixel, a scalar or [B]. By default it is the number of distinct 8-bit
+        levels in the image (in its luma for grey noise), rounded up to a power of two, as in BasicSR. BSRGAN draws
+        10^U[2, 4].
 
     Returns:
       [B, H, W, C].
@@ -95,33 +96,33 @@ def add_poisson(
 
 
 def _per_image(value: jax.Array | float, x: jax.Array, dtype: jnp.dtype | type | None = None) -> jax.Array:
-    """A scalar or [B] as [B, 1, 1, 1]."""
+    """Reshape a scalar or [B] to [B, 1, 1, 1]."""
     return jnp.broadcast_to(jnp.asarray(value, dtype or x.dtype), x.shape[:1])[:, None, None, None]
 
 
 def _shared(noise: jax.Array, grey: jax.Array | bool) -> jax.Array:
-    """The first channel's noise in all channels of grey images."""
+    """Use the first channel's noise in all channels of images with grey noise."""
     return noise if grey is False else jnp.where(_per_image(grey, noise, bool), noise[..., :1], noise)
 
 
 def _distinct_levels(levels: jax.Array) -> jax.Array:
-    """How many of the 256 levels each image has: [B]."""
+    """Count the distinct levels, of 256, in each image: [B]."""
     flat = levels.reshape(len(levels), -1).astype(jnp.int32)
     return jax.vmap(lambda image: jnp.zeros(256, jnp.int32).at[image].set(1).sum())(flat)
 
 
 def _power_of_two(number: jax.Array) -> jax.Array:
-    """The smallest power of two that is at least this whole number, from 1 to 256; by comparison, exactly."""
+    """The smallest power of two that is at least this whole number from 1 to 256; exact, because it compares."""
     powers = 2 ** jnp.arange(9)
     return powers[jnp.searchsorted(powers, number)]
 
 
 def _poisson(key: jax.Array, mean: jax.Array) -> jax.Array:
-    """Poisson draws, each from one uniform number."""
+    """Draw Poisson values, each from one uniform number."""
     place = jax.random.uniform(key, mean.shape, mean.dtype, minval=jnp.nextafter(jnp.float32(-1), jnp.float32(0)))
     normal = jnp.sqrt(2.0) * jax.lax.erf_inv(place)
     root = jnp.sqrt(jnp.maximum(mean, _FEW))
-    # The third-order expansion of the quantile, half a unit higher and cut to a whole number: M. B. Giles, ACM TOMS 42.
+    # Third-order expansion of the quantile, raised by one half and rounded down: M. B. Giles, ACM TOMS 42.
     many = jnp.floor(mean + root * normal + normal**2 / 6 + 1 / 3 - (normal / 36 + normal**3 / 72) / root)
 
     small = jnp.minimum(mean, _FEW)

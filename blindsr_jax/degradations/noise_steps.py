@@ -25,12 +25,12 @@ from blindsr_jax.degradations.steps import (
 @register_step("noise")
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """White Gaussian noise.
+    """Add white Gaussian noise.
 
     Attributes:
       level: lowest and highest standard deviation on the 0–255 scale, drawn for each image.
-      free_rate: the share of images without noise.
-      grey_rate: the share of noisy images whose channels all get the same noise.
+      free_rate: share of images without noise.
+      grey_rate: share of images whose channels all get the same noise.
     """
 
     level: Range = (0.0, 0.0)
@@ -58,11 +58,11 @@ class Noise:
 @register_step("shot_noise")
 @dataclasses.dataclass(frozen=True)
 class ShotNoise:
-    """A sensor's noise: light comes in photons, so that the variance grows with it.
+    """Add a sensor's shot noise, whose variance grows with the light because light consists of photons.
 
     Attributes:
       level: lowest and highest standard deviation of white pixels on the 0–255 scale, drawn for each image.
-      free_rate: the share of images without it.
+      free_rate: share of images without this noise.
     """
 
     level: Range = (0.0, 0.0)
@@ -74,21 +74,21 @@ class ShotNoise:
 
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         sigma = uniform(keys("shot_level"), len(batch.image), self.level) / 255.0
-        photons = 1 / jnp.square(jnp.maximum(sigma, 1e-3))  # that make white
+        photons = 1 / jnp.square(jnp.maximum(sigma, 1e-3))  # photons in a white pixel
         noisy = add_poisson(keys("shot_noise"), batch.image, counts=photons)
         images = chosen(keys, "shot", 1 - self.free_rate, batch)
-        at_half = where(images, sigma * 0.5**0.5, jnp.zeros_like(sigma))  # of middle grey
+        at_half = where(images, sigma * 0.5**0.5, jnp.zeros_like(sigma))  # standard deviation at middle grey
         return batch._replace(image=where(images, noisy, batch.image), sigma=jnp.hypot(batch.sigma, at_half))
 
 
 @register_step("poisson_noise")
 @dataclasses.dataclass(frozen=True)
 class PoissonNoise:
-    """Real-ESRGAN's Poisson noise, whose photons follow from how many levels an image has; see ``noise.add_poisson``.
+    """Add Real-ESRGAN's Poisson noise; the photon count follows from the image's levels, see ``noise.add_poisson``.
 
     Attributes:
       scale: lowest and highest factor of the noise, drawn for each image.
-      grey_rate: the share of images whose channels all get the noise of the luma.
+      grey_rate: share of images whose channels all get the noise of the luma.
     """
 
     scale: Range = (0.05, 3.0)
@@ -107,10 +107,11 @@ class PoissonNoise:
 @register_step("correlated_noise")
 @dataclasses.dataclass(frozen=True)
 class CorrelatedNoise:
-    """BSRGAN's noise of correlated colours; see ``noise.add_correlated``.
+    """Add BSRGAN's noise, which is correlated between channels; see ``noise.add_correlated``.
 
     Attributes:
-      level: lowest and highest bound of a channel's standard deviation on the 0–255 scale, drawn for each image.
+      level: lowest and highest bound of a channel's standard deviation on the 0–255 scale; the bound is drawn for each
+        image.
     """
 
     level: Range = (25.0, 25.0)
@@ -124,6 +125,6 @@ class CorrelatedNoise:
 
 
 def _measured(batch: Batch, noisy: jax.Array) -> Batch:
-    """The batch with these images; the level of their noise is measured."""
+    """Return the batch with these noisy images, and add their measured noise level to ``sigma``."""
     sigma = jnp.std(noisy - batch.image, axis=(1, 2, 3))
     return batch._replace(image=noisy, sigma=jnp.hypot(batch.sigma, sigma))

@@ -1,12 +1,12 @@
 """Degradations as text, for configs, command lines and reports.
 
-A text is a list of steps, each by its name with its options, such as
+A text lists steps by name, each with its options, such as
 
     blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), noise((0, 15)), jpeg((30, 95)), round8()
 
-or the name of an order, with options or without: ``photo``, ``photo(jpeg_rate=1.0)``. Values are plain Python
-literals; nothing is executed. A name with options as a value is a kernel sampler; in parentheses with others, as in
-``one_of(((photo,), (downsample(), round8())), (0.5, 0.5))``, it is a step or an order.
+It can also contain the names of orders, with or without options: ``photo``, ``photo(jpeg_rate=1.0)``. Values are Python
+literals, and nothing is executed. As the value of an option, a name denotes a kernel sampler. Inside a tuple, as in
+``one_of(((photo,), (downsample(), round8())), (0.5, 0.5))``, it denotes a step or an order.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from blindsr_jax.degradations.steps import STEPS, Steps
 
 
 def steps_from_text(text: str, scale: int) -> Steps:
-    """The steps of a text.
+    """Parse a text into steps.
 
     Args:
-      text: see above.
-      scale: s, for orders.
+      text: see the module's docstring.
+      scale: s, which orders depend on.
 
     Raises:
-      ValueError: the text cannot be read, or names a step, order, sampler or option that there is not.
+      ValueError: the text is malformed, or names an unknown step, order, sampler or option.
     """
     try:
         parsed = ast.parse(f"(\n{text.strip().removesuffix(',')}\n,)", mode="eval").body
@@ -42,7 +42,7 @@ def steps_from_text(text: str, scale: int) -> Steps:
 
 
 def text_of_steps(steps: Steps) -> str:
-    """The text of steps, which ``steps_from_text`` reads back."""
+    """Format steps as text that ``steps_from_text`` reads."""
     return ", ".join(map(_text, steps))
 
 

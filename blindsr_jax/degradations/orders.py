@@ -1,7 +1,7 @@
-"""Degradations by name: functions of the scale and of options that return steps in their order.
+"""Degradations by name: functions of the scale and of options that return a sequence of steps.
 
-``@register_order("its_name")`` makes one of your own known to configs, protocols and ``blindsr degrade``. Published
-ones are in ``published_orders``.
+``@register_order("its_name")`` registers your own degradation for configs, protocols and ``blindsr degrade``.
+Published degradations are in ``published_orders``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OrderFunction = typing.TypeVar("_OrderFunction", bound=Order)
 
 
 def register_order(name: str) -> typing.Callable[[_OrderFunction], _OrderFunction]:
-    """Makes a function (scale, **options) -> steps known as a degradation by this name."""
+    """Register a function (scale, **options) -> steps as a degradation with this name."""
     return registering(ORDERS, "degradation", name, reserved=STEPS)
 
 
@@ -39,15 +39,15 @@ def classic(
     noise_free_rate: float = 0.0,
     round_8bit: bool = True,
 ) -> Steps:
-    """y = round(((x ⊗ k)↓s) + n): DAN eq. 1, and what DSSR, KernelNet and USRNet are trained on.
+    """The classic degradation y = round(((x ⊗ k)↓s) + n) of DAN (eq. 1), DSSR, KernelNet and USRNet.
 
     Args:
       scale: s.
-      kernels: the sampler; None for given kernels.
+      kernels: the kernel sampler; None for given kernels.
       downsample: see ``Downsample``.
-      blur_mode: border of the blur.
+      blur_mode: border of the blur, see ``ops.blur``.
       noise, noise_free_rate: see ``Noise``.
-      round_8bit: whether the result is rounded as a file is.
+      round_8bit: round the result to 8 bits, as in a file.
     """
     steps = Blur(kernels, blur_mode), Downsample(downsample), Noise(noise, noise_free_rate)
     return (*steps, Round8()) if round_8bit else steps
@@ -70,22 +70,22 @@ def photo(
     jpeg: tuple[int, int] = (30, 97),
     jpeg_rate: float = 0.65,
 ) -> Steps:
-    """Ours: what cameras and the web do to a picture.
+    """Our degradation for ordinary photographs: the effects of cameras and the web.
 
-    The lens blurs, or does not. A share of the images then only shrinks to LR size. The others are sampled at another
-    size, get a sensor's noise there, are sharpened and stored as JPEG, and then are resized to LR size, so that grain
-    and blocks may be coarser or finer than a pixel. At the end most images are JPEG files, all have 8 bits.
+    The lens may blur. A share ``clean_rate`` of the images is then only downsampled to LR size. The others are resized
+    to the sensor's size, get its noise, are sharpened, stored as JPEG and resized to LR size. Grain and JPEG blocks can
+    thus be coarser or finer than a pixel. Finally most images are compressed by JPEG, and all are rounded to 8 bits.
 
     Args:
       scale: s.
-      kernels: by default the sampler ``photo``, with widths of 0.2 to s HR pixels.
-      clean_rate: the share of images without a step between blur and the last JPEG.
+      kernels: the kernel sampler; by default ``photo``, with widths of 0.2 to s HR pixels.
+      clean_rate: share of images that are only downsampled between the blur and the last JPEG.
       size: lowest and highest size of the sensor's image relative to LR.
-      noise, shot_noise: standard deviation of white noise, and of shot noise at white, on the 0–255 scale.
-      noise_free_rate: the share of the others that have no white noise, and likewise no shot noise.
-      sharpen, sharpen_rate: amount of unsharp masking, and how often there is any.
-      first_jpeg, first_jpeg_rate: quality of the camera's file, and how often it is a JPEG.
-      jpeg, jpeg_rate: quality of the last file, and how often it is a JPEG.
+      noise, shot_noise: standard deviation of white noise, and of shot noise in white pixels, on the 0–255 scale.
+      noise_free_rate: share of the other images without white noise, and independently without shot noise.
+      sharpen, sharpen_rate: amount of unsharp masking, and share of images that are sharpened.
+      first_jpeg, first_jpeg_rate: quality of the camera's file, and share of images where it is a JPEG.
+      jpeg, jpeg_rate: quality of the last file, and share of images where it is a JPEG.
     """
     kernels = kernels_of("photo", sigma=(0.2, float(scale))) if kernels is None else kernels
     camera = (

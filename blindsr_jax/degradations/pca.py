@@ -1,4 +1,4 @@
-"""The kernel code: a kernel in the few numbers of its principal components (SRMD, CVPR 2018, section 3.2)."""
+"""The kernel code: a kernel's projection on a few principal components (SRMD, CVPR 2018, section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TYPICAL_WIDTH = 2.0
 
 
 def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
-    """First principal directions of a set of kernels: left singular vectors of the centred matrix [K², N].
+    """Compute the first principal directions of a set of kernels: left singular vectors of the centred matrix [K², N].
 
-    A sign is free in each direction; here the entry of largest magnitude is positive, so that a basis depends on the
-    kernels alone. Runs in NumPy and float64, once per training, outside jit.
+    The sign of each direction is arbitrary. Here the entry of largest magnitude is positive, so that the basis depends
+    on the kernels alone. The function runs in NumPy and float64, once per training, outside jit.
 
     Args:
       kernels: [N, K, K].
@@ -41,7 +41,7 @@ def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
 
 
 def encode(kernel: jax.Array, basis: jax.Array) -> jax.Array:
-    """Code of a kernel: its inner products with the basis. As in DAN, the mean kernel is NOT subtracted.
+    """Encode a kernel as its inner products with the basis. As in DAN, the mean kernel is NOT subtracted.
 
     Args:
       kernel: [..., K, K].
@@ -55,12 +55,13 @@ def encode(kernel: jax.Array, basis: jax.Array) -> jax.Array:
 
 
 def decode(code: jax.Array, basis: jax.Array) -> jax.Array:
-    """The kernel that a code stands for.
+    """Decode a code to a kernel.
 
-    Principal directions of kernels that all sum to one sum to zero, so a code says nothing of what all kernels share:
-    k ≈ B·code + (I − BBᵀ)m for any kernel m of the family that the basis was made from. A code that comes without its
-    family's mean is decoded with m a round Gaussian of width 2, which every isotropic setting contains: exact to 1e-3
-    in ℓ1 there, and within 0.03 of what the true mean would give for the anisotropic ones.
+    Principal directions of kernels that all sum to one sum to zero, so a code does not describe the part that all
+    kernels share: k ≈ B·code + (I − BBᵀ)m for any kernel m of the family that the basis was made from. Because codes
+    come without their family's mean, m is a round Gaussian of width 2, which every isotropic setting contains. The
+    error in ℓ1 is then 1e-3 for isotropic settings; for anisotropic ones the result is within 0.03 of decoding with the
+    true mean.
 
     Args:
       code: [..., L].

@@ -1,4 +1,4 @@
-"""The blur of photographs as people have them: what lenses and hands do, drawn one per image."""
+"""Samplers for the blur of ordinary photographs, caused by lenses and shaking hands."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from blindsr_jax.degradations.real_kernels import disk, generalized_gaussian, pa
 
 
 def sample_motion(key: jax.Array, count: int, *, size: int, length: Range = (1.0, 8.0)) -> jax.Array:
-    """Draws the blur of a camera that shakes: smooth paths of one speed that turn at random, centred.
+    """Draw the blur of a shaking camera: smooth, centred paths of constant speed that turn at random.
 
     Args:
       key: PRNG key.
       count: B.
       size: K, odd.
-      length: of the path, pixels, at most K − 1; zero gives the Dirac kernel.
+      length: range of the path's length in pixels, at most K − 1; zero gives the Dirac kernel.
 
     Returns:
       [B, K, K].
@@ -29,7 +29,7 @@ def sample_motion(key: jax.Array, count: int, *, size: int, length: Range = (1.0
         raise ValueError(
             f"a path of {length[1]} pixels does not fit into a {size}x{size} kernel: give {size - 1} at most"
         )
-    steps = 2 * size  # two points a pixel, or more
+    steps = 2 * size  # at least two points per pixel
     key_length, key_start, key_turns = jax.random.split(key, 3)
     turns = jax.random.normal(key_turns, (count, steps)) * (1.7 / steps**0.5)  # about a right angle from end to end
     direction = draw_uniform(key_start, count, (-np.pi, np.pi))[:, None] + jnp.cumsum(turns, axis=1)
@@ -53,20 +53,20 @@ def sample_photo(
     aspect: float = 1.5,
     beta: Range = (0.5, 2.0),
 ) -> jax.Array:
-    """Draws the blur of what cameras take: none at all, a lens, a lens out of focus, or a hand that shakes.
+    """Draw the blur of ordinary photographs: none, a lens, a lens out of focus, or a shaking hand.
 
-    One range of widths serves all kinds: a disk of radius 2σ and a straight path of length √12·σ have the standard
-    deviation σ along an axis and along the path.
+    One range of widths serves all kinds, because a disk of radius 2σ has the standard deviation σ along an axis, and a
+    straight path of length √12·σ has it along the path.
 
     Args:
       key: PRNG key.
       count: B.
       size: K, odd.
-      sigma: widths; a path is never longer than K − 1.
+      sigma: range of widths; a path is never longer than K − 1.
       none, gaussian, anisotropic, defocus, motion, generalized: relative shares of the Dirac kernel, round and slightly
         oval Gaussians, disks, paths, and round generalised Gaussians.
-      aspect: the oval Gaussians' largest ratio of widths; the smallest is one.
-      beta: exponents of the generalised Gaussians.
+      aspect: largest ratio of the oval Gaussians' widths; the smallest is one.
+      beta: range of the generalised Gaussians' exponents.
 
     Returns:
       [B, K, K].

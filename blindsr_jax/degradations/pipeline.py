@@ -1,4 +1,4 @@
-"""``degrade``: HR batch → LR batch by the steps of a degradation, and the kernels it was made with."""
+"""``degrade``: make an LR batch, with its kernels, from an HR batch by the steps of a degradation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.types import Degraded
 
 Downsample = Downsampling
-BASIS_KERNELS = 30_000  # as many as the published bases were computed from
+BASIS_KERNELS = 30_000  # number of kernels that the published bases were computed from
 
 
 def degrade(
@@ -41,32 +41,32 @@ def degrade(
     round_8bit: bool = True,
     pool: jax.Array | None = None,
 ) -> Degraded:
-    """Makes LR images by steps; without ``steps``, by the classic ones: y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
+    """Make LR images by steps; the default is the classic degradation y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
 
-    A pure function of its arguments: the same key gives the same batch on any number of devices. All options but
-    arrays are static under jit.
+    The function is pure: the same key gives the same batch on any number of devices. All options except arrays are
+    static under jit.
 
     Args:
       key: PRNG key of this batch.
       hr: [B, s·H, s·W, C] in [0, 1].
       scale: s.
-      steps: any steps, or their text (``degradations.notation``) such as ``"photo"``; of the options below only
-        ``kernel`` as an array, ``kernel_size`` and ``pool`` matter then.
-      kernel: a sampler by name, or kernels [B, K, K] (or [1, K, K]) to use.
+      steps: steps, or their text (``degradations.notation``) such as ``"photo"``. Of the options below, only ``kernel``
+        as an array, ``kernel_size`` and ``pool`` then have an effect.
+      kernel: name of a sampler, or kernels [B, K, K] (or [1, K, K]).
       kernel_size: K of drawn kernels, odd.
       sigma: lowest and highest width of drawn Gaussians in HR pixels.
       multiplicative_noise: anisotropic kernels only; largest relative increase of a kernel's pixel.
-      isotropic_rate: anisotropic kernels only; the share that is round all the same.
+      isotropic_rate: anisotropic kernels only; share of round kernels among them.
       downsample: ``bicubic`` (MATLAB imresize; DAN's and DSSR's tables) or ``s_fold`` (upper-left pixel).
       blur_mode: border of the blur; see ``ops.blur``.
       noise: lowest and highest standard deviation of the white noise on the 0–255 scale, drawn per image.
-      noise_free_rate: the share of images without noise.
-      round_8bit: clip and round the result to 8 bits, as a stored LR file is.
+      noise_free_rate: share of images without noise.
+      round_8bit: clip and round the result to 8 bits, as in an LR file.
       pool: [N, K, K], the kernels that the sampler ``pool`` draws from.
 
     Returns:
-      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]), all as ``steps.Batch`` says; the kernel is
-      Dirac's if nothing blurs, and sigma leaves out what rounding adds.
+      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]), as described at ``steps.Batch``. The kernel
+      is the Dirac kernel if no step blurs. Sigma does not include the rounding error.
 
     Raises:
       ValueError: the HR size is no multiple of the scale, or an option is unknown.
@@ -98,7 +98,7 @@ def degrade_by(
     kernel_size: int = 21,
     pool: jax.Array | None = None,
 ) -> Degraded:
-    """``degrade`` with steps alone; a kernel that is given is used by a ``Blur()`` without a sampler."""
+    """``degrade`` by steps; a ``Blur()`` without a sampler uses ``kernel``."""
     height, width = hr.shape[1:3]
     if height % scale or width % scale:
         raise ValueError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
@@ -113,7 +113,7 @@ def degrade_by(
 
 
 def start_batch(hr: jax.Array, kernel: jax.Array | None = None) -> Batch:
-    """HR images before the first step, with kernels for a ``Blur()`` without a sampler."""
+    """Make the batch before the first step, optionally with kernels for a ``Blur()`` without a sampler."""
     count = len(hr)
     return Batch(hr, None, kernel, jnp.zeros(count), jnp.full(count, NO_JPEG))
 
@@ -126,7 +126,7 @@ def apply_degradation(
     downsample: Downsampling = "bicubic",
     blur_mode: BorderMode = "reflect",
 ) -> jax.Array:
-    """The part without chance: (x ⊗ k)↓s, not rounded.
+    """The deterministic part of the classic degradation: (x ⊗ k)↓s, not rounded.
 
     Args:
       hr: [B, s·H, s·W, C] in [0, 1].
@@ -146,13 +146,13 @@ def apply_degradation(
 
 
 def named_kernels(sampler: str, **options: typing.Any) -> Kernels:
-    """A sampler by name with those of the options that it has; raises ValueError if there is none of that name."""
+    """Make ``Kernels`` of a named sampler from the options that it has; raises ValueError if the name is unknown."""
     known = options_of(sampler)
     return kernels_of(sampler, **{name: value for name, value in options.items() if name in known})
 
 
 def kernels_in(steps: Steps) -> Kernels | None:
-    """The sampler of the first blur of a degradation: what an Estimator learns to find. None if there is none."""
+    """The sampler of a degradation's first blur, whose kernels an Estimator learns to find; None without a blur."""
     for step in steps:
         kernels = step.kernels if isinstance(step, Blur) else kernels_in(getattr(step, "inside", ()))
         if kernels is not None:
@@ -163,7 +163,7 @@ def kernels_in(steps: Steps) -> Kernels | None:
 def draw_kernels(
     key: jax.Array, count: int, *, kind: str, size: int, pool: jax.Array | None = None, **options: typing.Any
 ) -> jax.Array:
-    """Kernels [count, K, K] of a sampler by its name; options that it does not have are left out."""
+    """Draw kernels [count, K, K] from a named sampler; options that it does not have are ignored."""
     return named_kernels(kind, **options).draw(key, count, size=size, pool=pool)
 
 
@@ -177,13 +177,13 @@ def basis_for(
     kind: str = "isotropic",
     **options: typing.Any,
 ) -> np.ndarray:
-    """The PCA basis of a kernel distribution, from a fixed draw of it.
+    """Compute the PCA basis of a kernel distribution from a fixed draw.
 
     Args:
       length: L.
-      kernels: the distribution; or, in its place, ``kind`` and ``options`` as in ``draw_kernels``.
-      seed: of the draw.
-      count: how many kernels are drawn.
+      kernels: the distribution; if None, ``kind`` and ``options`` define it as in ``draw_kernels``.
+      seed: seed of the draw.
+      count: number of kernels to draw.
       size: K.
 
     Returns:

@@ -1,13 +1,13 @@
-"""Kernel pools: finite sets of blur kernels that KernelNet and USRNet are trained on, built here or the user's own.
+"""Kernel pools: finite sets of blur kernels for training KernelNet and USRNet, built here or supplied by the user.
 
-A pool is an array [N, K, K] in a .npy or .mat file, each kernel non-negative, summing to one, with its centre of mass
-in the central pixel; ``data.kernel_arrays.read_pool`` reads it. KernelNet's own pool comes from a camera (section 3.3)
-and is not public. Ours has its Gaussians and, in the place of the camera's kernels, three kinds of irregular ones:
-Gaussians with uneven weights, two to four blobs, and short paths of a shaken camera. They are as many as the camera's,
-and so far from round that the best fixed Gaussian errs by about 0.3 in ℓ1, as it does in KernelNet's table 2.
+A pool is an array [N, K, K] in a .npy or .mat file. Each kernel is non-negative, sums to one, and has its centre of
+mass in the central pixel. ``images.kernel_arrays.read_pool`` reads it. KernelNet's own pool comes from a camera
+(section 3.3) and is not public. Ours has the same Gaussians. In place of the camera's kernels it has as many irregular
+ones of three kinds: Gaussians with uneven weights, two to four blobs, and short paths of a shaken camera. They are so
+irregular that the best fixed Gaussian has an ℓ1 error of about 0.3, as in KernelNet's table 2.
 
-USRNet's (``solver_pool``) is one for all scales: Gaussians and paths. It is told its kernels, so they need not be
-centred.
+USRNet has a single pool for all scales (``solver_pool``), with Gaussians and paths. Its kernels need not be centred,
+because USRNet gets them as input.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ SOLVER_SIZE, SOLVER_WIDTHS = 25, (0.6**0.5, 12**0.5)
 def kernel_pool(
     scale: int, *, count: int = 1716, size: int | None = None, seed: int = 0, irregular: bool = True
 ) -> np.ndarray:
-    """Draws a pool in KernelNet's ranges of width (``POOL_WIDTHS``).
+    """Draw a pool with KernelNet's ranges of width (``POOL_WIDTHS``).
 
     Args:
       scale: 2, 3 or 4.
-      count: N; by default as many as the paper's pool at ×2 has.
+      count: N; by default that of the paper's pool at ×2.
       size: K, odd; by default ``POOL_SIZES`` of the scale.
       seed: equal seeds give equal pools.
-      irregular: with the irregular kernels; otherwise Gaussians alone, two thirds of them round.
+      irregular: include irregular kernels; otherwise all are Gaussians, and two thirds of them are round.
 
     Returns:
       float32 [N, K, K], in random order.
@@ -64,10 +64,11 @@ def kernel_pool(
 
 
 def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) -> np.ndarray:
-    """Draws a pool for a non-blind solver of scales 1 to 4 (USRNet, section 4.1).
+    """Draw a pool for a non-blind solver of scales 1 to 4 (USRNet, section 4.1).
 
-    Half are rotated Gaussians whose centre lies as far from the central pixel as that of a block of 1 to 4 pixels
-    does, on a diagonal; half are paths of a shaken camera, in focus, in place of the paper's motion kernels.
+    Half of the kernels are rotated Gaussians. Their centre lies on a diagonal, as far from the central pixel as the
+    centre of a block of 1 to 4 pixels lies from its first pixel. The other half are paths of a shaken camera in focus,
+    in place of the paper's motion kernels.
 
     Args:
       count: N.
@@ -91,12 +92,12 @@ def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) ->
 
 
 def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Parts a pool into kernels to train on and kernels to test on, at random.
+    """Split a pool at random into kernels for training and kernels for testing.
 
     Args:
       kernels: [N, K, K].
-      test_share: between 0 and 1; either part gets one kernel at least.
-      seed: equal seeds part equal pools alike.
+      test_share: share of the test kernels, between 0 and 1; each part gets at least one kernel.
+      seed: equal seeds give equal splits of equal pools.
 
     Returns:
       The training and the test kernels, each in the pool's order.
@@ -113,9 +114,9 @@ def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -
 
 
 def best_gaussian(kernels: np.ndarray) -> float:
-    """The width of the round Gaussian that is nearest to a pool in mean ℓ1: the estimate of one who has seen no image.
+    """Find the width of the round Gaussian that is nearest to a pool in mean ℓ1: the best estimate without an image.
 
-    KernelNet's table 2 has it as "Fixed Kernel", with widths of 1.6 and 3. Take it from the training part of a pool.
+    It is the "Fixed Kernel" of KernelNet's table 2, with widths of 1.6 and 3. Fit it to the training part of a pool.
 
     Args:
       kernels: [N, K, K].
@@ -137,10 +138,10 @@ def l1_of_gaussian(kernels: np.ndarray, width: float) -> float:
 
 
 class Moments(typing.NamedTuple):
-    """Where kernels lie and how wide they are, in pixels.
+    """Positions and widths of kernels in pixels.
 
     Attributes:
-      offset: [N], from the central pixel to the centre of mass.
+      offset: [N], distance from the central pixel to the centre of mass.
       narrow, wide: [N], standard deviations along the principal axes.
     """
 
@@ -150,7 +151,7 @@ class Moments(typing.NamedTuple):
 
 
 def moments(kernels: np.ndarray) -> Moments:
-    """First and second moments of kernels [N, K, K] that sum to one."""
+    """Compute first and second moments of kernels [N, K, K] that sum to one."""
     axis = np.arange(kernels.shape[-1]) - kernels.shape[-1] // 2
     points = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     weights = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
@@ -178,13 +179,13 @@ def _covariance(rng: np.random.Generator, widths: Widths) -> np.ndarray:
 
 
 def _uneven(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """A Gaussian whose weights are multiplied by smooth noise, of a log-normal distribution."""
+    """Draw a Gaussian and multiply its weights by smooth log-normal noise."""
     smooth = scipy.ndimage.gaussian_filter(rng.standard_normal((size, size)), widths[0] / 2, mode="wrap")
     return _centred(_anisotropic(rng, widths, size) * np.exp(0.45 * smooth / smooth.std()))
 
 
 def _blobs(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """Two to four round Gaussians of different weights, some way apart."""
+    """Draw two to four separate round Gaussians with different weights."""
     points = rng.standard_normal((rng.integers(2, 5), 2))
     return _blobs_of_width(
         points, rng.uniform(0.3, 1.0, len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size
@@ -192,13 +193,13 @@ def _blobs(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
 
 
 def _path(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """A random walk that turns slowly, as a camera shakes, and is out of focus."""
+    """Draw a slowly turning random walk, like a shaken camera's, out of focus."""
     points = _walk(rng)
     return _blobs_of_width(points, np.ones(len(points)), rng.uniform(0.4, 0.8), rng.uniform(*widths), size)
 
 
 def _path_in_focus(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """The same, as thin as the pixels allow."""
+    """Draw such a walk in focus, as thin as the pixels allow."""
     points, width = _walk(rng), rng.uniform(*widths)
     return _blobs_of_width(points, np.ones(len(points)), min((0.6 / width) ** 2, 1.0), width, size)
 
@@ -209,7 +210,7 @@ def _walk(rng: np.random.Generator) -> np.ndarray:
 
 
 def _moved(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """A Gaussian off centre, by (s − 1)/2 pixels on both axes for an s of 1 to 4."""
+    """Draw a Gaussian that is (s − 1)/2 pixels off centre on both axes, with s from 1 to 4."""
     offset = rng.choice([-1, 1], 2) * rng.integers(4) / 2  # in any of the four diagonal directions
     kernel = _gaussians(offset[None], np.ones(1), _covariance(rng, widths), size)
     return kernel / kernel.sum()
@@ -219,7 +220,7 @@ _DRAW = (_isotropic, _anisotropic, _uneven, _blobs, _path)
 
 
 def _blobs_of_width(points: np.ndarray, weights: np.ndarray, share: float, width: float, size: int) -> np.ndarray:
-    """Blobs at points, all scaled so that they have this width together, with this share of its square in each blob."""
+    """Place blobs at points and scale everything to this width; ``share`` is each blob's part of the total variance."""
     weights = weights / weights.sum()
     points = points - weights @ points
     variance = weights @ np.square(points).mean(axis=1)
@@ -227,12 +228,12 @@ def _blobs_of_width(points: np.ndarray, weights: np.ndarray, share: float, width
 
 
 def _mixture(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, size: int) -> np.ndarray:
-    """Gaussians of one covariance at points [P, 2] (row, column; from the central pixel), centred: [size, size]."""
+    """Add Gaussians of one covariance at points [P, 2] (row, column, from the centre) and centre: [size, size]."""
     return _centred(_gaussians(points, weights, covariance, size))
 
 
 def _gaussians(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, size: int) -> np.ndarray:
-    """``_mixture``, but where it is, and not normalised."""
+    """Like ``_mixture``, but neither centred nor normalised."""
     axis = np.arange(size) - size // 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     away = grid[:, :, None] - points
@@ -241,6 +242,6 @@ def _gaussians(points: np.ndarray, weights: np.ndarray, covariance: np.ndarray, 
 
 
 def _centred(kernel: np.ndarray) -> np.ndarray:
-    """Moved into the centre by a spline, what that made negative clipped, and normalised."""
+    """Centre a kernel by a spline, clip the negative weights that this makes, and normalise."""
     moved = np.maximum(move_kernel(kernel / kernel.sum()), 0)
     return moved / moved.sum()

@@ -1,9 +1,9 @@
 """Published degradations of real pictures, by name: Real-ESRGAN, RealDAN and BSRGAN.
 
-They differ from the authors' code in what follows. Everything is drawn for each image, where the code draws scales,
-interpolations and the alternatives of a step for a whole batch. JPEG is libjpeg's, in integers and with whole
-qualities, where Real-ESRGAN and RealDAN compute in floating point with a transposed luma table. Resizing goes by size,
-not by factor. Only the input of the network may be sharpened first, the target is not. There is no pool of pairs.
+They differ from the authors' code as follows. All values are drawn for each image, whereas the code draws scales,
+interpolations and alternatives for a whole batch. JPEG is libjpeg's, in integers and with whole qualities, whereas
+Real-ESRGAN and RealDAN compute in floating point with a transposed luma table. Resizing uses sizes, not factors.
+Sharpening applies only to the network's input, not to its target. There is no pool of pairs.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _OPENCV = ("bilinear", "bicubic", "box")
 def real_esrgan(scale: int, *, sharpen: bool = True) -> Steps:
     """The second-order degradation of Real-ESRGAN (Wang et al., ICCVW 2021), with the values of its x4plus model.
 
-    Blur, resizing, noise and JPEG come twice. The last resizing to LR size with its sinc filter comes before or after
-    the second JPEG, each in half of the images.
+    Blur, resizing, noise and JPEG are applied twice. In half of the images the final resizing to LR size and its sinc
+    filter precede the second JPEG; in the other half they follow it.
 
     Args:
-      scale: s; its networks are for 2 and 4.
-      sharpen: whether the HR image is sharpened before, as for its published weights.
+      scale: s; the published networks are for 2 and 4.
+      sharpen: sharpen the HR image first, as for the published weights.
     """
     first = (
         Blur(kernels_of("real_esrgan", sigma=(0.2, 3.0))),
@@ -54,13 +54,13 @@ def real_esrgan(scale: int, *, sharpen: bool = True) -> Steps:
 
 @register_order("realdan")
 def realdan(scale: int, *, sinc_radius: Radius = "euclidean") -> Steps:
-    """The degradation of RealDAN (Luo et al., 2022): as Real-ESRGAN's, but always in the same order, not sharpened.
+    """The degradation of RealDAN (Luo et al., 2022): like Real-ESRGAN's, but in a fixed order and without sharpening.
 
-    Kernels have RealDAN's own widths, see ``sample_realdan``. Each JPEG compresses half of the images.
+    Kernels have RealDAN's widths, see ``sample_realdan``. Each JPEG compresses half of the images.
 
     Args:
       scale: s.
-      sinc_radius: ``squared`` for the public code's sinc kernels, which have r² where the formula has r.
+      sinc_radius: ``squared`` for the public code's sinc kernels, which use r² where the formula has r.
     """
 
     def blur(widest: float) -> Blur:
@@ -82,7 +82,7 @@ def realdan(scale: int, *, sinc_radius: Radius = "euclidean") -> Steps:
 
 
 def _noise(highest_level: float, highest_scale: float) -> Steps:
-    """Half Gaussian noise, half Poisson noise; grey in two fifths of either."""
+    """Gaussian noise for half of the images and Poisson noise for the others; 40 % of either is grey."""
     gaussian = Noise((1.0, highest_level), grey_rate=0.4)
     poisson = PoissonNoise((0.05, highest_scale), grey_rate=0.4)
     return OneOf(((gaussian,), (poisson,)), (0.5, 0.5)), Clip()
@@ -92,13 +92,13 @@ def _noise(highest_level: float, highest_scale: float) -> Steps:
 def bsrgan(scale: int, *, kernel_size: int = 25) -> Steps:
     """The shuffled degradation of BSRGAN (Zhang et al., ICCV 2021).
 
-    Two blurs, two resizings, noise and JPEG come in an order that is drawn for each batch; the resizing to LR size is
-    the later one of the two. A JPEG ends it. Camera noise, for which BSRGAN needs a model of its own, is left out, as
-    its code does without that model.
+    Two blurs, two resizings, noise and JPEG are applied in an order that is drawn for each batch; the resizing to LR
+    size is always the later of the two. A final JPEG follows. Camera noise is left out, because BSRGAN makes it with a
+    separate model; its code also leaves it out if that model is missing.
 
     The first resizing draws its factor log-uniformly. Its s-fold sampling at the centres of blocks is a Gaussian blur
-    and bilinear interpolation, which weighs the same pixels. At ×4 a quarter of the images are halved first; their
-    later steps have the widths and the factors of ×4, where the code goes on with those of ×2.
+    followed by bilinear interpolation, which weighs the same pixels. At ×4 a quarter of the images are halved first.
+    Their later steps use the widths and factors of ×4, whereas the code continues with those of ×2.
 
     Args:
       scale: s; BSRGAN's networks are for 2 and 4.

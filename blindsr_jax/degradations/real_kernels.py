@@ -1,7 +1,8 @@
-"""Blur kernels beyond the Gaussian: what real photographs and their processing leave behind.
+"""Blur kernels beyond the Gaussian, as in real photographs and their processing.
 
-As in ``kernels``: correlation kernels [..., K, K] that sum to one, row (vertical) axis first, widths in HR pixels.
-Widths, angles and exponents may be traced; the size is static, and ``crop_kernel`` gives a smaller, traced support.
+As in ``kernels``, these are correlation kernels [..., K, K] that sum to one, row (vertical) axis first, with widths in
+HR pixels. Widths, angles and exponents may be traced. The size is static; ``crop_kernel`` makes the support smaller,
+which may be traced.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def generalized_gaussian(
       theta: angle in radians as in ``anisotropic_gaussian``, [...].
       beta: exponent, positive, [...].
       size: K, odd.
-      convention: ``basicsr``, or ``realdan`` for the form in RealDAN's public code: exp(−(d/2)^β), and its σx lies
-        where ours has σy.
+      convention: ``basicsr``, or ``realdan`` for the form in RealDAN's public code: exp(−(d/2)^β), with σx and σy
+        exchanged.
 
     Returns:
       [..., K, K].
@@ -60,19 +61,19 @@ def plateau(
 ) -> jax.Array:
     """Plateau-shaped kernel: 1 / (1 + d^β), normalised (Real-ESRGAN, section 3.1).
 
-    The arguments, the result and the errors are those of ``generalized_gaussian``. ``realdan`` puts d/2 where this
-    formula has d, which widens the kernel, and exchanges σx and σy.
+    The arguments, the result and the errors are those of ``generalized_gaussian``. ``realdan`` replaces d by d/2, which
+    widens the kernel, and exchanges σx and σy.
     """
     return _normalised(1 / (1 + _power_of_distance(sigma_x, sigma_y, theta, beta, size, convention)))
 
 
 def sinc_kernel(omega: jax.Array | float, size: int, *, radius: Radius = "euclidean") -> jax.Array:
-    """Circular ideal low-pass filter: ω J₁(ωr) / (2πr), normalised; it rings and overshoots as resampling does.
+    """Circular ideal low-pass filter: ω J₁(ωr) / (2πr), normalised. It rings and overshoots like resampling.
 
     Args:
-      omega: cutoff frequency in radians per pixel, any shape [...]; at most π, where next to nothing is removed.
+      omega: cutoff frequency in radians per pixel, any shape [...]; at most π, which removes almost nothing.
       size: K, odd.
-      radius: ``euclidean``, or ``squared`` for RealDAN's public code, which puts r² where the formula has r.
+      radius: ``euclidean``, or ``squared`` for RealDAN's public code, which uses r² where the formula has r.
 
     Returns:
       [..., K, K], with negative weights.
@@ -93,9 +94,9 @@ def sinc_kernel(omega: jax.Array | float, size: int, *, radius: Radius = "euclid
 def jinc(x: jax.Array) -> jax.Array:
     """J₁(x)/x, with J₁ the Bessel function of the first kind, for x ≥ 0; ½ at zero.
 
-    Below 16 it is Bessel's integral by the midpoint rule, which converges faster than any power since the integrand is
-    periodic; above, Hankel's asymptotic series (Abramowitz and Stegun 9.2.5). In float32 x · jinc(x) errs by at most
-    5e-7 up to x = 640.
+    Below 16 the value is Bessel's integral by the midpoint rule, which converges faster than any power because the
+    integrand is periodic. Above, it is Hankel's asymptotic series (Abramowitz and Stegun 9.2.5). In float32 the error
+    of x · jinc(x) is at most 5e-7 up to x = 640.
 
     >>> round(float(3 * jinc(jnp.float32(3))), 5)
     0.33906
@@ -112,10 +113,10 @@ def jinc(x: jax.Array) -> jax.Array:
 
 
 def disk(radius: jax.Array | float, size: int) -> jax.Array:
-    """Uniform disk, the blur of a lens out of focus; each weight is the share of the pixel that the disk covers.
+    """Uniform disk, the blur of a lens out of focus. Each weight is the share of the pixel that the disk covers.
 
     Args:
-      radius: pixels, any shape [...]; up to half a pixel it gives the Dirac kernel.
+      radius: pixels, any shape [...]; up to half a pixel gives the Dirac kernel.
       size: K, odd.
 
     Returns:
@@ -131,16 +132,16 @@ def disk(radius: jax.Array | float, size: int) -> jax.Array:
 
 
 def path_kernel(points: jax.Array, size: int) -> jax.Array:
-    """The blur of a camera that moves along a path: each point is one of equally long exposures.
+    """The blur of a camera that moves along a path and spends the same time at each point.
 
-    A point's weight is shared bilinearly among the four pixels around it.
+    A point's weight is divided bilinearly among the four pixels around it.
 
     Args:
-      points: [..., P, 2], row and column from the central pixel; what lies outside of the window is left out.
+      points: [..., P, 2], row and column relative to the central pixel; points outside the window are ignored.
       size: K, odd.
 
     Returns:
-      [..., K, K]; its centre of mass is the mean of the points if all lie in the window.
+      [..., K, K]. Its centre of mass is the mean of the points if all of them lie in the window.
     """
     x, _ = pixel_grid(size, points.ndim - 1)
     rows, columns = (jnp.maximum(1 - jnp.abs(x - points[..., axis, None, None]), 0)[..., 0, :] for axis in (0, 1))
@@ -148,14 +149,14 @@ def path_kernel(points: jax.Array, size: int) -> jax.Array:
 
 
 def crop_kernel(kernel: jax.Array, support: jax.Array | int) -> jax.Array:
-    """Cuts kernels to their central pixels, keeps the array's size, and normalises again.
+    """Set kernels to zero outside their central pixels and normalise them again; the array's size stays.
 
     Args:
       kernel: [..., K, K].
-      support: odd, at most K, [...]; may be traced.
+      support: side of the central part, odd, at most K, [...]; may be traced.
 
     Returns:
-      [..., K, K], zero outside of the central support × support pixels.
+      [..., K, K], zero outside the central support × support pixels.
     """
     support = jnp.broadcast_to(jnp.asarray(support), kernel.shape[:-2])[..., None, None]
     x, y = pixel_grid(kernel.shape[-1], kernel.ndim - 2)
@@ -170,7 +171,7 @@ def _power_of_distance(
     size: int,
     convention: Convention,
 ) -> jax.Array:
-    """d^β, or RealDAN's (d/2)^β; it has a gradient at d = 0, too."""
+    """d^β, or RealDAN's (d/2)^β, with a finite gradient also at d = 0."""
     if convention not in typing.get_args(Convention):
         raise ValueError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
     shape = (jnp.asarray(value, float) for value in (sigma_x, sigma_y, theta, beta))

@@ -1,4 +1,4 @@
-"""Tables of what configs, protocols and commands know by name."""
+"""Registries: tables of the functions and classes that configs, protocols and commands refer to by name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _Named = typing.TypeVar("_Named", bound=typing.Callable[..., typing.Any])
 def registering(
     table: dict[str, typing.Any], kind: str, name: str, *, reserved: typing.Container[str] = ()
 ) -> typing.Callable[[_Named], _Named]:
-    """A decorator that enters a function or a class into a table. A module may replace its own entries.
+    """Make a decorator that registers a function or class in a table. A module may replace its own entries.
 
     Args:
       table: the entries by name.
-      kind: of its entries, for messages.
-      name: of the new entry.
-      reserved: names that would be ambiguous.
+      kind: kind of the entries, for messages.
+      name: name of the new entry.
+      reserved: names that are not allowed because they would be ambiguous.
 
     Raises:
-      ValueError: the name is taken by another module, or it cannot be written in a configuration.
+      ValueError: the name belongs to another module's entry, is reserved, or is not an identifier.
     """
 
     def register(entry: _Named) -> _Named:

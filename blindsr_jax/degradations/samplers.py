@@ -1,7 +1,7 @@
 """Kernel samplers by name, and ``Kernels``: a sampler with its options as a plain value.
 
-A sampler is a function (key, count, *, size, ...) -> kernels [count, K, K]; ``@register_sampler("its_name")`` makes one
-of your own known to configs, protocols and ``blindsr degrade``. A sampler with an argument ``pool`` gets the run's.
+A sampler is a function (key, count, *, size, ...) -> kernels [count, K, K]. ``@register_sampler("its_name")`` registers
+your own sampler for configs, protocols and ``blindsr degrade``. If it has an argument ``pool``, it gets the run's pool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SamplerFunction = typing.TypeVar("_SamplerFunction", bound=Sampler)
 
 
 def register_sampler(name: str) -> typing.Callable[[_SamplerFunction], _SamplerFunction]:
-    """Makes a function known as a kernel sampler by this name."""
+    """Register a function as a kernel sampler with this name."""
 
     return registering(SAMPLERS, "kernel sampler", name)
 
@@ -72,10 +72,10 @@ class Kernels:
             raise ValueError(f"kernels {self.sampler!r} need the option {', '.join(missing)}")
 
     def draw(self, key: jax.Array, count: int, *, size: int, pool: jax.Array | None = None) -> jax.Array:
-        """Kernels [count, K, K]; ``size`` is K where the options do not say it.
+        """Draw kernels [count, K, K]; ``size`` is K unless the options set it.
 
         Raises:
-          ValueError: the sampler cannot work with its options.
+          ValueError: the sampler does not accept its options.
         """
         options = {"size": size, **dict(self.options)}
         if "pool" in inspect.signature(SAMPLERS[self.sampler]).parameters:
@@ -87,7 +87,7 @@ class Kernels:
 
 
 def kernels_of(sampler: str, **options: typing.Any) -> Kernels:
-    """``Kernels`` from keyword arguments; lists become tuples, so that the value is hashable.
+    """Make ``Kernels`` from keyword arguments; lists become tuples, so that the value is hashable.
 
     Raises:
       ValueError: there is no such sampler or option.

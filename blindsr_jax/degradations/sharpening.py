@@ -1,4 +1,4 @@
-"""Sharpening as cameras, phones and editors do it."""
+"""Sharpening, as in cameras, phones and editors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from blindsr_jax.ops.taps import Taps, along
 def unsharp_mask(
     x: jax.Array, amount: jax.Array | float = 0.5, *, radius: float = 8.0, threshold: float = 10.0
 ) -> jax.Array:
-    """Adds what a Gaussian blur takes away, where that is much: the sharpening of Real-ESRGAN's HR images.
+    """Sharpen by unsharp masking, as Real-ESRGAN sharpens its HR images.
 
-    Formula: x + m · (clip(x + amount · (x − g∗x)) − x), with g the Gaussian and m = g ∗ [255·|x − g∗x| > threshold],
-    for each channel alone. Borders are reflected, the border pixel not repeated.
+    It adds the difference from a Gaussian blur, where that difference is large. Formula: x + m · (clip(x + amount ·
+    (x − g∗x)) − x), with g the Gaussian and m = g ∗ [255·|x − g∗x| > threshold], for each channel separately. Borders
+    are reflected without repeating the border pixel.
 
     Args:
       x: [B, H, W, C] in [0, 1].
-      amount: how much of the difference is added, a scalar or [B]; may be traced. Zero leaves an image as it is.
+      amount: weight of the difference, a scalar or [B]; may be traced. Zero leaves an image unchanged.
       radius: standard deviation of the Gaussian in pixels, which is cut off at 3.125 times as much; static.
-      threshold: smallest difference that is sharpened, on the 0–255 scale; static. Below zero everything is.
+      threshold: smallest difference to sharpen, on the 0–255 scale; static. A negative threshold sharpens everything.
 
     Returns:
       [B, H, W, C] in [0, 1].
@@ -40,7 +41,7 @@ def unsharp_mask(
 
 
 def _gaussian_blur(x: jax.Array, sigma: float) -> jax.Array:
-    """A product with a matrix for each axis: unlike the sum in ``ops.blur``, it does not slow down with the width."""
+    """Blur by a matrix product for each axis. Unlike the sum in ``ops.blur``, its time does not grow with the width."""
     reach = math.ceil(3.125 * sigma)  # 25 pixels for Real-ESRGAN's width of 8
     offset = np.arange(-reach, reach + 1)
     weight = np.exp(-0.5 * np.square(offset / sigma))

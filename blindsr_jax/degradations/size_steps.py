@@ -30,7 +30,7 @@ Downsampling = typing.Literal["bicubic", "s_fold"]
 @register_step("downsample")
 @dataclasses.dataclass(frozen=True)
 class Downsample:
-    """To LR size at once.
+    """Downsample to LR size in one step.
 
     Attributes:
       kind: ``bicubic`` (MATLAB's imresize; DAN's and DSSR's tables) or ``s_fold`` (the upper-left pixel of each block).
@@ -52,22 +52,23 @@ class Downsample:
 
 
 def _gain(weights: np.ndarray) -> float:
-    """By how much a linear map of an axis changes the standard deviation of white noise."""
+    """The factor by which a linear map of an axis changes the standard deviation of white noise."""
     return float(np.sqrt(np.square(weights).sum(axis=1).mean()))
 
 
 @register_step("resize")
 @dataclasses.dataclass(frozen=True)
 class Resize:
-    """To a size drawn for each image, by an interpolation drawn for each image.
+    """Resize each image to a random size by a random interpolation.
 
     Attributes:
-      size: lowest and highest factor. (1, 1) brings images to LR size if it is relative to that.
-      kinds: interpolations, each as likely as the others; one that stands there twice is twice as likely. See
+      size: lowest and highest factor. (1, 1) with ``relative_to="lr"`` resizes images to LR size.
+      kinds: interpolations to choose from with equal probability; a repeated one is more likely. See
         ``variable_size.resize_to``.
-      relative_to: what the factor is relative to: ``lr``, the size of LR images, or ``image``, the present size.
-      up_rate, down_rate: shares of the images whose factor is uniform between one and the highest, and between the
-        lowest and one; that of the others is one. None and None: it is log-uniform in the whole range.
+      relative_to: reference of the factor: ``lr``, the size of LR images, or ``image``, the present size.
+      up_rate, down_rate: share of images whose factor is uniform between one and the highest, and share whose factor is
+        uniform between the lowest and one; the other images keep a factor of one. If both are None, the factor is
+        log-uniform in the whole range.
     """
 
     size: Range = (1.0, 1.0)

@@ -1,9 +1,9 @@
-"""What the steps of a degradation have in common: the batch that passes them, its random keys, and their register.
+"""The common parts of a degradation's steps: the batch that they transform, its random keys, and the registry of steps.
 
-A step is called with a batch, with keys to draw from, and with the task at hand; it returns the batch that the next
-step gets. A step of your own is a frozen dataclass with such a call and ``@register_step("its_name")``. The steps
-themselves are in ``blur_steps``, ``size_steps``, ``noise_steps``, ``file_steps`` and ``choice_steps``, ready-made
-sequences of them in ``orders`` and ``published_orders``; ``notation`` reads and writes them as text.
+A step is called with a batch, random keys and the task, and returns the batch for the next step. Your own step is a
+frozen dataclass with such a ``__call__`` and the decorator ``@register_step("its_name")``. The steps are in
+``blur_steps``, ``size_steps``, ``noise_steps``, ``file_steps`` and ``choice_steps``. Ready-made sequences of steps are
+in ``orders`` and ``published_orders``. ``notation`` reads and writes them as text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from blindsr_jax.degradations.registry import registering
 
 Range = tuple[float, float]
-NO_JPEG = 100.0  # the quality of an image that was never compressed
+NO_JPEG = 100.0  # quality of images that have never been compressed
 
 
 class Batch(typing.NamedTuple):
@@ -27,11 +27,11 @@ class Batch(typing.NamedTuple):
 
     Attributes:
       image: [B, H, W, C] in [0, 1]; steps may leave that range.
-      size: [B, 2], height and width of each image, if images fill only the upper left part of ``image``; what lies
-        beyond means nothing. None if every image fills it.
+      size: [B, 2], height and width of each image, if images fill only the upper left part of ``image``; pixels beyond
+        have no meaning. None if every image fills its array.
       kernel: [B, K, K], the kernels of the first blur; None before it.
       sigma: [B], standard deviation of the noise in [0, 1]. Blur and resizing change it as they change white noise;
-        sharpening and compression leave the number as it is.
+        sharpening and compression do not change it.
       quality: [B], the lowest JPEG quality so far; 100 without compression.
     """
 
@@ -43,13 +43,13 @@ class Batch(typing.NamedTuple):
 
 
 class Task(typing.NamedTuple):
-    """What all steps of a degradation know.
+    """Facts that all steps of a degradation share.
 
     Attributes:
       scale: s.
       lr_size: height and width of the LR images.
       pool: [N, K, K], the kernels that the sampler ``pool`` draws from, or None.
-      kernel_size: K of samplers whose options do not say it.
+      kernel_size: K of samplers whose options do not set it.
     """
 
     scale: int
@@ -59,11 +59,11 @@ class Task(typing.NamedTuple):
 
 
 class Keys:
-    """The random keys of one batch, by the name of what is drawn.
+    """The random keys of one batch by name.
 
-    The first request for a name gets the key of that name; each later one gets a key of its own. So a step that is
-    added to a degradation leaves the draws of the others as they were. ``kernel``, ``level`` and ``noise`` are first
-    the keys that this package has always split off, which keeps the draws of older runs.
+    Every request gets a new key, which depends on the name and on the number of earlier requests for it. Adding a step
+    with other names to a degradation thus does not change the draws of its other steps. The first keys for ``kernel``,
+    ``level`` and ``noise`` come from a split of the batch's key, which keeps the draws of older runs.
 
     Args:
       key: PRNG key of the batch.
@@ -77,7 +77,7 @@ class Keys:
         self._requests: dict[str, int] = {}
 
     def __call__(self, name: str) -> jax.Array:
-        """The next key of this name."""
+        """The next key for this name."""
         count = self._requests.get(name, 0)
         self._requests[name] = count + 1
         if not count and name in self._split:
@@ -100,7 +100,7 @@ _StepClass = typing.TypeVar("_StepClass", bound=type)
 
 
 def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
-    """Makes a frozen dataclass known as a step by this name."""
+    """Register a frozen dataclass as a step with this name."""
 
     def register(step: _StepClass) -> _StepClass:
         step.name = name
@@ -110,7 +110,7 @@ def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
 
 
 def run_steps(steps: Steps, batch: Batch, keys: Keys, task: Task) -> Batch:
-    """The batch after all steps, in their order."""
+    """Apply all steps in order."""
     for step in steps:
         batch = step(batch, keys, task)
     return batch
@@ -124,13 +124,13 @@ def full_size(batch: Batch) -> jax.Array:
 
 
 def pad_batch(batch: Batch, height: int, width: int) -> Batch:
-    """The same images in the upper left of larger arrays."""
+    """Pad the batch's arrays to a larger height and width; the images stay in the upper left."""
     margins = (0, height - batch.image.shape[1]), (0, width - batch.image.shape[2])
     return batch._replace(image=jnp.pad(batch.image, ((0, 0), *margins, (0, 0))), size=full_size(batch))
 
 
 def filled(batch: Batch) -> jax.Array:
-    """The images, each with its border pixels repeated as far as its array goes; for steps that look around a pixel."""
+    """Repeat each image's border pixels to the end of its array, for steps that read a pixel's neighbourhood."""
     image = batch.image
     if batch.size is None:
         return image
@@ -141,26 +141,26 @@ def filled(batch: Batch) -> jax.Array:
 
 
 def chosen(keys: Keys, name: str, rate: float, batch: Batch) -> jax.Array | bool:
-    """Which images a step of such a rate applies to: [B]; or all or none of them, without a draw."""
+    """Draw the images that a step with this rate applies to: [B]. Rates 0 and 1 give a bool without a draw."""
     if rate in (0.0, 1.0):
         return rate == 1.0
     return jax.random.bernoulli(keys(name), rate, (len(batch.image),))
 
 
 def where(images: jax.Array | bool, yes: jax.Array, no: jax.Array) -> jax.Array:
-    """``yes`` for these images of the batch, [B] or all or none, and ``no`` for the others."""
+    """Select ``yes`` for these images of the batch, [B] or a bool for all, and ``no`` for the others."""
     if isinstance(images, bool):
         return yes if images else no
     return jnp.where(images.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
 
 
 def uniform(key: jax.Array, count: int, bounds: typing.Sequence[typing.Any]) -> jax.Array:
-    """[B] between two bounds."""
+    """Draw [count] uniform values between two bounds."""
     return jax.random.uniform(key, (count,), minval=bounds[0], maxval=bounds[1])
 
 
 def check_range(name: str, value: typing.Any, *, lowest: float = 0.0, highest: float = math.inf) -> None:
-    """Raises ValueError if this is no pair of finite numbers in order, between these bounds."""
+    """Raise ValueError unless the value is an ascending pair of finite numbers within the bounds."""
     pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(bound, numbers.Real) for bound in value)
     if not pair or not lowest <= value[0] <= value[1] <= highest or math.isinf(value[1]):
         most = f" to {highest:g}" if highest < math.inf else " on"
@@ -168,17 +168,17 @@ def check_range(name: str, value: typing.Any, *, lowest: float = 0.0, highest: f
 
 
 def check_number(name: str, value: typing.Any, lowest: float, highest: float) -> None:
-    """Raises ValueError if this is no number between these bounds."""
+    """Raise ValueError unless the value is a number within the bounds."""
     if not isinstance(value, numbers.Real) or not lowest <= value <= highest:
         raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}")
 
 
 def check_share(name: str, value: typing.Any) -> None:
-    """Raises ValueError if this is no number from 0 to 1."""
+    """Raise ValueError unless the value is a number from 0 to 1."""
     check_number(name, value, 0, 1)
 
 
 def check_known(name: str, value: typing.Any, known: typing.Sequence[typing.Any]) -> None:
-    """Raises ValueError if this is none of the known values."""
+    """Raise ValueError unless the value is one of the known values."""
     if value not in known:
         raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")

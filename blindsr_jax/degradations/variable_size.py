@@ -1,4 +1,4 @@
-"""Resizing each image of a batch to a size of its own, with shapes that are known when the program is compiled."""
+"""Resize each image of a batch to its own size, with array shapes that are known at compile time."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def resize_to(
     kinds: typing.Sequence[Interpolation],
     kind: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Images of different sizes, each resized to a size of its own by an interpolation of its own.
+    """Resize images of different sizes, each to its own size by its own interpolation.
 
-    Each image fills the upper left part of its array; beyond, the border pixels of the result are repeated. An axis is
-    one product with a matrix of weights for each image.
+    Each image fills the upper left part of its array. Beyond it, the border pixels of the result are repeated. Each
+    axis is resized by one matrix product for each image.
 
     Args:
       x: [B, H, W, C].
       size: [B, 2], height and width of each image, at most H and W.
-      new_size: [B, 2], wanted height and width, at most ``shape``.
+      new_size: [B, 2], new height and width, at most ``shape``.
       shape: height and width of the result's array.
-      kinds: interpolations to choose from. ``antialiased_bicubic``: cubic (a = −0.5), widened when shrinking, as
-        MATLAB and Pillow do; ``box``: the mean of what a pixel covers, bilinear when enlarging; ``area``: the mean of
-        all pixels that it touches, as PyTorch's; ``bilinear`` and ``bicubic`` (a = −0.75): as OpenCV and PyTorch do by
-        size, never widened, so that shrinking aliases.
-      kind: [B], number of each image's interpolation in ``kinds``.
+      kinds: interpolations to choose from. ``antialiased_bicubic``: cubic (a = −0.5), widened when shrinking, as in
+        MATLAB and Pillow; ``box``: the mean of the area that a pixel covers, bilinear when enlarging; ``area``: the
+        mean of all pixels that it touches, as in PyTorch; ``bilinear`` and ``bicubic`` (a = −0.75): as in OpenCV and
+        PyTorch by size, never widened, so that shrinking aliases.
+      kind: [B], index of each image's interpolation in ``kinds``.
 
     Returns:
-      [B, *shape, C]; and [B], by how much the standard deviation of white noise has changed.
+      The resized images [B, *shape, C], and the factors [B] by which the standard deviation of white noise changes.
     """
     gain = jnp.ones(len(x))
     for axis, length in enumerate(shape):
@@ -55,7 +55,7 @@ def resize_to(
 
 
 def _weights(name: Interpolation, length: int, size: jax.Array, new_length: int, new_size: jax.Array) -> jax.Array:
-    """[B, new_length, length]: how much of each input pixel an output pixel takes, along one axis."""
+    """Weights [B, new_length, length] of the input pixels in each output pixel along one axis."""
     size, new_size = size[:, None, None], new_size[:, None, None]
     ratio = size / new_size
     pixel = jnp.minimum(jnp.arange(new_length)[None, :, None], new_size - 1)  # the border is repeated beyond the image

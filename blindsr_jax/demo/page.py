@@ -199,7 +199,7 @@ def _result_part(steps: gr.State) -> list[typing.Any]:
             kernels = gr.HTML(elem_id="kernels")
         with gr.Tab("Step by step", visible=False) as steps_tab:
             gr.Markdown(
-                "The network repeats the same step: what the picture tells of the blur, and the blur of the picture."
+                "The network repeats one step: it estimates the blur from the picture, then the picture from the blur."
             )
             step = gr.Slider(1, 2, 1, step=1, label="unfolded step", elem_id="step")
             step_image = gr.Image(

@@ -40,7 +40,7 @@ def candidates_of(
     if name in beside:
         raise DataError(f"two models are called {name}: rename a file, so that the report can tell them apart")
     if beside and methods.sweep:
-        raise DataError("a sweep over unfolded steps is about one model: leave it out, or the models beside it")
+        raise DataError("a sweep over unfolded steps takes a single model: leave out the sweep or the other models")
     alone = Methods(self_ensemble=methods.self_ensemble)
     candidates = [Candidate(name, model, methods), *(Candidate(label, other, alone) for label, other in beside.items())]
     border: typing.Literal["circular", "reflect"] = "circular" if protocol.blur_mode == "circular" else "reflect"

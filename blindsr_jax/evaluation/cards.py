@@ -60,7 +60,7 @@ def cards() -> str:
 
 
 def headline_table() -> list[str]:
-    """The README's table: one row of each DAN for round blurs, as lines of Markdown."""
+    """Format the README's table as lines of Markdown: one row for each DAN for round blurs."""
     bundles = []
     for name, row in _HEADLINES.items():
         bundle = load_bundle(PACKAGED / f"{name}.safetensors")

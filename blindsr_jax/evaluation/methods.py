@@ -41,9 +41,9 @@ class Methods:
 
     def __post_init__(self) -> None:
         if self.sweep and self.self_ensemble:
-            raise DataError("a sweep over unfolded steps and self-ensemble cannot be asked for together")
+            raise DataError("a sweep over unfolded steps and self-ensemble cannot be combined")
         if self.sweep and "estimated" not in self.kernels:
-            raise DataError("a sweep over unfolded steps is about the estimated kernel: ask for that as well")
+            raise DataError("a sweep over unfolded steps needs the estimated kernel: add it to the kernels")
 
     @classmethod
     def of(cls, model: Restorer) -> Methods:
@@ -55,11 +55,10 @@ class Methods:
         name = model.network
         if "estimated" in self.kernels and model.needs_kernel:
             raise DataError(
-                f"{name} has to be told the kernel: score it with the true kernel, or join it "
-                "with an estimator (ESTIMATOR+SOLVER)"
+                f"{name} needs a kernel: score it with the true kernel, or join it with an estimator (ESTIMATOR+SOLVER)"
             )
         if self.sweep and model.restores and not model.unfolds:
-            raise DataError(f"{name} unfolds no steps that could be told apart: leave --sweep out")
+            raise DataError(f"{name} is not unfolded, so it has no steps to compare: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
             raise DataError(f"{name} uses no kernel: it can only be scored as it is")
         if model.iterations is None and (self.sweep or self.iterations is not None):
@@ -100,10 +99,7 @@ class Estimates:
         """The estimator's kernels, coarse ones first and the final one last, and the seconds that they took."""
         if estimator.fingerprint not in self._found:
             start = time.perf_counter()
-            if estimator.restores:
-                steps = [restore_image(estimator, self._lr)]
-            else:
-                steps = restore_steps(estimator, self._lr)
+            steps = [restore_image(estimator, self._lr)] if estimator.restores else restore_steps(estimator, self._lr)
             self._found[estimator.fingerprint] = steps, time.perf_counter() - start
         return self._found[estimator.fingerprint]
 

@@ -52,7 +52,7 @@ def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
 
 
 def kernel_panel(model: Model, sample: Sample) -> Image.Image:
-    """Draw the LR image, what a kernel estimator finds on the way, its kernels and the true one (KernelNet, figure 6).
+    """Draw the LR image, a kernel estimator's intermediate results, its kernels and the true one (KernelNet, figure 6).
 
     Args:
       model: a kernel estimator.

@@ -140,7 +140,7 @@ class Protocol:
         return (self.cases[image % len(self.cases)],) if self.one_case_per_image else self.cases
 
     def steps_of(self, case: Case | None = None) -> Steps:
-        """The degradation of a case, by the kernels of the batch. Without a case, with the protocol's own noise."""
+        """The degradation of a case, whose blur uses the batch's kernels; None for the protocol's noise and no JPEG."""
         noise = self.noise if case is None or case.noise is None else case.noise
         steps = Blur(mode=self.blur_mode), Downsample(self.downsample), Noise((noise, noise))
         compressed = (Jpeg((case.quality, case.quality)),) if case is not None and case.quality else ()

@@ -147,8 +147,8 @@ def beside_published(rows: list[Row], summary: dict[str, typing.Any]) -> list[st
 
 
 _ABOUT_ITS_TABLE = (
-    "KernelNet's own table 2, ×{scale}: its kernels come from a camera and are not public, and its test images are "
-    "other ones, so that the order of the methods compares, not the figures."
+    "KernelNet's table 2, ×{scale}, for comparison: its kernels come from a camera and are not public, and its test "
+    "images are different, so only the order of the methods is comparable, not the figures."
 )
 
 

@@ -1,1 +1,1 @@
-"""Using a model: arrays in and out, files in and out, pictures of what it did."""
+"""Inference: load models, and restore batches and images of any size with them."""

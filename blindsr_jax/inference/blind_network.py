@@ -36,9 +36,7 @@ class BlindNetwork(NetworkWithWeights):
 
     @property
     def kernel_space(self) -> typing.Literal["hr", "lr"]:
-        """``hr`` for kernels that blur the HR image before downsampling, ``lr`` for kernels that blur it after bicubic
-        downsampling.
-        """
+        """``hr`` if its kernels blur the HR image, ``lr`` if they blur the bicubically downsampled HR image."""
         return self.module.kernel_space
 
     @property

@@ -22,14 +22,14 @@ from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models, packaged_path
 
 
 def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
-    """A model by its name in ``blindsr_jax.models()``, from a bundle (.safetensors), a run, or an official .pth file.
+    """Load a model by name (see ``blindsr_jax.models()``), or from a bundle (.safetensors), a run or an official .pth.
 
-    ``ESTIMATOR+SOLVER`` joins two of them. Those of ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
-    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, likewise for other scales.
+    ``ESTIMATOR+SOLVER`` joins two models. The models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
+    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales.
 
     Raises:
-      WeightsError: there is no such model or file, or it cannot be used.
-      DataError: two that cannot be joined.
+      WeightsError: the model or file does not exist or is not usable.
+      DataError: the two models cannot be joined.
     """
     name = str(name_or_path)
     if "+" in name and not pathlib.Path(name).exists():
@@ -39,7 +39,7 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
 
 
 def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
-    """The weights of one model that ``load`` takes, and what they are.
+    """Load the weights and metadata of a single model; for the names see ``load``.
 
     Raises:
       WeightsError: as ``load``.
@@ -51,7 +51,7 @@ def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
     if name in WITHOUT_WEIGHTS:
         return Bundle({"params": {}, "constants": {}}, WITHOUT_WEIGHTS[name][1])
     if path.is_dir():
-        path = path / "model.safetensors"  # what a training run leaves
+        path = path / "model.safetensors"  # the bundle that a training run writes
     if path.suffix == ".safetensors":
         return load_bundle(path)
     if path.suffix in (".pth", ".pt"):
@@ -63,7 +63,7 @@ def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
 
 
 def name_in_reports(name_or_path: str | os.PathLike) -> str:
-    """What a model that ``load`` takes is called in a report: its name, or its files' without their folders.
+    """The name in reports of a model that ``load`` takes: its name, or the names of its files without their folders.
 
     >>> name_in_reports("runs/a/kernelnet.safetensors+weights/usrnet_tiny.pth")
     'kernelnet.safetensors+usrnet_tiny.pth'
@@ -73,10 +73,10 @@ def name_in_reports(name_or_path: str | os.PathLike) -> str:
 
 
 def from_bundle(bundle: Bundle) -> Model | Solver:
-    """The model that a bundle describes, with its weights; a denoiser becomes the DPIR around it.
+    """Build the model that a bundle describes; a denoiser becomes a DPIR.
 
     Raises:
-      WeightsError: a denoiser of grey images.
+      WeightsError: the bundle is a denoiser of grey images.
     """
     module, variables = build(**bundle.model), jax.device_put(stack_chains(bundle.variables))
     if module.denoises:
@@ -89,6 +89,6 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
 def model_of(
     module: Network, variables: dict[str, typing.Any], metadata: dict[str, typing.Any] | None = None
 ) -> Model | Solver:
-    """A network with its weights as what it is: a solver or a blind model."""
+    """Join a network with its weights to a solver or a blind model, depending on the network."""
     kind = Model if module.blind else Solver
     return kind(module, variables, metadata or {})

@@ -135,7 +135,7 @@ class Model(BlindNetwork, RestoresImages):
     def with_sigma(self, sigma: float) -> Model:
         """Return the model itself for σ = 0. Raises DataError for another noise level, which the model cannot use."""
         if sigma:
-            raise DataError(f"{self.network} is not told the noise level; USRNet and DPIR are")
+            raise DataError(f"{self.network} takes no noise level; USRNet and DPIR do")
         return self
 
     def with_border(self, border: Border) -> Model:

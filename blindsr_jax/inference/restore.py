@@ -206,7 +206,7 @@ def restore_steps(model: Restorer, image: np.ndarray, steps: int | None = None) 
         trace = model.estimate(pixels, iterations=steps, trace=True).trace
         return [Restored(None, np.asarray(kernel[0]), None) for kernel in trace.kernel]
     if not model.unfolds:
-        raise DataError(f"{model.network} unfolds no steps that could be told apart")
+        raise DataError(f"{model.network} is not unfolded, so it has no steps to compare")
     trace = model(pixels.rgb()[None], iterations=steps, trace=True).trace
     results = []
     for t, sr in enumerate(np.asarray(model.reported(trace.sr))):

@@ -207,7 +207,7 @@ class AtScale(RestoresImages):
         """
         if kernel is None:
             raise DataError(
-                f"{self.network} has to be told the blur: give a kernel, or join it with an estimator "
+                f"{self.network} needs the blur kernel: give one, or join the solver with an estimator "
                 "(blindsr_jax.pipeline)"
             )
         lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)

@@ -1,4 +1,4 @@
-"""The commands as tests call them."""
+"""Helpers to call the commands in tests."""
 
 from PIL import Image
 

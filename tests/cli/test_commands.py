@@ -90,7 +90,7 @@ def test_official_checkpoints_become_bundles(reference, tmp_path, capsys):
 
 
 def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, tmp_path):
-    """In one fresh process, as users do it; torch is not even looked for."""
+    """In one new process, as for users; torch is never imported."""
     sources = sorted(str(path) for path in (reference / "networks").glob("*.pth"))
     assert len(sources) == 12
     code = (

@@ -1,4 +1,4 @@
-"""The picture of before and after."""
+"""The picture that compares before and after."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_small_pictures_stand_side_by_side_whole(tmp_path):
 
 @pytest.mark.parametrize(("size", "suffix"), [((1000, 700), ".png"), ((300, 1300), ".jpg"), ((450, 420), ".webp")])
 def test_large_pictures_are_scaled_and_show_a_detail(tmp_path, monkeypatch, size, suffix):
-    """Never more of them is held than is shown."""
+    """Memory never holds more of the pictures than is shown."""
     held = []
     pixels_of = comparison.pixels_of
     monkeypatch.setattr(
@@ -63,7 +63,7 @@ def _share_mask(pixels):
 
 
 def _found(picture, part):
-    """Whether a part stands somewhere in the picture, but for what JPEG does to it: by its brightness's correlation."""
+    """Whether a part occurs in the picture, up to JPEG's errors, by correlation of brightness."""
     grey, wanted = picture.mean(-1), part.mean(-1)
     size = [int(2 ** np.ceil(np.log2(side))) for side in grey.shape]
     wanted = wanted - wanted.mean()

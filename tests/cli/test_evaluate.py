@@ -121,7 +121,7 @@ def test_models_stand_beside_each_other(scene, capsys, reference):
     for beside, message in (
         ([other, other], "two models are called tiny.safetensors+usrnet_tiny.pth"),
         (["model-based-x4"], "works at scale 4"),
-        ([tiny], "has to be told the kernel"),
+        ([tiny], "needs a kernel"),
     ):
         assert evaluate(scene, *arguments, "--beside", *beside, model=first, output="r") == 2
         assert message in capsys.readouterr().err

@@ -93,7 +93,7 @@ def test_a_large_picture_in_tiles(place, capsys):
 
 @pytest.mark.parametrize("options", [[], ["--tile", "64"]], ids=str)
 def test_a_second_command_need_not_compile(place, options):
-    """In processes of their own, as users run it."""
+    """In separate processes, as users run it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
     environment |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache"), "JAX_LOGGING_LEVEL": "DEBUG"}
     command = [sys.executable, "-m", "blindsr_jax.cli", "restore", place / "in" / "a.png", "-o", place / "o.png"]
@@ -112,7 +112,7 @@ def test_a_second_command_need_not_compile(place, options):
 
 
 def test_restoring_loads_neither_tensorflow_nor_training(place):
-    """The core install has none of it."""
+    """The core install has none of these libraries."""
     code = (
         "import sys; from blindsr_jax.cli import main; "
         f"code = main(['restore', {str(place / 'in' / 'a.png')!r}, '-o', {str(place / 'o.png')!r}, "

@@ -50,7 +50,7 @@ def test_a_solver_is_told_scale_noise_and_kernel(scene, capsys, reference):
     assert size(scene / "o.png") == (54, 42)
     for options, message in (
         (["--kernel", str(scene / "k.npy")], "say which with --scale"),
-        (["--scale", "3"], "has to be told the blur"),
+        (["--scale", "3"], "needs the blur kernel"),
     ):
         assert main([*arguments, *options]) == 2
         assert message in capsys.readouterr().err
@@ -63,7 +63,7 @@ def test_a_solver_is_told_scale_noise_and_kernel(scene, capsys, reference):
     assert evaluate(scene, *arguments, "--sigma", 2, model=both, output="both") == 0
     assert json.loads((scene / "both" / "report.json").read_text())["kernel_l1"] > 0
     assert restore(scene, scene / "in" / "a.png", "-o", scene / "p.png", "--sigma", 2) == 2
-    assert "not told the noise level" in capsys.readouterr().err
+    assert "takes no noise level" in capsys.readouterr().err
 
 
 def test_an_estimator_alone_restores_nothing(place, capsys):

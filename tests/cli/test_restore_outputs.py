@@ -1,4 +1,4 @@
-"""``blindsr restore``: formats, quality, depth, comparisons and what else stands beside a picture."""
+"""``blindsr restore``: formats, quality, depth, comparisons and other files beside a picture."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is timed is what restoring does, and its memory is that of the compiled network."""
+"""Timing measures a whole restoration; the memory is that of the compiled network."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from blindsr_jax.inference.loading import load
 
 
 def _temporaries(model, side):
-    """XLA's own account of the network alone."""
+    """XLA's memory analysis of the network alone."""
     lr = jax.ShapeDtypeStruct((1, side, side, 3), "float32")
     call = jax.jit(lambda variables, lr: model.module.apply(variables, lr, image_only=True))
     return call.lower(model.variables, lr).compile().memory_analysis().temp_size_in_bytes

@@ -1,4 +1,4 @@
-"""A page and a browser to look at it: for the tests, and for the picture in the README."""
+"""A page and a browser that opens it, for the tests and for the picture in the README."""
 
 import contextlib
 import importlib.util
@@ -29,7 +29,7 @@ _FLAGS = (
 
 
 def missing() -> str:
-    """What keeps a browser from opening the page, in words; empty if nothing does."""
+    """The reason why no browser can open the page; empty if one can."""
     packages = [name for name in ("gradio", "selenium") if importlib.util.find_spec(name) is None]
     programs = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     return f"not installed: {', '.join(packages + programs)}" if packages + programs else ""
@@ -37,7 +37,7 @@ def missing() -> str:
 
 @contextlib.contextmanager
 def page(folder: pathlib.Path, *options: str) -> typing.Iterator[str]:
-    """``blindsr demo`` in a process of its own: its address. Its temporary files go to ``folder / "temporary"``."""
+    """Run ``blindsr demo`` in a separate process; yield its address. ``folder / "temporary"`` gets temporary files."""
     (folder / "temporary").mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     environment |= {"TMPDIR": str(folder / "temporary"), "XDG_CACHE_HOME": str(folder / "cache")}
@@ -57,7 +57,7 @@ def page(folder: pathlib.Path, *options: str) -> typing.Iterator[str]:
 
 @contextlib.contextmanager
 def browser(downloads: pathlib.Path) -> typing.Iterator[typing.Any]:
-    """A new Chromium without a past, which writes downloads into a folder."""
+    """A new Chromium with an empty profile that downloads into a folder."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -77,7 +77,7 @@ def browser(downloads: pathlib.Path) -> typing.Iterator[typing.Any]:
 
 
 def wait(ready: typing.Callable[[], typing.Any], seconds: float, what: str) -> typing.Any:
-    """The first value of ``ready`` that is true; the test fails after so many seconds."""
+    """Wait for a true value of ``ready`` and return it; fail the test after so many seconds."""
     end = time.monotonic() + seconds
     while not (value := ready()):
         assert time.monotonic() < end, f"waited {seconds} seconds for {what}"
@@ -86,7 +86,7 @@ def wait(ready: typing.Callable[[], typing.Any], seconds: float, what: str) -> t
 
 
 class Visitor:
-    """Somebody in front of the page."""
+    """A visitor of the page."""
 
     def __init__(self, driver: typing.Any, address: str):
         self.driver, self._seen = driver, []
@@ -99,46 +99,46 @@ class Visitor:
         return next((e for e in self.driver.find_elements("css selector", selector) if e.is_displayed()), None)
 
     def text(self, selector: str) -> str:
-        """Of all that a selector finds; read at once, since the page may change between two questions."""
+        """The texts of all elements of a selector, read at once because the page may change between two requests."""
         script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText).join(' ')"
         return self.driver.execute_script(script, selector)
 
     def press(self, selector: str) -> None:
-        """Clicks on it as soon as it is there and enabled."""
+        """Click an element as soon as it is present and enabled."""
         element = wait(lambda: (e := self.find(selector)) and e.is_enabled() and e, 20, selector)
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
     def choose(self, selector: str, text: str) -> None:
-        """Clicks on the label below a selector with a text."""
+        """Click the label with a text below a selector."""
         labels = self.driver.find_elements("css selector", f"{selector} label")
         label = next(label for label in labels if text in label.text)
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", label)
         label.click()
 
     def drag(self, element: typing.Any, pixels: int) -> None:
-        """Moves the mouse to the right, its button held, beginning in the middle of an element."""
+        """Drag the mouse to the right from the middle of an element."""
         from selenium.webdriver import ActionChains
 
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         ActionChains(self.driver).drag_and_drop_by_offset(element, pixels, 0).perform()
 
     def upload(self, path: pathlib.Path, selector: str = "#file") -> None:
-        """Gives a file to the input below a selector."""
+        """Upload a file to the input below a selector."""
         self.driver.find_element("css selector", f"{selector} input[type=file]").send_keys(str(path))
 
     def restore(self, seconds: float = 120) -> str:
-        """Presses the button; the message under which the run ends, which has to be another than the one before."""
+        """Press the button and return the message at the end of the run, which must differ from the previous one."""
         before = self.text("#message .message")
         self.press("#go")
         return wait(lambda: (now := self.text("#message .message")) != before and now, seconds, "the run to end")
 
     def says(self, selector: str, text: str, seconds: float = 30) -> None:
-        """Waits until a text stands there."""
+        """Wait until the page shows a text."""
         wait(lambda: text in self.text(selector), seconds, f"{selector} to say {text!r}")
 
     def asked(self) -> list[str]:
-        """Addresses that the page has asked, other than the browser's own."""
+        """Addresses that the page requested, without the browser's own requests."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):

@@ -1,4 +1,4 @@
-"""The page in a browser: what somebody does who has a picture and no Python."""
+"""The page in a browser, used by a visitor with a picture and no Python."""
 
 import concurrent.futures
 import time
@@ -43,7 +43,7 @@ def visitor(driver, address):
 
 
 def _picture(path, size, colour):
-    """A picture of a colour with a little structure; ``size`` is width and height."""
+    """A picture of one colour with faint structure; ``size`` is width and height."""
     pixels = np.random.default_rng(0).integers(-8, 9, (size[1], size[0], 1)) + np.array(colour)
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
     return path
@@ -126,7 +126,7 @@ def test_a_run_can_be_stopped(visitor, folder):
     visitor.says("#message", "tile by tile", seconds=60)
     visitor.press("#stop")
     visitor.says("#message", "Stopped")
-    time.sleep(3)  # in which the tile that was computed ends
+    time.sleep(3)  # the current tile ends within this time
     assert "Stopped" in visitor.text("#message")
     assert visitor.find("#go").is_enabled() and not visitor.find("#stop").is_enabled()
     assert visitor.find("#compared") is None

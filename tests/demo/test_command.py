@@ -1,4 +1,4 @@
-"""``blindsr demo`` before there is a page."""
+"""``blindsr demo`` before the page is served."""
 
 import socket
 import subprocess

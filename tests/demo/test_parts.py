@@ -1,4 +1,4 @@
-"""What the page computes, without a page."""
+"""The computations of the page, without a browser."""
 
 import base64
 import io

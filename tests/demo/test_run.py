@@ -1,4 +1,4 @@
-"""A run of the page from what stands on it to what it shows, without a page."""
+"""A run of the page from its form to its result, without a browser."""
 
 import contextlib
 import dataclasses

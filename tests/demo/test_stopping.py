@@ -1,4 +1,4 @@
-"""Runs that are stopped, also in the middle of a stage."""
+"""Runs can be stopped, even in the middle of a stage."""
 
 import threading
 
@@ -6,11 +6,11 @@ import pytest
 
 from blindsr_jax.demo.stopping import Runs, until
 
-SECONDS = 30  # after which a wait has failed
+SECONDS = 30  # after this time a wait has failed
 
 
 class _Stages:
-    """Two stages, the second of which waits to be let go; then a third."""
+    """Three stages; the second waits until it is released."""
 
     def __init__(self):
         self.began, self.go_on, self.closed, self.third = (threading.Event() for _ in range(4))

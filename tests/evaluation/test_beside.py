@@ -62,7 +62,7 @@ def test_each_model_scores_as_it_does_alone(estimator, solver, photo):
 
 
 def test_an_estimator_is_asked_once_for_each_trial(estimator, solver, photo):
-    """Its seconds would differ if it were asked again."""
+    """The times would differ if the estimator ran twice."""
     again = Model(estimator.module, estimator.variables)
     beside = {"noisy": pipeline(again, solver, sigma=0.1), "alone": again}
     rows = group(evaluate(pipeline(estimator, solver), _tests(photo), name="first", beside=beside), "method")
@@ -91,7 +91,7 @@ def test_what_cannot_stand_together_is_named(estimator, solver, model, photo):
     tests, both = _tests(photo, 1), pipeline(estimator, solver)
     for beside, methods, message in (
         ({"dan": model}, Methods(), "dan works at scale 4, the tests are of scale 2"),
-        ({"u": solver.at_scale(2)}, Methods(), "has to be told the kernel"),
+        ({"u": solver.at_scale(2)}, Methods(), "needs a kernel"),
         ({"k+u": both}, Methods(), "two models are called k.u"),
         ({"k": estimator}, Methods(sweep=2), "about one model"),
     ):

@@ -1,4 +1,4 @@
-"""Model cards, and the pages that are made of them."""
+"""Model cards and the pages made from them."""
 
 import pathlib
 import re

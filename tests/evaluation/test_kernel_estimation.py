@@ -1,4 +1,4 @@
-"""Models that estimate kernels and restore nothing: scored, reported, plotted and drawn like the others."""
+"""Models that only estimate kernels are scored, reported, plotted and drawn like others."""
 
 import jax
 import numpy as np
@@ -45,7 +45,7 @@ def test_rows_are_about_kernels_alone(estimator, photo):
 
 
 def test_self_ensemble_averages_kernels(estimator, photo):
-    """The average of a mirrored image is the mirrored average, which no single estimate is."""
+    """The average estimate of a mirrored image is the mirrored average; a single estimate is not."""
     sample, protocol = _sample(photo[:64, :64])
     averaged, mirrored = (restore_image(estimator, lr, self_ensemble=True) for lr in (sample.lr, sample.lr[::-1]))
     assert averaged.image is None

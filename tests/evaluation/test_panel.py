@@ -1,4 +1,4 @@
-"""Pictures of a model's work."""
+"""Pictures of a model's results."""
 
 import pytest
 from PIL import ImageFont

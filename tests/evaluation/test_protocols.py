@@ -25,7 +25,7 @@ from blindsr_jax.evaluation.protocols import (
 from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
 from tests.evaluation.conftest import Images
 
-photo_protocol = PROTOCOLS["photo"]  # ``photo`` is a picture here
+photo_protocol = PROTOCOLS["photo"]  # the fixture ``photo`` is a picture
 
 
 def test_gaussian8_is_the_published_protocol():
@@ -112,19 +112,19 @@ def test_s_fold_circular_keeps_the_upper_left_pixel_of_a_wrapped_blur(photo):
     np.testing.assert_allclose(sample.kernel, kernel, rtol=1e-6)
     blurred = [scipy.ndimage.correlate(np.float64(sample.hr[..., c]), kernel, mode="wrap") for c in range(3)]
     want = np.round(np.stack(blurred, axis=-1)[::3, ::3])
-    assert np.mean(sample.lr != want) < 1e-3  # ties of rounding
+    assert np.mean(sample.lr != want) < 1e-3  # ties in rounding
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_div2krk_is_rebuilt_from_its_kernels(benchmarks, scale):
-    """How the set's authors made it is nowhere stated in the set: this shows that the protocol has found it."""
+    """The set does not document how its LR files were made; this shows that the protocol reproduces them."""
     source, protocol = Div2krkSource(benchmarks / "DIV2KRK_dev", scale), div2krk(scale)
     assert len(source) == 6
     for index in range(len(source)):
         hr, lr, kernel = source.read(index)
         top, left = (lr.shape[0] - 160) // 2, (lr.shape[1] - 160) // 2
         part = hr[top * scale :, left * scale :][: 160 * scale, : 160 * scale]
-        inside = slice(16, -16)  # beyond the reach of the cut
+        inside = slice(16, -16)  # where cropping has no effect
         stored = lr[top : top + 160, left : left + 160][inside, inside]
         rebuilt = make_lr(part, protocol, kernel)[inside, inside]
         unmoved = make_lr(part, dataclasses.replace(protocol, block_centres=False), kernel)[inside, inside]
@@ -137,7 +137,7 @@ def test_div2krk_is_rebuilt_from_its_kernels(benchmarks, scale):
 
 def test_div2krk_trials_have_centred_kernels(benchmarks):
     source = Div2krkSource(benchmarks / "DIV2KRK_dev", 4)
-    index = source.names.index("im_68.png")  # whose file is 0.08 pixels off
+    index = source.names.index("im_68.png")  # its file is 0.08 pixels off
     (sample,) = StoredTests(source, div2krk(4)).open(index).samples
     assert (sample.hr.shape[0], sample.hr.shape[1]) == (4 * sample.lr.shape[0], 4 * sample.lr.shape[1])
     assert abs(np.subtract(scipy.ndimage.center_of_mass(source.read(index).kernel), 15)).max() > 0.05
@@ -171,7 +171,7 @@ def test_noise_is_as_strong_as_promised_and_the_same_each_time(photo):
     protocol = gaussian8_noise15(2)
     noisy, again, other = (synthetic_sample("a", photo, protocol, protocol.cases[i]).lr for i in (3, 3, 4))
     clean, of_other = (synthetic_sample("a", photo, gaussian8(2), protocol.cases[i]).lr for i in (3, 4))
-    middle = (clean > 60) & (clean < 195)  # where nothing is cut off
+    middle = (clean > 60) & (clean < 195)  # where noise is not clipped
     noise, others = noisy.astype(float) - clean, other.astype(float) - of_other
     assert abs(noise[middle].std() - 15) < 0.5
     assert abs(np.corrcoef(noise.ravel(), others.ravel())[0, 1]) < 0.05

@@ -126,7 +126,7 @@ def test_a_bad_image_is_named_and_the_others_scored(model, photo):
 
 
 class Interrupted(Images):
-    """Ctrl-C when the second image is read."""
+    """Ctrl-C while the second image is read."""
 
     def read(self, index):
         if index == 1:

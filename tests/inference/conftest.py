@@ -8,7 +8,7 @@ from blindsr_jax.weights.bundle import Bundle
 
 
 def tiny_bundle(scale=2):
-    """A compact DAN of no training: its nearest-neighbour skip makes it a recognisable enlarger."""
+    """An untrained small DAN; its nearest-neighbour skip keeps the image recognisable."""
     sizes = {"name": "danv1", "scale": scale, "blocks": 1, "features": 4, "upsampler": "single", "skip": "nearest"}
     sizes |= {"kernel_size": 11, "estimator_features": 4, "estimator_blocks": 1}
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(121, 10)))[0].astype(np.float32)

@@ -1,4 +1,4 @@
-"""A ``Restorer`` without a network, to look at tiles with."""
+"""A ``Restorer`` without a network, for tests of tiling."""
 
 import dataclasses
 import typing
@@ -13,7 +13,7 @@ from blindsr_jax.types import SROutput
 
 @dataclasses.dataclass
 class Repeating:
-    """Repeats pixels twice, and spoils the border of what it is given, as networks do."""
+    """Repeats each pixel twice and corrupts its input's border, as networks do."""
 
     most: int = 10_000
     scale: int = 2

@@ -1,4 +1,4 @@
-"""Restoring row by row: the same pixels as all at once, in memory that does not grow with the height."""
+"""Restoring band by band gives the same pixels, in memory that does not grow with the height."""
 
 import itertools
 import logging
@@ -40,7 +40,7 @@ def test_a_file_written_row_by_row_is_the_image_in_memory(model, tmp_path, kind,
 
 
 def test_memory_does_not_grow_with_the_height():
-    """Of twice and eight times as many rows as a tile has; what is held is about a row of tiles."""
+    """Images with two and eight times a tile's rows; about one row of tiles is in memory."""
     peaks = []
     for height in (128, 1024):
         image = np.zeros((height, 400, 3), np.uint8)
@@ -54,7 +54,7 @@ def test_memory_does_not_grow_with_the_height():
 
 
 def test_rows_stay_when_tiles_have_to_shrink():
-    """Memory that becomes less while the third row of tiles is restored."""
+    """Memory that shrinks while the third row of tiles is restored."""
 
     class Shrinking(Repeating):
         calls = 0
@@ -77,7 +77,7 @@ def test_rows_stay_when_tiles_have_to_shrink():
 
 
 def test_an_image_that_does_not_fit_goes_into_tiles_by_itself(model, monkeypatch, caplog):
-    """On a CPU, where nothing is told of memory but by the compiler; unless whole images are asked for."""
+    """On a CPU only the compiler reports memory; the check is skipped if whole images are requested."""
     image = np.random.default_rng(0).random((300, 280, 3), np.float32)
     whole = restore_image(model, image, tile=0).image
     with memory.bounded():

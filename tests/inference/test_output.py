@@ -1,4 +1,4 @@
-"""What models and their outputs show of themselves."""
+"""The textual and graphical views of models and their outputs."""
 
 import io
 
@@ -20,14 +20,14 @@ def batch():
 
 
 def _share(picture, colour):
-    """Pixels of a picture that are near a colour."""
+    """Count the pixels of a picture that are near a colour."""
     return (np.abs(np.asarray(picture, int) - np.array(colour) * 255) < 25).all(axis=-1).sum()
 
 
 def test_a_panel_shows_lr_steps_and_kernels_of_the_image_asked_for(model, batch):
     out = model(batch, trace=True)
     steps = len(out.trace.sr)
-    cells = 1 + steps  # in each of them the image covers 48×64 pixels, but for the texture of an untrained network
+    cells = 1 + steps  # in each the image covers 48×64 pixels, except for an untrained network's texture
     for i, colour in enumerate(batch[:, 0, 0]):
         picture = out.panel(i)
         assert _share(picture, colour) > 0.8 * cells * 48 * 64

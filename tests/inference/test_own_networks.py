@@ -1,4 +1,4 @@
-"""A user's own network in ``Model`` and in the command: never padded unless it takes a region."""
+"""A user's own network in ``Model`` and in the command is padded only if it takes a region."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ SIZES = [(9, 40), (23, 17), (31, 33)]
 
 @pytest.fixture(scope="module", params=[PlainRestorer, MaskedRestorer], ids=lambda x: x.__name__)
 def own(request, model):
-    """The tiny DAN with another Restorer."""
+    """The tiny DAN with a given Restorer."""
     network = model.module.clone(restorer=request.param())
     basis = model.variables["constants"]["pca_basis"]
     return Model(network, jax.jit(lambda key: init_variables(network, key, basis))(jax.random.key(0, impl="rbg")))

@@ -41,7 +41,7 @@ def test_portraits_and_landscapes_go_apart():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_little_more_is_computed_than_with_the_best_three(seed):
-    """Beside all ways to choose three shapes from the sides that occur."""
+    """Compare with every choice of three shapes whose sides occur."""
     sizes = [tuple(size) for size in GRID * np.random.default_rng(seed).integers(1, 12, (8, 2))]
     sides = [sorted({size[axis] for size in sizes}) for axis in (0, 1)]
     fitting = itertools.combinations(itertools.product(*sides), 3)
@@ -95,7 +95,7 @@ def test_turned_images_are_padded_as_well_and_tiles_alike(model, options):
 
 
 def test_a_shape_without_memory_is_given_up_for_the_image(monkeypatch):
-    """The model itself stays as it is."""
+    """``padded_to`` does not change the model itself."""
     model = from_bundle(tiny_bundle()).padded_to([(32, 32), (64, 64)])
     apply, shapes = model_module.apply, []
 
@@ -136,7 +136,7 @@ def test_sizes_from_headers_are_those_of_the_upright_image(tmp_path, suffix, ori
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A model, and twenty cuttings of photographs, of as many sizes: whole pictures, and two that need tiles."""
+    """A model and twenty crops of photographs with different sizes; two of them need tiles."""
     place = tmp_path_factory.mktemp("twenty")
     save_bundle(place / "tiny.safetensors", tiny_bundle())
     photos = [open_source("sample", split="validation").read(i) for i in range(2)]
@@ -163,7 +163,7 @@ print("compiled", code, compiled.count("/jax/core/compile/backend_compile_durati
     "options", [["--save-kernel"], ["--self-ensemble"], ["--tile", "128"], ["--tile", "128", "--tiles-at-once", "2"]]
 )
 def test_pictures_of_many_sizes_take_three_programs(place, tmp_path, options):
-    """In a process of its own, where nothing is compiled yet, the smallest operation counted."""
+    """In a new process, where nothing is compiled yet, count all compilations, even of small operations."""
     command = ["restore", place / "in", "-o", tmp_path / "out", "--model", place / "tiny.safetensors", *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_ENABLE_COMPILATION_CACHE": "false"}
     run = [sys.executable, "-c", COUNTING, *map(str, command)]

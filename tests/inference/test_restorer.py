@@ -1,4 +1,4 @@
-"""Models, solvers at a scale and pipelines are one type, and say at the first call what they do not know."""
+"""Models, solvers at a scale and pipelines share one interface and reject unsupported options at the first call."""
 
 import inspect
 
@@ -68,7 +68,7 @@ def test_what_does_not_suit_is_named(model, solver):
         (lambda: solver.in_precision("bfloat16"), "needs float32"),
         (lambda: joined.in_precision("bfloat16"), "needs float32"),
         (lambda: solver.with_kernel_window(64), "estimates no kernel"),
-        (lambda: model.with_sigma(0.1), "not told the noise level"),
+        (lambda: model.with_sigma(0.1), "takes no noise level"),
         (lambda: joined.padded_to([(32, 32)]), "images of their own size"),
         (lambda: joined.shard_rows(), "cannot be shared"),
         (lambda: model.shard_rows().restore(np.zeros((70, 70, 3)), tile=64), "leave tiles out"),

@@ -1,4 +1,4 @@
-"""Tiles of a large photograph beside the photograph restored whole."""
+"""Compare a large photograph restored in tiles with the same photograph restored whole."""
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ _V1 = {"features": 16, "blocks": 3}
 
 @pytest.fixture(scope="module")
 def photograph():
-    """2048×1080 pixels: fireworks on a black sky, whose tiles are as different as can be; mirrored on the right."""
+    """2048×1080 pixels of fireworks on a black sky, mirrored on the right; its tiles differ strongly."""
     path = SHARED / "photos" / "valid" / "budgie_spiral-firework.jpg"
     if not path.exists():
         pytest.skip(f"photographs are not part of the project; expected in {SHARED.name}/photos beside it")
@@ -27,7 +27,7 @@ def photograph():
 
 
 def _model(sizes):
-    """No training, but attention that leans on the means, as training makes it: its weights are enlarged."""
+    """Untrained, but with enlarged attention weights, so that attention depends on the means as after training."""
     network = build("danv1", scale=2, estimator_features=8, estimator_blocks=1, iterations=2, **sizes)
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(441, 10)))[0].astype(np.float32)
     variables = init_variables(network, jax.random.key(0, impl="rbg"), basis)
@@ -43,7 +43,7 @@ def _model(sizes):
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [_LITE, _V1], ids=["lite", "danv1"])
 def test_tiles_are_the_whole_photograph(photograph, sizes, monkeypatch):
-    """Both are told one kernel: what weights without training estimate says nothing of trained ones."""
+    """Both get the same kernel, because estimates of untrained weights tell nothing about trained ones."""
     model, image = _model(sizes), np.float32(photograph) / 255
     kernel = np.asarray(isotropic_gaussian(1.6, 21))
     whole = restore_image(model, image, kernel=kernel, tile=0).image

@@ -47,7 +47,7 @@ def test_the_mean_of_eight(model):
 
 @pytest.mark.parametrize("scale", [2])
 def test_a_model_that_follows_turns_is_unchanged(scale):
-    """Bicubic sampling of a blur by the given kernel commutes with turning both, so the mean is any one of them."""
+    """Blur and bicubic downsampling commute with turning image and kernel, so the mean equals each result."""
 
     class Blurs:
         pca_basis = None

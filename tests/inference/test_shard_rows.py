@@ -1,4 +1,4 @@
-"""Images restored whole, their rows on several devices (four fake ones here)."""
+"""Images restored whole with their rows on several devices (four simulated ones)."""
 
 import re
 
@@ -27,7 +27,7 @@ def _model(name):
 
 @pytest.mark.parametrize("name", list(_SIZES))
 def test_several_devices_restore_what_one_does(name):
-    """61 rows are shared unevenly."""
+    """61 rows do not divide evenly among the devices."""
     model = _model(name)
     for height in (64, 61):
         image = np.random.default_rng(0).random((height, 40, 3), np.float32)
@@ -45,7 +45,7 @@ def test_several_devices_restore_what_one_does(name):
 
 @pytest.mark.parametrize("name", list(_SIZES))
 def test_devices_exchange_rows_not_feature_maps(name, monkeypatch):
-    """What is gathered is the image of three channels, or a few columns of a map."""
+    """Only the image of three channels or a few columns of a feature map may be gathered."""
     programs, apply = [], model_module.apply
 
     def kept(*arguments, **options):

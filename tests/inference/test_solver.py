@@ -123,7 +123,7 @@ def test_images_are_extended_until_they_wrap_smoothly():
 
 
 def test_photographs_are_not_taken_for_wrapping_ones(photo):
-    """With borders mirrored by the blur, a solver that thinks they wrap makes waves that start at the border."""
+    """If the blur mirrors borders, a solver that assumes wrapping makes waves from the border inwards."""
     kernel = np.asarray(degradations.isotropic_gaussian(1.6, 15))
     tv = load("dpir-tv")
     lr = np.asarray(ops.s_fold_down(ops.blur(np.float32(photo)[None] / 255, kernel[None]), 2))

@@ -21,7 +21,7 @@ def test_the_window_holds_the_texture():
 
 
 def test_stripes_are_no_texture():
-    """They say nothing of the blur along them, however strong."""
+    """Edges reveal nothing about the blur along them, however strong they are."""
     image = np.full((1, 64, 64, 1), 0.5, np.float32)
     image[0, :, :32:2] = 1
     image[0, 40:56, 40:56] += 0.05 * _noise(16, 16, 1)

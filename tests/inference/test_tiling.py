@@ -40,7 +40,7 @@ def test_the_weights_leave_nothing_out(length):
 
 @pytest.mark.parametrize("most", [10_000, 80 * 80])
 def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
-    """With the smaller memory tiles of 128 do not fit, and those of 64 are taken."""
+    """With less memory, tiles of 128 do not fit and tiles of 64 are used."""
     image = np.random.default_rng(0).random((150, 97, 3), np.float32)
     restored = restore_image(Repeating(most), image, tile=128).image
     inside = np.s_[2 * MARGIN : -2 * MARGIN, 2 * MARGIN : -2 * MARGIN]
@@ -50,7 +50,7 @@ def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
 
 @pytest.mark.parametrize("at_once", [3, 4])
 def test_tiles_in_batches_are_those_one_by_one(model, at_once):
-    """Six tiles: in two full batches, and in one and a half."""
+    """Six tiles in two full batches, and in one full and one half-full batch."""
     image = np.random.default_rng(0).random((90, 130, 3), np.float32)
     alone, batched = (restore_image(model, image, tile=64, tiles_at_once=n) for n in (1, at_once))
     np.testing.assert_allclose(batched.image, alone.image, atol=1e-6)
@@ -59,7 +59,7 @@ def test_tiles_in_batches_are_those_one_by_one(model, at_once):
 
 
 def test_a_batch_without_memory_is_taken_apart():
-    """Before its tiles are made smaller."""
+    """The batch shrinks before the tiles do."""
 
     class Counting(Repeating):
         shapes = ()
@@ -113,19 +113,19 @@ def test_a_pipeline_estimates_from_the_whole_image(reference):
     joined, image = pipeline(estimator, solver), _scene()
     whole, tiles = (restore_image(joined, image, tile=tile) for tile in (0, 64))
     np.testing.assert_allclose(tiles.kernel, whole.kernel, atol=1e-6)
-    # What it found is no kernel of this image, with which a solver would make rings that reach far.
+    # The untrained estimate does not fit this image; a solver would make far-reaching rings with it.
     known = {"kernel": np.asarray(isotropic_gaussian(0.8, 9))}
     whole, tiles = (restore_image(joined, image, **known, tile=tile).image for tile in (0, 64))
     assert psnr(np.uint8(255 * tiles), np.uint8(255 * whole), 0, "rgb") > 50
     alone = solver.at_scale(2)
-    with pytest.raises(DataError, match="has to be told the blur"):
+    with pytest.raises(DataError, match="needs the blur kernel"):
         restore_image(alone, image, tile=64)
     with pytest.raises(DataError, match="do not wrap around"):
         restore_image(joined.with_border("circular"), image, tile=64)
 
 
 def test_an_estimator_of_a_pipeline_looks_at_a_part_if_the_whole_is_too_large(monkeypatch):
-    """It is the most textured part; the rest of the image is flat."""
+    """The estimator looks at the most textured part; the rest of the image is flat."""
     estimator = load("model-based-x2").with_kernel_window(48)
     image = np.full((70, 90, 3), 0.5, np.float32)
     image[16:64, 24:72] = np.random.default_rng(0).random((48, 48, 3))

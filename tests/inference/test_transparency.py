@@ -1,4 +1,4 @@
-"""Cut-outs: what transparency hides must not be seen after restoring either."""
+"""Colours that transparency hides must not become visible by restoring."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from blindsr_jax.types import SROutput
 
 
 def _cut_out(size=40, colour=255, garbage=0, dtype=np.uint8):
-    """A disc with a sharp edge: opaque, of one colour; around it transparent garbage."""
+    """An opaque disc of one colour with a sharp edge, surrounded by transparent garbage."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     inside = x**2 + y**2 < (size / 3) ** 2
     image = np.full((size, size, 4), garbage, dtype)
@@ -21,7 +21,7 @@ def _cut_out(size=40, colour=255, garbage=0, dtype=np.uint8):
 
 
 class _Bicubic:
-    """A model that draws what is beside an edge into it, as all do."""
+    """A model that mixes colours across edges, as all do."""
 
     scale, restores, whole_only = 2, True, ""
 
