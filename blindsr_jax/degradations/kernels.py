@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy  # brings in its parts when they are first used
 
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.resize import resize_matrix
 
 Range = tuple[float, float]  # lowest and highest value of a uniform distribution
@@ -194,7 +195,7 @@ def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:
 def pixel_grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
     """Column and row coordinates of a K×K kernel, zero in its centre, behind so many axes of length one."""
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"a kernel's size must be odd and positive, got {size}")
+        raise InputError(f"a kernel's size must be odd and positive, got {size}")
     axis = jnp.arange(size, dtype=float) - size // 2
     leading = (1,) * batch_axes
     return axis.reshape(*leading, 1, size), axis.reshape(*leading, size, 1)

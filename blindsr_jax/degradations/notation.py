@@ -17,6 +17,7 @@ import typing
 from blindsr_jax.degradations.orders import ORDERS
 from blindsr_jax.degradations.samplers import SAMPLERS, Kernels, kernels_of
 from blindsr_jax.degradations.steps import STEPS, Steps
+from blindsr_jax.errors import InputError
 
 
 def steps_from_text(text: str, scale: int) -> Steps:
@@ -27,12 +28,12 @@ def steps_from_text(text: str, scale: int) -> Steps:
       scale: s, for orders.
 
     Raises:
-      ValueError: the text cannot be read, or names a step, order, sampler or option that there is not.
+      InputError: the text cannot be read, or names a step, order, sampler or option that there is not.
     """
     try:
         parsed = ast.parse(f"({text.strip()},)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"degradation {text!r}: expected steps such as {_EXAMPLE}") from None
+        raise InputError(f"degradation {text!r}: expected steps such as {_EXAMPLE}") from None
     return _steps(parsed.elts, scale)
 
 
@@ -53,7 +54,7 @@ def _steps(nodes: typing.Sequence[ast.expr], scale: int) -> Steps:
         elif name in STEPS:
             steps.append(_made(name, STEPS[name], arguments, options))
         else:
-            raise ValueError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
+            raise InputError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
     return tuple(steps)
 
 
@@ -62,7 +63,7 @@ def _call(node: ast.expr, scale: int) -> tuple[str, list[typing.Any], dict[str, 
     if isinstance(node, ast.Name):
         return node.id, [], {}
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-        raise ValueError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
+        raise InputError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
     options = {keyword.arg or "**": _value(keyword.value, scale) for keyword in node.keywords}
     return node.func.id, [_value(argument, scale) for argument in node.args], options
 
@@ -78,14 +79,14 @@ def _value(node: ast.expr, scale: int) -> typing.Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise ValueError(f"{ast.unparse(node)!r} is no plain value") from None
+        raise InputError(f"{ast.unparse(node)!r} is no plain value") from None
 
 
 def _made(name: str, make: typing.Callable[..., typing.Any], arguments: typing.Iterable, options: dict) -> typing.Any:
     try:
         return make(*arguments, **options)
     except TypeError as error:
-        raise ValueError(f"degradation step {name!r}: {str(error).split('() ', 1)[-1]}") from None
+        raise InputError(f"degradation step {name!r}: {str(error).split('() ', 1)[-1]}") from None
 
 
 def _text(value: typing.Any) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.errors import InputError
 
 _TYPICAL_WIDTH = 2.0
 
@@ -26,11 +27,11 @@ def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
       float32 [K², L] with orthonormal columns.
 
     Raises:
-      ValueError: length is not in 1 … min(K², N).
+      InputError: length is not in 1 … min(K², N).
     """
     matrix = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
     if not 1 <= length <= min(matrix.shape):
-        raise ValueError(
+        raise InputError(
             f"length must be 1 to {min(matrix.shape)} for kernels of shape {np.shape(kernels)}, got {length}"
         )
     centred = matrix - matrix.mean(axis=0)

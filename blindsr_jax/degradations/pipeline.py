@@ -13,6 +13,7 @@ from blindsr_jax.degradations.orders import classic
 from blindsr_jax.degradations.pca import pca_basis
 from blindsr_jax.degradations.samplers import Kernels, kernels_of, options_of
 from blindsr_jax.degradations.steps import NO_JPEG, Batch, Blur, Downsampling, Keys, Range, Steps, Task, run_steps
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.types import Degraded
 
@@ -65,7 +66,7 @@ def degrade(
       Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]); sigma leaves out what rounding adds.
 
     Raises:
-      ValueError: the HR size is no multiple of the scale, or an option is unknown.
+      InputError: the HR size is no multiple of the scale, or an option is unknown.
     """
     given = None if isinstance(kernel, str) else kernel
     if isinstance(steps, str):
@@ -97,11 +98,11 @@ def degrade_by(
     """``degrade`` with steps alone; a kernel that is given is used by a ``Blur()`` without a sampler."""
     height, width = hr.shape[1:3]
     if height % scale or width % scale:
-        raise ValueError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
+        raise InputError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
     task = Task(scale, (height // scale, width // scale), pool, kernel_size)
     batch = run_steps(steps, start_batch(hr, kernel), Keys(key), task)
     if batch.size is not None or batch.image.shape[1:3] != task.lr_size:
-        raise ValueError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
+        raise InputError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
     return Degraded(lr=batch.image, kernel=batch.kernel, sigma=batch.sigma, quality=batch.quality)
 
 
@@ -132,14 +133,14 @@ def apply_degradation(
       [B, H, W, C].
 
     Raises:
-      ValueError: the HR size is no multiple of the scale, or downsample is unknown.
+      InputError: the HR size is no multiple of the scale, or downsample is unknown.
     """
     steps = classic(scale, downsample=downsample, blur_mode=blur_mode, round_8bit=False)
     return degrade_by(steps, jax.random.key(0), hr, scale=scale, kernel=kernel).lr
 
 
 def named_kernels(sampler: str, **options: typing.Any) -> Kernels:
-    """A sampler by name with those of the options that it has; raises ValueError if there is none of that name."""
+    """A sampler by name with those of the options that it has; raises InputError if there is none of that name."""
     known = options_of(Kernels(sampler).sampler)
     return kernels_of(sampler, **{name: value for name, value in options.items() if name in known})
 

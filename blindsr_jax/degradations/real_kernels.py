@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.degradations.kernels import pixel_grid, squared_distance
+from blindsr_jax.errors import InputError
 
 Convention = typing.Literal["basicsr", "realdan"]
 Radius = typing.Literal["euclidean", "squared"]
@@ -43,7 +44,7 @@ def generalized_gaussian(
       [..., K, K].
 
     Raises:
-      ValueError: the size is even, or the convention unknown.
+      InputError: the size is even, or the convention unknown.
     """
     power = _power_of_distance(sigma_x, sigma_y, theta, beta, size, convention)
     return _normalised(jnp.exp(-power if convention == "realdan" else -power / 2))
@@ -78,10 +79,10 @@ def sinc_kernel(omega: jax.Array | float, size: int, *, radius: Radius = "euclid
       [..., K, K], with negative weights.
 
     Raises:
-      ValueError: the size is even, or the radius unknown.
+      InputError: the size is even, or the radius unknown.
     """
     if radius not in typing.get_args(Radius):
-        raise ValueError(f"radius must be one of {typing.get_args(Radius)}, got {radius!r}")
+        raise InputError(f"radius must be one of {typing.get_args(Radius)}, got {radius!r}")
     omega = jnp.asarray(omega, float)[..., None, None]
     x, y = pixel_grid(size, omega.ndim - 2)
     distance = x**2 + y**2
@@ -172,7 +173,7 @@ def _power_of_distance(
 ) -> jax.Array:
     """d^β, or RealDAN's (d/2)^β; it has a gradient at d = 0, too."""
     if convention not in typing.get_args(Convention):
-        raise ValueError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
+        raise InputError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
     shape = (jnp.asarray(value, float) for value in (sigma_x, sigma_y, theta, beta))
     sigma_x, sigma_y, theta, beta = jnp.broadcast_arrays(*shape)
     if convention == "realdan":

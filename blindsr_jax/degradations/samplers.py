@@ -14,6 +14,7 @@ import typing
 import jax
 
 from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels
+from blindsr_jax.errors import InputError
 
 Sampler = typing.Callable[..., jax.Array]
 SAMPLERS: dict[str, Sampler] = {}
@@ -47,7 +48,7 @@ for _name, _sampler in {
 @register_sampler("pool")
 def _sample_pool(key: jax.Array, count: int, *, size: int, pool: jax.Array | None) -> jax.Array:
     if pool is None:
-        raise ValueError("kernel 'pool' draws from kernels [N, K, K]: give them as pool")
+        raise InputError("kernel 'pool' draws from kernels [N, K, K]: give them as pool")
     return kernels.sample_pool(key, count, pool)
 
 
@@ -66,11 +67,11 @@ class Kernels:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             known = ", ".join(SAMPLERS)
-            raise ValueError(f"kernel must be an array or one of {known}; got {self.sampler!r}")
+            raise InputError(f"kernel must be an array or one of {known}; got {self.sampler!r}")
         unknown = [name for name, _ in self.options if name not in options_of(self.sampler)]
         if unknown:
             known = ", ".join(options_of(self.sampler))
-            raise ValueError(f"kernels {self.sampler!r} have no option {', '.join(unknown)}; they have {known}")
+            raise InputError(f"kernels {self.sampler!r} have no option {', '.join(unknown)}; they have {known}")
 
     def draw(self, key: jax.Array, count: int, *, size: int, pool: jax.Array | None = None) -> jax.Array:
         """Kernels [count, K, K]; ``size`` is K where the options do not say it."""
@@ -84,7 +85,7 @@ def kernels_of(sampler: str, **options: typing.Any) -> Kernels:
     """``Kernels`` from keyword arguments; lists become tuples, so that the value is hashable.
 
     Raises:
-      ValueError: there is no such sampler or option.
+      InputError: there is no such sampler or option.
     """
     return Kernels(sampler, tuple((name, _hashable(value)) for name, value in sorted(options.items())))
 

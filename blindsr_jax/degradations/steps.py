@@ -20,6 +20,7 @@ from blindsr_jax.degradations.noise import add_awgn, add_poisson
 from blindsr_jax.degradations.samplers import Kernels
 from blindsr_jax.degradations.sharpening import unsharp_mask
 from blindsr_jax.degradations.variable_size import Interpolation, resize_to
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.blur import BorderMode, blur
 from blindsr_jax.ops.pixel import round_to_8bit
 from blindsr_jax.ops.resize import imresize, s_fold_down
@@ -144,7 +145,7 @@ class Blur:
         if self.kernels is not None:
             kernel = self.kernels.draw(keys("kernel"), len(batch.image), size=task.kernel_size, pool=task.pool)
         elif kernel is None:
-            raise ValueError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
+            raise InputError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
         blurred = blur(batch.image, kernel, self.mode)
         blurred = _where(_chosen(keys, "blurred", self.rate, batch), blurred, batch.image)
         return batch._replace(image=blurred, kernel=kernel if batch.kernel is None else batch.kernel)
@@ -167,7 +168,7 @@ class Downsample:
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         height, width = batch.image.shape[1:3]
         if batch.size is not None or (height, width) != tuple(task.scale * side for side in task.lr_size):
-            raise ValueError("downsample: the images were resized before; use resize((1, 1)) to bring them to LR size")
+            raise InputError("downsample: the images were resized before; use resize((1, 1)) to bring them to LR size")
         down = imresize(batch.image, 1 / task.scale) if self.kind == "bicubic" else s_fold_down(batch.image, task.scale)
         return batch._replace(image=down)
 
@@ -349,13 +350,13 @@ class OneOf:
 
     def __post_init__(self) -> None:
         if len(self.branches) != len(self.shares) or not self.branches or abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError("one_of: give one share for each branch; shares sum to one")
+            raise InputError("one_of: give one share for each branch; shares sum to one")
 
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         place = jax.random.uniform(keys("branch"), (len(batch.image),))
         results = [run_steps(branch, batch, keys, task) for branch in self.branches]
         if len({result.image.shape for result in results}) > 1:
-            raise ValueError("one_of: its branches end with images of different sizes; end each with resize((1, 1))")
+            raise InputError("one_of: its branches end with images of different sizes; end each with resize((1, 1))")
         chosen, begin = results[-1], 0.0
         for result, share in zip(results[:-1], self.shares):
             inside = (place >= begin) & (place < begin + share)
@@ -383,14 +384,14 @@ def _uniform(key: jax.Array, count: int, bounds: typing.Sequence[typing.Any]) ->
 
 def _check_range(name: str, value: Range, *, lowest: float = 0.0, highest: float = float("inf")) -> None:
     if len(value) != 2 or not lowest <= value[0] <= value[1] <= highest:
-        raise ValueError(f"{name} must be two numbers from {lowest:g} to {highest:g}, lowest first; got {value}")
+        raise InputError(f"{name} must be two numbers from {lowest:g} to {highest:g}, lowest first; got {value}")
 
 
 def _check_share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be 0 to 1, got {value}")
+        raise InputError(f"{name} must be 0 to 1, got {value}")
 
 
 def _check_known(name: str, value: typing.Any, known: typing.Sequence[typing.Any]) -> None:
     if value not in known:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")
+        raise InputError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")

@@ -7,6 +7,7 @@ import typing
 import numpy as np
 import scipy  # brings in its parts when they are first used
 
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.color import rgb_to_y
 
 Channel = typing.Literal["y", "rgb"]
@@ -30,7 +31,7 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
       Decibels; infinity for equal images.
 
     Raises:
-      ValueError: shapes differ, are not [H, W, 3], types are not uint8, or nothing is left inside the border.
+      InputError: shapes differ, are not [H, W, 3], types are not uint8, or nothing is left inside the border.
 
     >>> import numpy as np
     >>> psnr(np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8), border=0, channel="rgb")
@@ -51,7 +52,7 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
     """
     a, b = _prepare(a, b, border, channel)
     if min(a.shape[:2]) < _SSIM_WINDOW:
-        raise ValueError(
+        raise InputError(
             f"SSIM wants at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}"
         )
     mean_a, mean_b = _window(a), _window(b)
@@ -66,20 +67,20 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
 
 def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tuple[np.ndarray, np.ndarray]:
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
-        raise ValueError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
+        raise InputError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
     if a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"scores are measured on uint8 images, got {a.dtype} and {b.dtype}: round them as a file would"
         )
     if border < 0 or min(a.shape[:2]) <= 2 * border:
-        raise ValueError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
+        raise InputError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
     inside = slice(border, -border or None)
     a, b = (image[inside, inside].astype(np.float64) for image in (a, b))
     if channel == "rgb":
         return a, b
     if channel == "y":
         return rgb_to_y(a / 255.0), rgb_to_y(b / 255.0)
-    raise ValueError(f"channel must be 'y' or 'rgb', got {channel!r}")
+    raise InputError(f"channel must be 'y' or 'rgb', got {channel!r}")
 
 
 def _window(x: np.ndarray) -> np.ndarray:

@@ -1,5 +1,40 @@
-"""The networks, and the one way to build them: ``build(name, **sizes)``."""
+"""The networks as flax modules; ``build(name, **sizes)`` makes one by its name.
 
+Restorers and Estimators of DAN are in ``dan_v1`` and ``dan_v2``.
+"""
+
+from blindsr_jax.networks import dan_v1, dan_v2
+from blindsr_jax.networks.chain import Chain, stack_chains, unstack_chains
+from blindsr_jax.networks.compute import Compute, with_compute
+from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dpir import DPIR
+from blindsr_jax.networks.drunet import DRUNet
+from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.kernel_estimator import KernelEstimator
+from blindsr_jax.networks.kernelnet import KernelNet
+from blindsr_jax.networks.region import Region
 from blindsr_jax.networks.registry import MODELS, build, init_variables
+from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.networks.usrnet import USRNet
 
-__all__ = ["MODELS", "build", "init_variables"]
+__all__ = [
+    "DAN",
+    "DPIR",
+    "DSSR",
+    "MODELS",
+    "Chain",
+    "Compute",
+    "DRUNet",
+    "KernelEstimator",
+    "KernelNet",
+    "Region",
+    "USRNet",
+    "Unfolded",
+    "build",
+    "dan_v1",
+    "dan_v2",
+    "init_variables",
+    "stack_chains",
+    "unstack_chains",
+    "with_compute",
+]

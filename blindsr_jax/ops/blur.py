@@ -7,6 +7,8 @@ import typing
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import InputError
+
 BorderMode = typing.Literal["reflect", "symmetric", "circular"]
 _PAD_MODES = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 
@@ -30,20 +32,20 @@ def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.A
       [B, H, W, C], of x's type.
 
     Raises:
-      ValueError: the kernel is even-sized, not square, of another batch size, or too large for the image.
+      InputError: the kernel is even-sized, not square, of another batch size, or too large for the image.
     """
     batch, height, width, _ = x.shape
     if mode not in _PAD_MODES:
-        raise ValueError(f"mode must be one of {sorted(_PAD_MODES)}, got {mode!r}")
+        raise InputError(f"mode must be one of {sorted(_PAD_MODES)}, got {mode!r}")
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise ValueError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
+        raise InputError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
     if kernel.shape[0] not in (1, batch):
-        raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
+        raise InputError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
     size = kernel.shape[1]
     pad = size // 2
     largest = min(height, width) - (mode == "reflect")
     if pad > largest:
-        raise ValueError(f"a {size}x{size} kernel is too large for a {height}x{width} image ({mode} padding)")
+        raise InputError(f"a {size}x{size} kernel is too large for a {height}x{width} image ({mode} padding)")
 
     padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=_PAD_MODES[mode])
     kernel = kernel.astype(x.dtype)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import scipy  # brings in its parts when they are first used
 from jax.sharding import Mesh, PartitionSpec
 
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.resize import s_fold_down, s_fold_up
 
@@ -32,7 +33,7 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
       Complex [..., H, W], as ``fft2`` orders frequencies.
 
     Raises:
-      ValueError: the kernel is larger than the image.
+      InputError: the kernel is larger than the image.
 
     >>> psf_to_otf(jnp.zeros((3, 3)).at[1, 1].set(1.0), (4, 4)).real.mean().item()
     1.0
@@ -40,7 +41,7 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     height, width = shape
     rows, columns = kernel.shape[-2:]
     if rows > height or columns > width:
-        raise ValueError(f"a {rows}x{columns} kernel is larger than the {height}x{width} image")
+        raise InputError(f"a {rows}x{columns} kernel is larger than the {height}x{width} image")
     leading = [(0, 0)] * (kernel.ndim - 2)
     padded = jnp.pad(kernel, [*leading, (0, height - rows), (0, width - columns)])
     return jnp.fft.fft2(jnp.roll(padded, (-(rows // 2), -(columns // 2)), axis=(-2, -1)))
@@ -66,7 +67,7 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
       [B, s·H, s·W, C]. Differentiable in all arrays.
 
     Raises:
-      ValueError: the sizes do not belong together, or the kernel is even-sized, not square or larger than the image.
+      InputError: the sizes do not belong together, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
     height, width = x.shape[1:3]
@@ -102,7 +103,7 @@ def kernel_least_squares(
       [B, K, K], the correlation kernel. All zeros where nothing can be known, as from flat images.
 
     Raises:
-      ValueError: λ is not positive, the shapes differ, or the window is even or larger than the image.
+      InputError: λ is not positive, the shapes differ, or the window is even or larger than the image.
 
     >>> sharp = jax.random.normal(jax.random.key(0), (1, 16, 16, 2))
     >>> to_the_right = jnp.roll(sharp, 1, axis=2)  # what ``blur`` makes with a weight left of the centre
@@ -110,13 +111,13 @@ def kernel_least_squares(
     [1.0, 0.0, 0.0]
     """
     if not lam > 0:
-        raise ValueError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
+        raise InputError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
     if sharp.ndim != 4 or sharp.shape != blurred.shape:
-        raise ValueError(f"gradient fields [B, H, W, C] of one shape are wanted, got {sharp.shape}, {blurred.shape}")
+        raise InputError(f"gradient fields [B, H, W, C] of one shape are wanted, got {sharp.shape}, {blurred.shape}")
     _check_odd("size", size)
     height, width = sharp.shape[1:3]
     if size > min(height, width):
-        raise ValueError(f"a {size}x{size} kernel cannot be found in a {height}x{width} image: take a smaller window")
+        raise InputError(f"a {size}x{size} kernel cannot be found in a {height}x{width} image: take a smaller window")
     sharp_f, blurred_f = (jnp.fft.rfft2(x, axes=(1, 2)) for x in (sharp, blurred))
     cross = (sharp_f * blurred_f.conj()).sum(axis=-1)
     power = (jnp.square(sharp_f.real) + jnp.square(sharp_f.imag)).sum(axis=-1)
@@ -177,16 +178,16 @@ def self_convolve(kernel: jax.Array, times: int, *, size: int | None = None) -> 
       [B, size, size], non-negative, summing to one; all zeros for a kernel that is.
 
     Raises:
-      ValueError: the kernel is not square, a size even, or ``times`` negative.
+      InputError: the kernel is not square, a size even, or ``times`` negative.
 
     >>> two_pixels = jnp.zeros((1, 3, 3)).at[0, 1, 1:].set(0.5)
     >>> [round(float(w), 4) for w in self_convolve(two_pixels, 1)[0, 1]]
     [0.0, 0.3333, 0.6667]
     """
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2]:
-        raise ValueError(f"kernels [B, K, K] are wanted, got shape {kernel.shape}")
+        raise InputError(f"kernels [B, K, K] are wanted, got shape {kernel.shape}")
     if times < 0:
-        raise ValueError(f"times must be 0 or more, got {times}")
+        raise InputError(f"times must be 0 or more, got {times}")
     inner, outer = kernel.shape[1], size or kernel.shape[1]
     _check_odd("the kernel's size", inner)
     _check_odd("size", outer)
@@ -232,13 +233,13 @@ def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
 def _check_sizes(x: jax.Array, lr: jax.Array, kernel: jax.Array, s: int) -> None:
     batch, height, width, channels = lr.shape
     if x.shape != (batch, height * s, width * s, channels):
-        raise ValueError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger; its shape is {x.shape}")
+        raise InputError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger; its shape is {x.shape}")
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise ValueError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
+        raise InputError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
     if kernel.shape[0] not in (1, batch):
-        raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
+        raise InputError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
 
 
 def _check_odd(what: str, size: int) -> None:
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"{what} must be odd and positive, so that there is a central pixel; got {size}")
+        raise InputError(f"{what} must be odd and positive, so that there is a central pixel; got {size}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import InputError
+
 
 def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
     """Depth to space in PyTorch's channel order (Shi et al., ESPCN, CVPR 2016).
@@ -19,14 +21,14 @@ def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
       [B, H·r, W·r, C].
 
     Raises:
-      ValueError: the channels are not a multiple of r².
+      InputError: the channels are not a multiple of r².
 
     >>> pixel_shuffle(jnp.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0].tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
     batch, height, width, channels = x.shape
     if channels % (r * r):
-        raise ValueError(f"pixel_shuffle by {r} wants a multiple of {r * r} channels, got {channels}")
+        raise InputError(f"pixel_shuffle by {r} wants a multiple of {r * r} channels, got {channels}")
     x = x.reshape(batch, height, width, channels // (r * r), r, r)
     x = x.transpose(0, 1, 4, 2, 5, 3)
     return x.reshape(batch, height * r, width * r, channels // (r * r))

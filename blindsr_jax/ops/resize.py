@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.taps import Taps, along, matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width of padded images, known at run time
@@ -31,10 +32,10 @@ def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None)
       [B, ⌈H·scale⌉, ⌈W·scale⌉, C].
 
     Raises:
-      ValueError: the scale is not positive.
+      InputError: the scale is not positive.
     """
     if not scale > 0:
-        raise ValueError(f"scale must be positive, got {scale}")
+        raise InputError(f"scale must be positive, got {scale}")
     rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], _lengths(x, valid_size)))
     return along(along(x, rows, 1), columns, 2)
 
@@ -130,10 +131,10 @@ def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
       uint8 [⌈H·scale⌉, ⌈W·scale⌉(, C)], NumPy.
 
     Raises:
-      ValueError: the image is not uint8, or the scale not positive.
+      InputError: the image is not uint8, or the scale not positive.
     """
     if image.dtype != np.uint8 or not scale > 0:
-        raise ValueError(f"a uint8 image and a positive scale are wanted, got {image.dtype} and {scale}")
+        raise InputError(f"a uint8 image and a positive scale are wanted, got {image.dtype} and {scale}")
     for axis in (0, 1):  # rows first; the order matters, since each pass is rounded
         matrix = resize_matrix(image.shape[axis], scale, border="replicate")
         resized = np.moveaxis(np.tensordot(matrix, image.astype(np.float64), (1, axis)), 0, axis)
