@@ -13,7 +13,7 @@ def attach(package: str, places: typing.Mapping[str, str], needs: str = "") -> t
 
     Args:
       package: its full name.
-      places: full name of the module of each public name; a name that ends its own module's name is that module.
+      places: full name of the module of each public name; a module of the package itself is a name of its own.
       needs: the extra of this project that brings the libraries of these modules, named if one of them is missing.
     """
 
@@ -27,6 +27,6 @@ def attach(package: str, places: typing.Mapping[str, str], needs: str = "") -> t
                 raise
             hint = f"{package}.{name} needs {missing.name}: pip install 'blindsr_jax[{needs}]'"
             raise ModuleNotFoundError(hint, name=missing.name) from missing
-        return module if places[name].endswith(f".{name}") else getattr(module, name)
+        return module if places[name] == f"{package}.{name}" else getattr(module, name)
 
     return attribute, sorted(places)

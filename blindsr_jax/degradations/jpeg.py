@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 
 Subsampling = typing.Literal["420", "444"]
 
@@ -70,8 +71,7 @@ def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420
       InputError: ``x`` is not a batch of RGB images in floating point; ``quality`` is not an integer, not from 1 to
         100, or not one for each image; ``subsampling`` is unknown.
     """
-    if x.ndim != 4 or x.shape[-1] != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"jpeg wants RGB images [B, H, W, 3] in [0, 1], floating point; got {x.dtype} {x.shape}")
+    check_images("x", x, channels=3)
     if subsampling not in ("420", "444"):
         raise InputError(f"subsampling must be '420' or '444', got {subsampling!r}")
     batch, height, width, _ = x.shape

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images, check_range
 from blindsr_jax.ops.taps import Taps, along
 
 
@@ -34,6 +35,8 @@ def unsharp_mask(
     """
     if not radius > 0:
         raise InputError(f"the radius of the unsharp mask must be positive, got {radius}")
+    check_images("x", x)
+    check_range("amount", amount, 0)
     difference = x - _gaussian_blur(x, radius)
     mask = _gaussian_blur((255 * jnp.abs(difference) > threshold).astype(x.dtype), radius)
     amount = jnp.broadcast_to(jnp.asarray(amount, x.dtype), x.shape[:1])[:, None, None, None]

@@ -26,7 +26,7 @@ class BlindNetwork(Weighted):
     @property
     def takes_kernel(self) -> bool:
         """Whether a known kernel can be given."""
-        return self.pca_basis is not None
+        return "pca_basis" in self.variables["constants"]
 
     @property
     def estimates_kernel(self) -> bool:

@@ -119,11 +119,11 @@ class Pipeline(RestoresImages):
         output = self.solver(lr, kernel=self._for_solver(kernels), iterations=iterations, trace=trace)
         return output.replace(kernel=None if image_only else one_for_each(kernels, lr.shape[0]), lr=lr)
 
-    def _for_solver(self, kernels: np.ndarray) -> np.ndarray:
+    def _for_solver(self, kernels: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
         """Kernels of the estimator's sampling as the solver understands them: of s-fold sampling."""
         if self.downsample == "s_fold":
             return kernels
-        return np.stack([sampled_kernel(kernel, self.scale) for kernel in kernels])
+        return sampled_kernel(kernels, self.scale)
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images of a trace, as they are."""

@@ -66,6 +66,7 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
 
 
 def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
         raise InputError(f"two [H, W, 3] images of one size are wanted, got {a.shape} and {b.shape}")
     if a.dtype != np.uint8 or b.dtype != np.uint8:

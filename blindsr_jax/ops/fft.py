@@ -9,10 +9,12 @@ import typing
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import scipy  # brings in its parts when they are first used
 from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import as_floating, check_floating, check_images, check_kernels, check_range, known
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.resize import s_fold_down, s_fold_up
 
@@ -42,6 +44,7 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     rows, columns = kernel.shape[-2:]
     if rows > height or columns > width:
         raise InputError(f"a {rows}x{columns} kernel is larger than the {height}x{width} image")
+    check_floating("kernel", kernel)
     leading = [(0, 0)] * (kernel.ndim - 2)
     padded = jnp.pad(kernel, [*leading, (0, height - rows), (0, width - columns)])
     return jnp.fft.fft2(jnp.roll(padded, (-(rows // 2), -(columns // 2)), axis=(-2, -1)))
@@ -70,8 +73,12 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
       InputError: the sizes do not belong together, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
+    check_range("alpha", alpha, np.finfo(np.float32).tiny)
+    if jnp.finfo(x.dtype).bits < 32:  # an FFT wants more, as does the inversion of a blur
+        wide = (array.astype(jnp.float32) for array in (x, lr, kernel))
+        return data_solution(*wide, alpha, s).astype(x.dtype)
     height, width = x.shape[1:3]
-    transfer = psf_to_otf(jnp.flip(kernel.astype(x.dtype), (1, 2)), (height, width))
+    transfer = psf_to_otf(jnp.flip(jnp.asarray(kernel, x.dtype), (1, 2)), (height, width))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)
     folded = power.reshape(-1, s, height // s, s, width // s).mean(axis=(1, 3))
     alpha = jnp.reshape(jnp.asarray(alpha, x.dtype), (-1, 1, 1, 1))
@@ -110,11 +117,12 @@ def kernel_least_squares(
     >>> [round(float(w), 2) for w in kernel_least_squares(sharp, to_the_right, 1e-3, 3)[0, 1]]
     [1.0, 0.0, 0.0]
     """
-    if not lam > 0:
+    if known(lam) is not None and not lam > 0:
         raise InputError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
     if sharp.ndim != 4 or sharp.shape != blurred.shape:
         raise InputError(f"gradient fields [B, H, W, C] of one shape are wanted, got {sharp.shape}, {blurred.shape}")
     _check_odd("size", size)
+    sharp, blurred = (as_floating(check_images(name, x)) for name, x in (("sharp", sharp), ("blurred", blurred)))
     height, width = sharp.shape[1:3]
     if size > min(height, width):
         raise InputError(f"a {size}x{size} kernel cannot be found in a {height}x{width} image: take a smaller window")
@@ -128,6 +136,7 @@ def kernel_least_squares(
 
 def circular_gradients(x: jax.Array) -> jax.Array:
     """Forward differences of a grey image that wraps around, right and down: [B, H, W, 1] to [B, H, W, 2]."""
+    check_images("x", x)
     return jnp.concatenate([jnp.roll(x, -1, axis=axis) - x for axis in (2, 1)], axis=-1)
 
 
@@ -145,6 +154,7 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     Returns:
       (g [B, H, W, 2], β above zero) -> x [B, H, W, 1].
     """
+    blurred, kernel = as_floating(check_images("blurred", blurred)), as_floating(check_kernels(kernel, len(blurred)))
     height, width = blurred.shape[1:3]
     half = width // 2 + 1
     transfer = psf_to_otf(jnp.flip(kernel, (1, 2)), (height, width))[:, :, :half, None]
@@ -154,6 +164,7 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     slope = (rows[:, None] + columns[None, :half])[None, :, :, None]  # Σ_c |F(∂_c)|²
 
     def solve(gradients: jax.Array, weight: jax.Array) -> jax.Array:
+        gradients, weight = as_floating(gradients), as_floating(weight)
         right, below = gradients[..., :1], gradients[..., 1:]
         adjoint = jnp.roll(right, 1, axis=2) - right + jnp.roll(below, 1, axis=1) - below
         spectrum = (explained + weight * jnp.fft.rfft2(adjoint, axes=(1, 2))) / (power + weight * slope)
@@ -188,6 +199,7 @@ def self_convolve(kernel: jax.Array, times: int, *, size: int | None = None) -> 
         raise InputError(f"kernels [B, K, K] are wanted, got shape {kernel.shape}")
     if times < 0:
         raise InputError(f"times must be 0 or more, got {times}")
+    kernel = as_floating(check_floating("kernel", kernel))
     inner, outer = kernel.shape[1], size or kernel.shape[1]
     _check_odd("the kernel's size", inner)
     _check_odd("size", outer)
@@ -231,13 +243,11 @@ def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
 
 
 def _check_sizes(x: jax.Array, lr: jax.Array, kernel: jax.Array, s: int) -> None:
-    batch, height, width, channels = lr.shape
+    batch, height, width, channels = check_images("lr", lr).shape
     if x.shape != (batch, height * s, width * s, channels):
         raise InputError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger; its shape is {x.shape}")
-    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise InputError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
-    if kernel.shape[0] not in (1, batch):
-        raise InputError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
+    check_images("x", x)
+    check_kernels(kernel, batch)
 
 
 def _check_odd(what: str, size: int) -> None:

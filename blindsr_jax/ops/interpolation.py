@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.resize import cubic_weight
 from blindsr_jax.ops.taps import Taps, along
 
@@ -45,7 +46,7 @@ def interpolate(
         raise InputError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
     if (size is None) == (scale is None):
         raise InputError(f"give either size or scale, got size={size} and scale={scale}")
-    lengths = x.shape[1:3]
+    lengths = check_images("x", x).shape[1:3]
     if size is None:
         size = tuple(math.floor(length * scale) for length in lengths)
     if min(size) < 1:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating
 
 
 def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
@@ -26,6 +27,8 @@ def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
     >>> pixel_shuffle(jnp.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0].tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
+    if x.ndim != 4:
+        raise InputError(f"x must be [B, H, W, C], got shape {x.shape}")
     batch, height, width, channels = x.shape
     if channels % (r * r):
         raise InputError(f"pixel_shuffle by {r} wants a multiple of {r * r} channels, got {channels}")
@@ -43,4 +46,4 @@ def round_to_8bit(x: jax.Array) -> jax.Array:
     Returns:
       The same shape, multiples of 1/255 in [0, 1]. The gradient is zero, as the rounding's is.
     """
-    return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0) / 255.0
+    return jnp.round(jnp.clip(check_floating("x", x), 0.0, 1.0) * 255.0) / 255.0

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.taps import Taps, along, matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width of padded images, known at run time
@@ -36,6 +37,7 @@ def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None)
     """
     if not scale > 0:
         raise InputError(f"scale must be positive, got {scale}")
+    check_images("x", x)
     rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], _lengths(x, valid_size)))
     return along(along(x, rows, 1), columns, 2)
 
@@ -66,6 +68,8 @@ def s_fold_down(x: jax.Array, s: int) -> jax.Array:
     Returns:
       [B, ⌈H/s⌉, ⌈W/s⌉, C].
     """
+    if x.ndim != 4:
+        raise InputError(f"x must be [B, H, W, C], got shape {x.shape}")
     return x[:, ::s, ::s, :]
 
 
@@ -79,7 +83,7 @@ def s_fold_up(x: jax.Array, s: int) -> jax.Array:
     Returns:
       [B, H·s, W·s, C].
     """
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = check_images("x", x).shape
     return jnp.zeros((batch, height * s, width * s, channels), x.dtype).at[:, ::s, ::s, :].set(x)
 
 
