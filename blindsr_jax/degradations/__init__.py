@@ -19,6 +19,7 @@ from blindsr_jax.degradations.kernels import (
     sampled_kernel,
 )
 from blindsr_jax.degradations.noise import add_awgn, add_correlated, add_poisson, add_speckle
+from blindsr_jax.degradations.notation import steps_from_text, text_of_steps
 from blindsr_jax.degradations.pca import decode, encode, pca_basis
 from blindsr_jax.degradations.photo_kernels import sample_motion, sample_photo
 from blindsr_jax.degradations.pipeline import apply_degradation, basis_for, degrade
@@ -30,10 +31,17 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
+from blindsr_jax.degradations.samplers import Kernels, kernels_of, register_sampler
 from blindsr_jax.degradations.sharpening import unsharp_mask
+from blindsr_jax.degradations.steps import Batch, Keys, Step, Task, register_step
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
+    "Batch",
+    "Kernels",
+    "Keys",
+    "Step",
+    "Task",
     "add_awgn",
     "add_correlated",
     "add_poisson",
@@ -50,11 +58,14 @@ __all__ = [
     "generalized_gaussian",
     "isotropic_gaussian",
     "jpeg",
+    "kernels_of",
     "move_kernel",
     "normalize_kernel",
     "path_kernel",
     "pca_basis",
     "plateau",
+    "register_sampler",
+    "register_step",
     "sample_anisotropic",
     "sample_bsrgan",
     "sample_bsrgan_down",
@@ -67,5 +78,7 @@ __all__ = [
     "sample_sinc",
     "sampled_kernel",
     "sinc_kernel",
+    "steps_from_text",
+    "text_of_steps",
     "unsharp_mask",
 ]
