@@ -28,10 +28,15 @@ def api_page() -> str:
 
 
 def public_names(package: str) -> dict[str, typing.Any]:
-    """The documented names of a package and what they stand for; its modules and its version are left out."""
+    """The documented names of a package and what they stand for; without modules, aliases of types and the version."""
     room = importlib.import_module(package)
     values = {name: getattr(room, name) for name in room.__all__ if not name.startswith("__")}
-    return {name: value for name, value in values.items() if not isinstance(value, types.ModuleType)}
+    return {name: value for name, value in values.items() if not _is_module_or_alias(value)}
+
+
+def _is_module_or_alias(value: typing.Any) -> bool:
+    """Whether a name stands for a module or for a type such as ``Callable[..., X]``, which have no entries."""
+    return isinstance(value, types.ModuleType) or typing.get_origin(value) is not None
 
 
 def _package(package: str) -> list[str]:
@@ -43,7 +48,7 @@ def _package(package: str) -> list[str]:
 
 
 def _entry(name: str, value: typing.Any) -> list[str]:
-    if not callable(value) or not inspect.getdoc(value) or typing.get_origin(value):
+    if not callable(value):
         return [f"### {name}\n", f"A table of {', '.join(f'`{key}`' for key in value)}.\n"] if _is_table(value) else []
     parts = [f"### {name}\n", f"```python\n{name}{signature(value)}\n```\n", *_text(inspect.getdoc(value))]
     if inspect.isclass(value):
@@ -72,7 +77,9 @@ def _is_method(name: str, value: typing.Any) -> bool:
     if name.startswith("_") and name != "__call__":
         return False
     value = getattr(value, "func", value)  # of a cached property
-    return (inspect.isfunction(value) or isinstance(value, property)) and bool(getattr(value, "__doc__", None))
+    if inspect.isfunction(value) and not value.__module__.startswith("blindsr_jax"):
+        return False  # added by a library
+    return (inspect.isfunction(value) or isinstance(value, property)) and bool(value.__doc__)
 
 
 def _method(name: str, value: typing.Any) -> str:
