@@ -217,7 +217,7 @@ def pixel_grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
     """Column and row coordinates of a K×K kernel, zero in its centre, behind so many axes of length one."""
     if size < 1 or size % 2 == 0:
         raise InputError(f"a kernel's size must be odd and positive, got {size}")
-    axis = jnp.arange(size, dtype=float) - size // 2
+    axis = jnp.arange(size, dtype=jnp.float32) - size // 2  # exact, whatever the precision of the widths
     leading = (1,) * batch_axes
     return axis.reshape(*leading, 1, size), axis.reshape(*leading, size, 1)
 

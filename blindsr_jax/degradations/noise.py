@@ -34,6 +34,7 @@ def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: ja
 
     The arguments and the result are those of ``add_awgn``.
     """
+    check_images("x", x)
     return x + x * add_awgn(key, jnp.zeros_like(x), sigma, grey)
 
 

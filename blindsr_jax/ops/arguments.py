@@ -80,7 +80,7 @@ def check_range(name: str, x: typing.Any, lowest: float = -np.inf, highest: floa
     values = known(x)
     if values is None or (np.isfinite(values).all() and (values >= lowest).all() and (values <= highest).all()):
         return
-    limits = f" from {lowest:g}" * (lowest > -np.inf) + f" to {highest:g}" * (highest < np.inf)
+    limits = ("" if lowest == -np.inf else f" from {lowest:g}") + ("" if highest == np.inf else f" to {highest:g}")
     raise InputError(f"{name} must be finite{limits}, got {values if values.size <= 4 else 'other numbers'}")
 
 
