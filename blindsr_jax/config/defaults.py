@@ -21,7 +21,7 @@ _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
 # Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
 _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 _DRAWN_SIZE = 21  # K of kernels that are drawn
-_FROM_CONFIG = ("scale", "kernel_size")  # sizes that the config sets itself, not in the model section
+_FROM_CONFIG = ("scale", "kernel_size")  # sizes that the config sets, even if the network has a default
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
