@@ -7,32 +7,31 @@
 Names are loaded when first used; importing the package brings in neither TensorFlow nor any network.
 """
 
-import importlib
-import typing
+from blindsr_jax.lazy import attach
 
 __version__ = "0.1.0"
 
-_EXPORTS = {
-    "load": "blindsr_jax.inference.loading",
-    "Model": "blindsr_jax.inference.model",
-    "Solver": "blindsr_jax.inference.solver",
-    "pipeline": "blindsr_jax.inference.pipeline",
-    "models": "blindsr_jax.weights.zoo",
-    "BlindSRError": "blindsr_jax.errors",
-    "SROutput": "blindsr_jax.types",
-}
-_SUBMODULES = ("degradations", "metrics", "networks", "ops")
-
-__all__ = [*_EXPORTS, *_SUBMODULES, "__version__"]
-
-
-def __getattr__(name: str) -> typing.Any:
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(_EXPORTS[name]), name)
-    if name in _SUBMODULES:
-        return importlib.import_module(f"blindsr_jax.{name}")
-    raise AttributeError(f"module 'blindsr_jax' has no attribute {name!r}")
+__getattr__, _names = attach(
+    __name__,
+    {
+        "load": "blindsr_jax.inference.loading",
+        "Model": "blindsr_jax.inference.model",
+        "Solver": "blindsr_jax.inference.solver",
+        "pipeline": "blindsr_jax.inference.pipeline",
+        "models": "blindsr_jax.weights.zoo",
+        "BlindSRError": "blindsr_jax.errors",
+        "SROutput": "blindsr_jax.types",
+        "degradations": "blindsr_jax.degradations",
+        "losses": "blindsr_jax.losses",
+        "metrics": "blindsr_jax.metrics",
+        "networks": "blindsr_jax.networks",
+        "ops": "blindsr_jax.ops",
+        "training": "blindsr_jax.training",
+        "weights": "blindsr_jax.weights",
+    },
+)
+__all__ = [*_names, "__version__"]
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -28,6 +28,10 @@ class ConfigError(BlindSRError):
     """A training or evaluation setting is unknown, of the wrong type or out of range."""
 
 
+class InputError(BlindSRError, ValueError):
+    """An argument of a function has a shape, a type or a value that it cannot have."""
+
+
 class DataError(BlindSRError):
     """An image, a folder of images or a data set is unusable."""
 

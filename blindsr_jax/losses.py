@@ -12,6 +12,17 @@ import jax.numpy as jnp
 
 from blindsr_jax.types import Estimate
 
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "code_supervision",
+    "detail_supervision",
+    "gradient_supervision",
+    "image_supervision",
+    "kernel_supervision",
+    "refined_kernel_supervision",
+]
+
 
 def code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
     """DANv1's loss: Σ over supervised steps of mean|sr − hr| + mean|code − encode(kernel)|.

@@ -70,6 +70,33 @@ def panel(
     return grid(cells, size)
 
 
+def steps_panel(
+    lr: np.ndarray | None,
+    sr: np.ndarray | None,
+    kernel: np.ndarray | None,
+    sr_steps: np.ndarray | None,
+    kernel_steps: np.ndarray | None,
+) -> Image.Image:
+    """``panel`` of what a network returned: every step if they were kept, else the result.
+
+    Args:
+      lr: [H, W, 3] in [0, 1].
+      sr: [sH, sW, 3] in [0, 1], not clipped.
+      kernel: [K, K].
+      sr_steps, kernel_steps: the same of each step, [T, ...].
+    """
+
+    def captioned(last: np.ndarray | None, steps: np.ndarray | None, name: str, of_step: str) -> list[typing.Any]:
+        if steps is not None:
+            return [(f"{of_step} {step}", x) for step, x in enumerate(steps, 1)]
+        return [] if last is None else [(name, last)]
+
+    levels = np.dtype(np.uint8)
+    images = [(caption, from_unit(x, levels)) for caption, x in captioned(sr, sr_steps, "restored", "step")]
+    lr = None if lr is None else from_unit(lr, levels)
+    return panel(lr, images, captioned(kernel, kernel_steps, "kernel", "kernel"))
+
+
 def estimation_panel(
     lr: np.ndarray, gradients: typing.Sequence[tuple[str, np.ndarray]], kernels: typing.Sequence[tuple[str, np.ndarray]]
 ) -> Image.Image:

@@ -12,9 +12,9 @@ import typing
 import flax.struct
 import jax
 import numpy as np
-from PIL import Image
 
-from blindsr_jax.pictures import from_unit, panel
+if typing.TYPE_CHECKING:
+    from PIL import Image
 
 
 @flax.struct.dataclass
@@ -95,14 +95,12 @@ class SROutput:
         Args:
           image: index in the batch.
         """
+        from blindsr_jax.pictures import steps_panel  # drawing is loaded when something is drawn
+
         trace = self.trace or Trace()
-        images, kernels = _captioned(trace.sr, self.sr, image), _captioned(trace.kernel, self.kernel, image)
-        lr = None if self.lr is None else _as_bytes(self.lr[image])
-        return panel(
-            lr,
-            [(f"step {step}" if step else "restored", _as_bytes(x)) for step, x in images],
-            [(f"kernel {step}" if step else "kernel", np.asarray(x)) for step, x in kernels],
-        )
+        last = (None if x is None else np.asarray(x[image]) for x in (self.lr, self.sr, self.kernel))
+        steps = (None if x is None else np.asarray(x[:, image]) for x in (trace.sr, trace.kernel))
+        return steps_panel(*last, *steps)
 
     def show(self, image: int = 0) -> None:
         """Open ``panel`` in the system's image viewer."""
@@ -118,14 +116,3 @@ class SROutput:
         parts = [f"{name} {list(x.shape)}" for name, x in arrays.items() if x is not None]
         steps = next((x for x in (self.trace.sr, self.trace.kernel) if x is not None), None) if self.trace else None
         return f"SROutput({', '.join(parts + ([] if steps is None else [f'trace of {len(steps)} steps']))})"
-
-
-def _captioned(traced: jax.Array | None, last: jax.Array | None, image: int) -> list[tuple[int, jax.Array]]:
-    """Return (step number, image) for all traced steps, or for the result as step 0; empty without either."""
-    if traced is not None:
-        return [(t, x[image]) for t, x in enumerate(traced, 1)]
-    return [] if last is None else [(0, last[image])]
-
-
-def _as_bytes(x: jax.Array) -> np.ndarray:
-    return from_unit(np.asarray(x), np.dtype(np.uint8))

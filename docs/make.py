@@ -4,6 +4,7 @@
   python docs/make.py add RUN NAME --hardware "two cores of ..." --time "80 minutes" --images "111 photographs"
   python docs/make.py scores --sets SETS --work WORK       # SETS holds Set5, Set14, BSD100 and DIV2KRK
   python docs/make.py pages                                # docs/weights.md, and the table of README.md
+  python docs/make.py api                                  # docs/api.md, from the docstrings
   python docs/make.py pictures                             # of README.md and docs
   python docs/make.py screenshot                           # of blindsr demo; wants chromium and chromedriver
 
@@ -27,6 +28,8 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+
+from api_page import api_page  # noqa: E402
 
 from blindsr_jax.cli import main as blindsr  # noqa: E402
 from blindsr_jax.evaluation.cards import cards, headline_table  # noqa: E402
@@ -138,6 +141,11 @@ def pages(arguments: argparse.Namespace) -> None:
     write_text(readme, with_scores(readme.read_text(encoding="utf-8")))
 
 
+def api(arguments: argparse.Namespace) -> None:
+    """The page of public names, from their docstrings."""
+    write_text(ROOT / "docs" / "api.md", api_page())
+
+
 def with_scores(text: str) -> str:
     """A README with the table of four scores between its marks."""
     table = "\n".join(headline_table())
@@ -173,7 +181,7 @@ def screenshot(arguments: argparse.Namespace) -> None:
 
 def everything(arguments: argparse.Namespace) -> None:
     """Scores of all packaged models, where there are test sets; the pages; the pictures."""
-    for made in (scores, pages, pictures, screenshot) if arguments.sets else (pages, pictures, screenshot):
+    for made in (scores, pages, api, pictures, screenshot) if arguments.sets else (pages, api, pictures, screenshot):
         made(arguments)
 
 
@@ -186,7 +194,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for run in (everything, add, scores, pages, pictures, screenshot):
+    for run in (everything, add, scores, pages, api, pictures, screenshot):
         command = commands.add_parser(run.__name__, help=run.__doc__)
         command.set_defaults(run=run)
         if run is add:

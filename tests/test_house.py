@@ -13,7 +13,7 @@ ROOT = pathlib.Path(blindsr_jax.__file__).parent
 
 # From the ground floor up; a module may import from its own floor's earlier rooms, its own room, and floors below.
 FLOORS = [
-    ["errors", "papers"],
+    ["errors", "lazy", "papers"],
     ["files", "pictures"],
     ["images"],
     ["hosts", "types", "ops", "data"],
@@ -26,6 +26,7 @@ FLOORS = [
     ["demo"],
     ["main", "cli"],
 ]
+ROOMS_OF_NAMES = ("degradations", "losses", "metrics", "networks", "ops", "training", "weights")
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
     "tensorflow": ("data", "training"),
@@ -116,7 +117,7 @@ def _python(code: str) -> str:
 def test_import_is_light():
     code = (
         "import time, sys, jax, flax; start = time.process_time(); import blindsr_jax; "
-        "blindsr_jax.load, blindsr_jax.ops, blindsr_jax.degradations, blindsr_jax.metrics; "
+        "blindsr_jax.load, blindsr_jax.ops, blindsr_jax.degradations, blindsr_jax.metrics, blindsr_jax.training; "
         "heavy = 'tensorflow', 'torch', 'scipy.ndimage'; "
         "print(time.process_time() - start, *(name in sys.modules for name in heavy))"
     )
@@ -126,8 +127,11 @@ def test_import_is_light():
 
 
 def test_public_names_are_there():
-    for name in blindsr_jax.__all__:
-        assert getattr(blindsr_jax, name) is not None
+    rooms = (blindsr_jax, *(getattr(blindsr_jax, name) for name in ROOMS_OF_NAMES))
+    for room in rooms:
+        for name in room.__all__:
+            assert getattr(room, name) is not None
+            assert name in dir(room)
     with pytest.raises(AttributeError, match="no_such_name"):
         blindsr_jax.no_such_name  # noqa: B018
 

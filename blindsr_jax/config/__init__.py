@@ -7,7 +7,7 @@ objects; all other code takes plain arguments.
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config.defaults import default, loss_weights, setting2
+from blindsr_jax.config.defaults import default, setting2
 from blindsr_jax.config.derived import (
     config_hash,
     flat,
@@ -19,6 +19,7 @@ from blindsr_jax.config.derived import (
     to_json,
 )
 from blindsr_jax.config.files import project_configs, with_found_config
+from blindsr_jax.config.model_section import loss_weights
 from blindsr_jax.config.validation import validate
 
 __all__ = [

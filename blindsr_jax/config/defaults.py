@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 
 from ml_collections import ConfigDict
 
+from blindsr_jax.config.model_section import (
+    DRAWN_SIZE,
+    example_network,
+    model_section,
+    scales_of_model,
+    trained_models,
+)
 from blindsr_jax.degradations.pools import POOL_SIZES, SOLVER_SIZE
 from blindsr_jax.errors import ConfigError
-from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks.network import Network
-from blindsr_jax.networks.registry import MODELS, build, sizes_of
+from blindsr_jax.networks.registry import MODELS
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
@@ -20,8 +25,6 @@ SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
 _KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
 # Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
 _KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
-_DRAWN_SIZE = 21  # K of kernels that are drawn
-_FROM_CONFIG = ("scale", "kernel_size")  # sizes that the config sets, even if the network has a default
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
@@ -40,7 +43,9 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     """
     name, small = ("danv1", _DAN_LITE) if model == "dan_lite" else (model, {})
     if name not in MODELS or not (network := example_network(name, scale)).supervision:
-        raise ConfigError(f"there is no model {model!r} to train; known are {', '.join([*_trained(), 'dan_lite'])}")
+        raise ConfigError(
+            f"there is no model {model!r} to train; known are {', '.join([*trained_models(), 'dan_lite'])}"
+        )
     _check_scale(name, network, scale)
     config = ConfigDict(
         {
@@ -82,82 +87,6 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     if model in _RECIPES:
         _RECIPES[model](config)
     return config.lock()
-
-
-def example_network(name: str, scale: int | None = None) -> Network:
-    """Build a network with the sizes of its paper.
-
-    Args:
-      name: a key of ``networks.MODELS``.
-      scale: s. If it is None or not supported by the network, the network's first scale is used.
-
-    Raises:
-      ConfigError: a size other than scale and kernel size has no default.
-    """
-    sizes = sizes_of(name)
-    needed = [size for size, known in sizes.items() if known.default is inspect.Parameter.empty]
-    without = ", ".join(size for size in needed if size not in _FROM_CONFIG)
-    if without:
-        raise ConfigError(f"model {name!r} cannot be configured: give {without} a default in its definition")
-    given: dict[str, int] = {}
-    if "scale" in sizes:
-        allowed = scales_of_model(name)
-        given["scale"] = scale if scale in allowed else allowed[0]
-    if "kernel_size" in needed:
-        given["kernel_size"] = _DRAWN_SIZE
-    return build(name, **given)
-
-
-def scales_of_model(name: str) -> tuple[int, ...]:
-    """The allowed values of ``config.model.scale``.
-
-    Args:
-      name: a key of ``networks.MODELS``.
-    """
-    sizes = sizes_of(name)
-    return sizes["scale"].allowed or tuple(SETTING1_WIDTH) if "scale" in sizes else build(name).validation_scales
-
-
-def model_section(name: str, network: Network) -> dict[str, typing.Any]:
-    """The model section of a config, without the scale: the network's sizes and the settings of its training.
-
-    Args:
-      name: a key of ``networks.MODELS``.
-      network: that network.
-
-    Returns:
-      Sizes with their defaults, except the kernel size, which belongs to ``config.degradation``. If they apply to the
-      network, also ``supervise``, the steps that the loss uses; the weights of the loss's terms; the number of steps of
-      the first stage; and ``scales``, one of which is drawn for each batch.
-    """
-    section: dict[str, typing.Any] = {"name": name}
-    section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
-    if network.supervise:
-        section["supervise"] = network.supervise[0]
-    section |= loss_weights(network)
-    if network.first_stage:
-        section[network.first_stage.field] = network.first_stage.steps
-    if network.scales:
-        section["scales"] = network.scales
-    return section
-
-
-def loss_weights(network: Network) -> dict[str, float]:
-    """The weights of the terms of a network's loss, with their defaults."""
-    parameters = inspect.signature(LOSSES[network.supervision]).parameters.values()
-    return {weight.name: weight.default for weight in parameters if weight.kind is weight.KEYWORD_ONLY}
-
-
-def _trained() -> list[str]:
-    """The names of all networks that a config can name."""
-
-    def is_trained(name: str) -> bool:
-        try:
-            return bool(example_network(name).supervision)
-        except ConfigError:
-            return False
-
-    return list(filter(is_trained, MODELS))
 
 
 def _check_scale(name: str, network: Network, scale: int) -> None:
@@ -245,7 +174,7 @@ def _drawn_degradation(scale: int) -> dict[str, typing.Any]:
         # `kernel_size` is then used. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
         "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
-        "kernel_size": _DRAWN_SIZE,  # K: side of the kernels, and of DAN's estimates, in HR pixels; odd
+        "kernel_size": DRAWN_SIZE,  # K: side of the kernels, and of DAN's estimates, in HR pixels; odd
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
         "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
         "isotropic_rate": 0.0,  # anisotropic only: share of round kernels among them

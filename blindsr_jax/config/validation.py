@@ -7,8 +7,8 @@ import typing
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config.defaults import example_network, loss_weights, model_section, scales_of_model
 from blindsr_jax.config.derived import network_of, scales_of
+from blindsr_jax.config.model_section import example_network, loss_weights, model_section, scales_of_model
 from blindsr_jax.data.sources import DATA_SOURCES
 from blindsr_jax.degradations.size_steps import Downsampling
 from blindsr_jax.errors import ConfigError

@@ -32,12 +32,17 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
-from blindsr_jax.degradations.samplers import register_sampler
+from blindsr_jax.degradations.samplers import Kernels, kernels_of, register_sampler
 from blindsr_jax.degradations.sharpening import unsharp_mask
-from blindsr_jax.degradations.steps import register_step
+from blindsr_jax.degradations.steps import Batch, Keys, Step, Task, register_step
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
+    "Batch",
+    "Kernels",
+    "Keys",
+    "Step",
+    "Task",
     "add_awgn",
     "add_correlated",
     "add_poisson",
@@ -55,6 +60,7 @@ __all__ = [
     "generalized_gaussian",
     "isotropic_gaussian",
     "jpeg",
+    "kernels_of",
     "move_kernel",
     "normalize_kernel",
     "path_kernel",

@@ -25,6 +25,7 @@ from blindsr_jax.degradations.steps import (
     uniform,
     where,
 )
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.blur import BorderMode, blur
 
 
@@ -45,7 +46,7 @@ class Blur:
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernels, Kernels | None):
-            raise ValueError(f"blur: kernels must be a sampler such as isotropic(sigma=(0.2, 4.0)), got {self.kernels}")
+            raise InputError(f"blur: kernels must be a sampler such as isotropic(sigma=(0.2, 4.0)), got {self.kernels}")
         check_known("blur: mode", self.mode, typing.get_args(BorderMode))
         check_share("blur: rate", self.rate)
 
@@ -54,7 +55,7 @@ class Blur:
         if self.kernels is not None:
             kernel = self.kernels.draw(keys("kernel"), len(batch.image), size=task.kernel_size, pool=task.pool)
         elif kernel is None:
-            raise ValueError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
+            raise InputError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
         none = jnp.broadcast_to(dirac(kernel.shape[-1]), kernel.shape)
         kernel = where(chosen(keys, "blurred", self.rate, batch), kernel, none)
         return batch._replace(

@@ -25,6 +25,7 @@ from blindsr_jax.degradations.steps import (
     run_steps,
     where,
 )
+from blindsr_jax.errors import InputError
 
 _MOST_SHUFFLED = 7  # most steps to shuffle: seven have 5040 orders
 
@@ -44,15 +45,15 @@ class OneOf:
 
     def __post_init__(self) -> None:
         if not isinstance(self.branches, tuple) or not self.branches:
-            raise ValueError("one_of: branches must be one or more sequences of steps, each in parentheses")
+            raise InputError("one_of: branches must be one or more sequences of steps, each in parentheses")
         for branch in self.branches:
             _check_steps("one_of: each branch", branch)
         if not isinstance(self.shares, tuple) or len(self.branches) != len(self.shares):
-            raise ValueError(f"one_of: give one share for each of {len(self.branches)} branches, got {self.shares!r}")
+            raise InputError(f"one_of: give one share for each of {len(self.branches)} branches, got {self.shares!r}")
         for share in self.shares:
             check_share("one_of: shares", share)
         if abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"one_of: shares must sum to one, got {self.shares}")
+            raise InputError(f"one_of: shares must sum to one, got {self.shares}")
 
     @property
     def inside(self) -> Steps:
@@ -77,7 +78,7 @@ def _alike(results: list[Batch]) -> list[Batch]:
         results = [pad_batch(result, height, width) for result in results]
     sizes = {result.kernel.shape[-1] for result in results if result.kernel is not None}
     if len(sizes) > 1:
-        raise ValueError(f"one_of: the kernels of its branches have {sorted(sizes)} pixels a side; give them one size")
+        raise InputError(f"one_of: the kernels of its branches have {sorted(sizes)} pixels a side; give them one size")
     if sizes:
         none = dirac(sizes.pop())[None]
         results = [result if result.kernel is not None else result._replace(kernel=none) for result in results]
@@ -104,15 +105,15 @@ class Shuffled:
     def __post_init__(self) -> None:
         _check_steps("shuffled: steps", self.steps)
         if not 2 <= len(self.steps) <= _MOST_SHUFFLED:
-            raise ValueError(f"shuffled: give 2 to {_MOST_SHUFFLED} steps, not {len(self.steps)}")
+            raise InputError(f"shuffled: give 2 to {_MOST_SHUFFLED} steps, not {len(self.steps)}")
         numbers = range(len(self.steps))
         pairs = self.before if isinstance(self.before, tuple) else (None,)
         if not all(isinstance(pair, tuple) and len(pair) == 2 and {*pair} <= {*numbers} for pair in pairs):
-            raise ValueError(
+            raise InputError(
                 f"shuffled: before must be pairs of positions from 0 to {numbers[-1]}, got {self.before!r}"
             )
         if not len(_allowed_orders(len(self.steps), self.before)):
-            raise ValueError(f"shuffled: no order of the steps has all of {self.before} as they should be")
+            raise InputError(f"shuffled: no order of the steps has all of {self.before} as they should be")
 
     @property
     def inside(self) -> Steps:
@@ -128,7 +129,7 @@ class Shuffled:
         def after(step: Step, number: int, batch: Batch) -> Batch:
             result = step(batch, Keys(jax.random.fold_in(key, number)), task)
             if result.image.shape[1] > height or result.image.shape[2] > width:
-                raise ValueError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
+                raise InputError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
             return pad_batch(result, height, width)
 
         runs = [functools.partial(after, step, number) for number, step in enumerate(self.steps)]
@@ -156,4 +157,4 @@ def _allowed_orders(count: int, before: tuple[tuple[int, int], ...]) -> np.ndarr
 
 def _check_steps(name: str, steps: typing.Any) -> None:
     if not isinstance(steps, tuple) or not all(dataclasses.is_dataclass(step) and callable(step) for step in steps):
-        raise ValueError(f"{name} must be steps in parentheses, such as (noise((0, 15)), jpeg()); got {steps!r}")
+        raise InputError(f"{name} must be steps in parentheses, such as (noise((0, 15)), jpeg()); got {steps!r}")

@@ -22,6 +22,7 @@ from blindsr_jax.degradations.steps import (
     register_step,
     where,
 )
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.pixel import round_to_8bit
 
 
@@ -55,7 +56,7 @@ class Jpeg:
     def __post_init__(self) -> None:
         check_range("jpeg: quality", self.quality, lowest=1, highest=100)
         if any(bound != int(bound) for bound in self.quality):
-            raise ValueError(f"jpeg: quality must be whole numbers, got {self.quality}")
+            raise InputError(f"jpeg: quality must be whole numbers, got {self.quality}")
         check_share("jpeg: rate", self.rate)
         check_known("jpeg: subsampling", self.subsampling, typing.get_args(Subsampling))
 

@@ -15,6 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
+
 Subsampling = typing.Literal["420", "444"]
 
 # [vertical frequency, horizontal frequency]
@@ -65,13 +68,12 @@ def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420
       float32 [B, H, W, 3], multiples of 1/255 in [0, 1].
 
     Raises:
-      ValueError: ``x`` is not a batch of RGB images in floating point; ``quality`` is not an integer, not from 1 to
+      InputError: ``x`` is not a batch of RGB images in floating point; ``quality`` is not an integer, not from 1 to
         100, or not one for each image; ``subsampling`` is unknown.
     """
-    if x.ndim != 4 or x.shape[-1] != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"jpeg wants RGB images [B, H, W, 3] in [0, 1], floating point; got {x.dtype} {x.shape}")
+    check_images("x", x, channels=3)
     if subsampling not in ("420", "444"):
-        raise ValueError(f"subsampling must be '420' or '444', got {subsampling!r}")
+        raise InputError(f"subsampling must be '420' or '444', got {subsampling!r}")
     batch, height, width, _ = x.shape
     quality = _checked_quality(quality, batch)
     luma, *chroma = _to_ycbcr(jnp.round(jnp.clip(x, 0, 1) * 255).astype(jnp.int32))
@@ -88,11 +90,11 @@ def _checked_quality(quality: jax.Array | int, batch: int) -> jax.Array:
     """int32 [B], from 1 to 100."""
     quality = quality if isinstance(quality, jax.core.Tracer) else np.asarray(quality)
     if not jnp.issubdtype(quality.dtype, jnp.integer):
-        raise ValueError(f"quality must be an integer from 1 to 100, or one for each image, got {quality.dtype}")
+        raise InputError(f"quality must be an integer from 1 to 100, or one for each image, got {quality.dtype}")
     if quality.shape not in ((), (batch,)):
-        raise ValueError(f"quality must be one integer or one for each of {batch} images, got shape {quality.shape}")
+        raise InputError(f"quality must be one integer or one for each of {batch} images, got shape {quality.shape}")
     if isinstance(quality, np.ndarray) and ((quality < 1) | (quality > 100)).any():
-        raise ValueError(f"quality must be an integer from 1 to 100, got {quality}")
+        raise InputError(f"quality must be an integer from 1 to 100, got {quality}")
     return jnp.broadcast_to(jnp.clip(quality, 1, 100).astype(jnp.int32), (batch,))
 
 

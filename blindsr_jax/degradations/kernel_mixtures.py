@@ -18,6 +18,7 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.resize import move_to_upper_left
 
 
@@ -199,7 +200,7 @@ def _instead(key: jax.Array, rate: float, chosen: jax.Array, otherwise: jax.Arra
 def _draw_support(key: jax.Array, count: int, size: int) -> jax.Array:
     """Draw odd numbers from 7 to K."""
     if size < 7:
-        raise ValueError(f"kernels with a support of 7 pixels or more need a size of at least 7, got {size}")
+        raise InputError(f"kernels with a support of 7 pixels or more need a size of at least 7, got {size}")
     return 2 * jax.random.randint(key, (count,), 3, size // 2 + 1) + 1
 
 

@@ -5,13 +5,19 @@ A kernel is a correlation kernel that sums to one, [..., K, K], row (vertical) a
 
 from __future__ import annotations
 
+import functools
+import typing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy  # brings in its parts when they are first used
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import as_floating, check_floating, check_range, known
 from blindsr_jax.ops.resize import resize_matrix
 
+Array = typing.TypeVar("Array", np.ndarray, jax.Array)
 Range = tuple[float, float]  # lowest and highest value of a uniform distribution
 
 
@@ -23,12 +29,16 @@ def isotropic_gaussian(sigma: jax.Array | float, size: int) -> jax.Array:
       size: K, odd.
 
     Returns:
-      [..., K, K], summing to one.
+      [..., K, K], summing to one; float32, or float64 for widths in float64, as all kernels here.
+
+    Raises:
+      InputError: a width is negative or not finite, or the size even.
 
     >>> [round(float(w), 4) for w in isotropic_gaussian(0.5, 3)[1]]
     [0.0838, 0.6193, 0.0838]
     """
-    sigma = jnp.asarray(sigma, float)
+    check_range("sigma", sigma, 0)
+    sigma = as_floating(sigma)
     variance = jnp.maximum(jnp.square(sigma), 1e-6)[..., None, None]
     x, y = pixel_grid(size, sigma.ndim)
     return _normalised_exp(-(x**2 + y**2) / (2 * variance))
@@ -54,11 +64,14 @@ def anisotropic_gaussian(
 
     Returns:
       [..., K, K], summing to one.
+
+    Raises:
+      InputError: as ``isotropic_gaussian``, or the noise is not finite.
     """
     kernel = _normalised_exp(-0.5 * squared_distance(sigma_x, sigma_y, theta, size))
     if noise is None:
         return kernel
-    kernel = kernel * (1 + noise)
+    kernel = kernel * (1 + check_floating("noise", noise))
     return kernel / kernel.sum(axis=(-2, -1), keepdims=True)
 
 
@@ -69,7 +82,10 @@ def squared_distance(
 
     The arguments are those of ``anisotropic_gaussian``, whose weights are exp(−d/2).
     """
-    sigma_x, sigma_y, theta = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (sigma_x, sigma_y, theta)))
+    for name, value in (("sigma_x", sigma_x), ("sigma_y", sigma_y)):
+        check_range(name, value, 0)
+    check_range("theta", theta)
+    sigma_x, sigma_y, theta = jnp.broadcast_arrays(*map(as_floating, (sigma_x, sigma_y, theta)))
     x, y = pixel_grid(size, theta.ndim)
     cos, sin = jnp.cos(theta)[..., None, None], jnp.sin(theta)[..., None, None]
     sigma_x, sigma_y = (jnp.maximum(sigma, 1e-3)[..., None, None] for sigma in (sigma_x, sigma_y))
@@ -162,7 +178,7 @@ def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
     return scipy.ndimage.shift(kernel, target - np.array(scipy.ndimage.center_of_mass(kernel)))
 
 
-def bicubic_equivalent_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
+def bicubic_equivalent_kernel(kernel: Array, scale: int) -> Array:
     """The kernel for which s-fold sampling equals blur by ``kernel`` and bicubic downsampling.
 
     Away from the borders, with k' = bicubic_equivalent_kernel(k, s), ``s_fold_down(blur(x, k'), s)`` equals
@@ -170,11 +186,11 @@ def bicubic_equivalent_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     Solvers for s-fold sampling can thus use the estimate of a network that was trained with bicubic downsampling.
 
     Args:
-      kernel: [K, K], odd K.
+      kernel: [..., K, K], odd K. NumPy's are computed in float64; JAX's may be traced.
       scale: s.
 
     Returns:
-      float32 [K', K'], K' = K + 4·s or a little more, odd; with negative weights.
+      float32 [..., K', K'], K' = K + 4·s or a little more, odd; with negative weights.
     """
     pixel = 8  # any pixel far from the border
     weights = resize_matrix(2 * pixel * scale, 1 / scale)[pixel]
@@ -182,20 +198,26 @@ def bicubic_equivalent_kernel(kernel: np.ndarray, scale: int) -> np.ndarray:
     reach = np.abs(taps - pixel * scale).max()
     centred = np.zeros(2 * reach + 1)
     centred[taps - pixel * scale + reach] = weights[taps]
-    down = np.apply_along_axis(np.convolve, 0, np.float64(kernel), centred)
-    return np.float32(np.apply_along_axis(np.convolve, 1, down, centred))
+    widen = scipy.linalg.convolution_matrix(centred, kernel.shape[-1])
+    if isinstance(kernel, jax.Array):
+        product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+        return product("oi,...ij,pj->...op", jnp.float32(widen), kernel, jnp.float32(widen)).astype(jnp.float32)
+    return np.float32(widen @ np.float64(kernel) @ widen.T)
 
 
 def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:
     """Uniform draws [count] between the bounds."""
+    low, high = map(known, bounds)
+    if low is not None and high is not None and not low <= high:
+        raise InputError(f"two bounds, the lowest first, are wanted; got {bounds}")
     return jax.random.uniform(key, (count,), minval=bounds[0], maxval=bounds[1])
 
 
 def pixel_grid(size: int, batch_axes: int) -> tuple[jax.Array, jax.Array]:
     """Column and row coordinates of a K×K kernel, zero at its centre, with ``batch_axes`` leading axes of length 1."""
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"a kernel's size must be odd and positive, got {size}")
-    axis = jnp.arange(size, dtype=float) - size // 2
+        raise InputError(f"a kernel's size must be odd and positive, got {size}")
+    axis = jnp.arange(size, dtype=jnp.float32) - size // 2  # exact, whatever the precision of the widths
     leading = (1,) * batch_axes
     return axis.reshape(*leading, 1, size), axis.reshape(*leading, size, 1)
 

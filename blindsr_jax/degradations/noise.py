@@ -5,6 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images, check_range
+
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision and BasicSR do
 _FEW = 2.0  # photon counts with a smaller mean are drawn by exact inversion
 _MOST_OF_FEW = 12  # such counts exceed this at most once in five million draws
@@ -22,7 +25,8 @@ def add_awgn(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.A
     Returns:
       [B, H, W, C].
     """
-    return x + _per_image(sigma, x) * _shared(jax.random.normal(key, x.shape, x.dtype), grey)
+    check_images("x", x)
+    return x + _level("sigma", sigma, x) * _shared(jax.random.normal(key, x.shape, x.dtype), grey)
 
 
 def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.Array | bool = False) -> jax.Array:
@@ -30,6 +34,7 @@ def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: ja
 
     The arguments and the result are those of ``add_awgn``.
     """
+    check_images("x", x)
     return x + x * add_awgn(key, jnp.zeros_like(x), sigma, grey)
 
 
@@ -47,6 +52,7 @@ def add_correlated(key: jax.Array, x: jax.Array, sigma: jax.Array | float) -> ja
     Returns:
       [B, H, W, 3].
     """
+    check_images("x", x, channels=3)
     key_variance, key_axes, key_noise = jax.random.split(key, 3)
     variance = jax.random.uniform(key_variance, (x.shape[0], 3, 1))
     axes = jnp.linalg.svd(jax.random.uniform(key_axes, (x.shape[0], 3, 3)))[0]
@@ -54,7 +60,7 @@ def add_correlated(key: jax.Array, x: jax.Array, sigma: jax.Array | float) -> ja
     values, vectors = jnp.linalg.eigh(covariance)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0))[:, None]
     noise = jnp.einsum("bij,bhwj->bhwi", root.astype(x.dtype), jax.random.normal(key_noise, x.shape, x.dtype))
-    return x + _per_image(sigma, x) * noise
+    return x + _level("sigma", sigma, x) * noise
 
 
 def add_poisson(
@@ -82,7 +88,7 @@ def add_poisson(
     Returns:
       [B, H, W, C].
     """
-    source = x
+    source = check_images("x", x, channels=None if grey is False else 3)
     if grey is not False:
         luma = jnp.einsum("bhwc,c->bhw", x, jnp.asarray(_LUMA, x.dtype), precision=jax.lax.Precision.HIGHEST)
         source = jnp.where(_per_image(grey, x, bool), luma[..., None], x)
@@ -92,11 +98,19 @@ def add_poisson(
     counts = _per_image(counts, x)
     clean = levels / 255
     noise = _shared(_poisson(key, clean * counts) / counts - clean, grey)
-    return x + _per_image(scale, x) * noise
+    return x + _level("scale", scale, x) * noise
+
+
+def _level(name: str, value: jax.Array | float, x: jax.Array) -> jax.Array:
+    """An amount of noise, which is not negative, as [B, 1, 1, 1]."""
+    check_range(name, value, 0)
+    return _per_image(value, x)
 
 
 def _per_image(value: jax.Array | float, x: jax.Array, dtype: jnp.dtype | type | None = None) -> jax.Array:
     """Reshape a scalar or [B] to [B, 1, 1, 1]."""
+    if jnp.shape(value) not in ((), x.shape[:1]):
+        raise InputError(f"expected one value, or one for each of {len(x)} images; got shape {jnp.shape(value)}")
     return jnp.broadcast_to(jnp.asarray(value, dtype or x.dtype), x.shape[:1])[:, None, None, None]
 
 

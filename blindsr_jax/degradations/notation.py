@@ -19,6 +19,7 @@ from blindsr_jax.degradations import published_orders  # noqa: F401  (registers 
 from blindsr_jax.degradations.orders import ORDERS
 from blindsr_jax.degradations.samplers import SAMPLERS, Kernels, kernels_of
 from blindsr_jax.degradations.steps import STEPS, Steps
+from blindsr_jax.errors import InputError
 
 
 def steps_from_text(text: str, scale: int) -> Steps:
@@ -29,7 +30,7 @@ def steps_from_text(text: str, scale: int) -> Steps:
       scale: s, which orders depend on.
 
     Raises:
-      ValueError: the text is malformed, or names an unknown step, order, sampler or option.
+      InputError: the text is malformed, or names an unknown step, order, sampler or option.
     """
     try:
         parsed = ast.parse(f"(\n{text.strip().removesuffix(',')}\n,)", mode="eval").body
@@ -38,7 +39,7 @@ def steps_from_text(text: str, scale: int) -> Steps:
         return _steps(parsed.elts, scale)
     except (SyntaxError, RecursionError, MemoryError):
         shown = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-        raise ValueError(f"degradation {shown!r}: expected steps such as {_EXAMPLE}") from None
+        raise InputError(f"degradation {shown!r}: expected steps such as {_EXAMPLE}") from None
 
 
 def text_of_steps(steps: Steps) -> str:
@@ -59,7 +60,7 @@ def _steps(nodes: typing.Sequence[ast.expr], scale: int) -> Steps:
         elif name in STEPS:
             steps.append(_made(name, STEPS[name], arguments, options))
         else:
-            raise ValueError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
+            raise InputError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
     return tuple(steps)
 
 
@@ -68,10 +69,10 @@ def _call(node: ast.expr, scale: int) -> tuple[str, list[typing.Any], dict[str, 
     if isinstance(node, ast.Name):
         return node.id, [], {}
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-        raise ValueError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
+        raise InputError(f"{ast.unparse(node)!r} is no degradation step: expected steps such as {_EXAMPLE}")
     options = {keyword.arg or "**": _value(keyword.value, scale) for keyword in node.keywords}
     if len(options) < len(node.keywords):
-        raise ValueError(f"{ast.unparse(node)!r} has an option twice")
+        raise InputError(f"{ast.unparse(node)!r} has an option twice")
     return node.func.id, [_value(argument, scale) for argument in node.args], options
 
 
@@ -79,7 +80,7 @@ def _value(node: ast.expr, scale: int) -> typing.Any:
     if isinstance(node, ast.Call | ast.Name):
         name, arguments, options = _call(node, scale)
         if name not in SAMPLERS or arguments:
-            raise ValueError(
+            raise InputError(
                 f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}"
             )
         return kernels_of(name, **options)
@@ -91,14 +92,14 @@ def _value(node: ast.expr, scale: int) -> typing.Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise ValueError(f"{ast.unparse(node)!r} is no plain value") from None
+        raise InputError(f"{ast.unparse(node)!r} is no plain value") from None
 
 
 def _made(name: str, make: typing.Callable[..., typing.Any], arguments: typing.Iterable, options: dict) -> typing.Any:
     try:
         return make(*arguments, **options)
     except TypeError as error:
-        raise ValueError(f"degradation step {name!r}: {str(error).split('() ', 1)[-1]}") from None
+        raise InputError(f"degradation step {name!r}: {str(error).split('() ', 1)[-1]}") from None
 
 
 def _text(value: typing.Any) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating
 
 _TYPICAL_WIDTH = 2.0
 
@@ -26,11 +28,12 @@ def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
       float32 [K², L] with orthonormal columns.
 
     Raises:
-      ValueError: length is not in 1 … min(K², N).
+      InputError: length is not in 1 … min(K², N).
     """
     matrix = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
+    check_floating("kernels", matrix)
     if not 1 <= length <= min(matrix.shape):
-        raise ValueError(
+        raise InputError(
             f"length must be 1 to {min(matrix.shape)} for kernels of shape {np.shape(kernels)}, got {length}"
         )
     centred = matrix - matrix.mean(axis=0)
@@ -49,7 +52,14 @@ def encode(kernel: jax.Array, basis: jax.Array) -> jax.Array:
 
     Returns:
       [..., L].
+
+    Raises:
+      InputError: the kernels are of another size than the basis, or not finite.
     """
+    size = round(basis.shape[0] ** 0.5)
+    if kernel.shape[-2:] != (size, size):
+        raise InputError(f"the basis is of {size}x{size} kernels, got kernels of shape {kernel.shape}")
+    check_floating("kernel", kernel)
     flat = kernel.reshape(*kernel.shape[:-2], -1)
     return jnp.matmul(flat, basis, precision=jax.lax.Precision.HIGHEST)
 
@@ -69,9 +79,15 @@ def decode(code: jax.Array, basis: jax.Array) -> jax.Array:
 
     Returns:
       [..., K, K], summing to one, possibly slightly negative: see ``normalize_kernel``.
+
+    Raises:
+      InputError: the codes are of another length than the basis, or not finite.
     """
     size = round(basis.shape[0] ** 0.5)
-    typical = isotropic_gaussian(_TYPICAL_WIDTH, size)
+    if code.shape[-1:] != basis.shape[1:]:
+        raise InputError(f"the basis is of codes of length {basis.shape[1]}, got codes of shape {code.shape}")
+    dtype = jnp.promote_types(check_floating("code", code).dtype, basis.dtype)
+    typical = isotropic_gaussian(_TYPICAL_WIDTH, size).astype(dtype)
     shift = code - encode(typical, basis).reshape((1,) * (code.ndim - 1) + (-1,))
     flat = jnp.matmul(shift, basis.T, precision=jax.lax.Precision.HIGHEST)
     return flat.reshape(*code.shape[:-1], size, size) + typical.reshape((1,) * (code.ndim - 1) + typical.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from blindsr_jax.degradations.kernels import Range, anisotropic_gaussian, dirac, draw_uniform, isotropic_gaussian
 from blindsr_jax.degradations.real_kernels import disk, generalized_gaussian, path_kernel
+from blindsr_jax.errors import InputError
 
 
 def sample_motion(key: jax.Array, count: int, *, size: int, length: Range = (1.0, 8.0)) -> jax.Array:
@@ -23,10 +24,10 @@ def sample_motion(key: jax.Array, count: int, *, size: int, length: Range = (1.0
       [B, K, K].
 
     Raises:
-      ValueError: the longest path does not fit into the kernel.
+      InputError: the longest path does not fit into the kernel.
     """
     if length[1] > size - 1:
-        raise ValueError(
+        raise InputError(
             f"a path of {length[1]} pixels does not fit into a {size}x{size} kernel: give {size - 1} at most"
         )
     steps = 2 * size  # at least two points per pixel

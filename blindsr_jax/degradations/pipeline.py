@@ -16,6 +16,7 @@ from blindsr_jax.degradations.pca import pca_basis
 from blindsr_jax.degradations.samplers import Kernels, kernels_of, options_of
 from blindsr_jax.degradations.size_steps import Downsampling
 from blindsr_jax.degradations.steps import NO_JPEG, Batch, Keys, Range, Steps, Task, run_steps
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.types import Degraded
 
@@ -69,7 +70,7 @@ def degrade(
       is the Dirac kernel if no step blurs. Sigma does not include the rounding error.
 
     Raises:
-      ValueError: the HR size is no multiple of the scale, or an option is unknown.
+      InputError: the HR size is no multiple of the scale, or an option is unknown.
     """
     given = None if isinstance(kernel, str) else kernel
     if isinstance(steps, str):
@@ -101,11 +102,11 @@ def degrade_by(
     """``degrade`` by steps; a ``Blur()`` without a sampler uses ``kernel``."""
     height, width = hr.shape[1:3]
     if height % scale or width % scale:
-        raise ValueError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
+        raise InputError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
     task = Task(scale, (height // scale, width // scale), pool, kernel_size)
     batch = run_steps(steps, start_batch(hr, kernel), Keys(key), task)
     if batch.size is not None or batch.image.shape[1:3] != task.lr_size:
-        raise ValueError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
+        raise InputError("a degradation must end at LR size: put downsample() or resize((1, 1)) among its steps")
     drawn = batch.kernel
     if drawn is None:
         drawn = jnp.broadcast_to(dirac(kernel_size), (len(hr), kernel_size, kernel_size))
@@ -139,14 +140,14 @@ def apply_degradation(
       [B, H, W, C].
 
     Raises:
-      ValueError: the HR size is no multiple of the scale, or downsample is unknown.
+      InputError: the HR size is no multiple of the scale, or downsample is unknown.
     """
     steps = classic(scale, downsample=downsample, blur_mode=blur_mode, round_8bit=False)
     return degrade_by(steps, jax.random.key(0), hr, scale=scale, kernel=kernel).lr
 
 
 def named_kernels(sampler: str, **options: typing.Any) -> Kernels:
-    """Make ``Kernels`` of a named sampler from the options that it has; raises ValueError if the name is unknown."""
+    """Make ``Kernels`` of a named sampler from the options that it has; raises InputError if the name is unknown."""
     known = options_of(sampler)
     return kernels_of(sampler, **{name: value for name, value in options.items() if name in known})
 

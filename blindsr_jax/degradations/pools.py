@@ -18,6 +18,7 @@ import numpy as np
 import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian, move_kernel
+from blindsr_jax.errors import InputError
 
 # Lowest and highest width in HR pixels by scale: KernelNet, sections 3.3 and 3.4.
 POOL_WIDTHS = {2: (1.2, 2.0), 3: (1.2 * 2**0.5, 2.0 * 2**0.5), 4: (2.4, 4.0)}
@@ -45,17 +46,17 @@ def kernel_pool(
       float32 [N, K, K], in random order.
 
     Raises:
-      ValueError: the scale is none of these, the count not positive, or the size even or too small for the widths.
+      InputError: the scale is none of these, the count not positive, or the size even or too small for the widths.
     """
     if scale not in POOL_WIDTHS:
-        raise ValueError(f"pools are defined for scales {', '.join(map(str, POOL_WIDTHS))}, not {scale}")
+        raise InputError(f"pools are defined for scales {', '.join(map(str, POOL_WIDTHS))}, not {scale}")
     if count < 1:
-        raise ValueError(f"a pool needs at least one kernel, got {count}")
+        raise InputError(f"a pool needs at least one kernel, got {count}")
     widths = POOL_WIDTHS[scale]
     size = POOL_SIZES[scale] if size is None else size
     smallest = 2 * int(np.ceil(3 * widths[1])) + 1
     if size % 2 == 0 or size < smallest:
-        raise ValueError(f"kernels of scale {scale} need an odd size of at least {smallest}, got {size}")
+        raise InputError(f"kernels of scale {scale} need an odd size of at least {smallest}, got {size}")
     rng = np.random.default_rng(seed)
     gaussians = ISOTROPIC_SHARE + ANISOTROPIC_SHARE
     shares = (ISOTROPIC_SHARE, ANISOTROPIC_SHARE, *[(1 - gaussians) / 3] * 3) if irregular else (2 / 3, 1 / 3)
@@ -79,13 +80,13 @@ def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) ->
       float32 [N, K, K], in random order.
 
     Raises:
-      ValueError: the count is not positive, or the size even or too small for the widths.
+      InputError: the count is not positive, or the size even or too small for the widths.
     """
     if count < 1:
-        raise ValueError(f"a pool needs at least one kernel, got {count}")
+        raise InputError(f"a pool needs at least one kernel, got {count}")
     smallest = 2 * int(np.ceil(3 * SOLVER_WIDTHS[1] + 1)) + 1
     if size % 2 == 0 or size < smallest:
-        raise ValueError(f"kernels of a solver need an odd size of at least {smallest}, got {size}")
+        raise InputError(f"kernels of a solver need an odd size of at least {smallest}, got {size}")
     rng = np.random.default_rng(seed)
     is_path = rng.permutation(np.arange(count) % 2)
     return np.float32([(_path_in_focus if path else _moved)(rng, SOLVER_WIDTHS, size) for path in is_path])
@@ -103,10 +104,10 @@ def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -
       The training and the test kernels, each in the pool's order.
 
     Raises:
-      ValueError: there are fewer than two kernels, or the share is not between 0 and 1.
+      InputError: there are fewer than two kernels, or the share is not between 0 and 1.
     """
     if len(kernels) < 2 or not 0 < test_share < 1:
-        raise ValueError(f"{len(kernels)} kernels with a test share of {test_share} cannot be parted in two")
+        raise InputError(f"{len(kernels)} kernels with a test share of {test_share} cannot be parted in two")
     held_out = min(max(round(len(kernels) * test_share), 1), len(kernels) - 1)
     chosen = np.zeros(len(kernels), bool)
     chosen[np.random.default_rng(seed).permutation(len(kernels))[:held_out]] = True

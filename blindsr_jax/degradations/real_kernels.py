@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.degradations.kernels import pixel_grid, squared_distance
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import as_floating, check_floating, check_range
 
 Convention = typing.Literal["basicsr", "realdan"]
 Radius = typing.Literal["euclidean", "squared"]
@@ -44,7 +46,7 @@ def generalized_gaussian(
       [..., K, K].
 
     Raises:
-      ValueError: the size is even, or the convention unknown.
+      InputError: the size is even, or the convention unknown.
     """
     power = _power_of_distance(sigma_x, sigma_y, theta, beta, size, convention)
     return _normalised(jnp.exp(-power if convention == "realdan" else -power / 2))
@@ -79,11 +81,12 @@ def sinc_kernel(omega: jax.Array | float, size: int, *, radius: Radius = "euclid
       [..., K, K], with negative weights.
 
     Raises:
-      ValueError: the size is even, or the radius unknown.
+      InputError: the size is even, or the radius unknown.
     """
     if radius not in typing.get_args(Radius):
-        raise ValueError(f"radius must be one of {typing.get_args(Radius)}, got {radius!r}")
-    omega = jnp.asarray(omega, float)[..., None, None]
+        raise InputError(f"radius must be one of {typing.get_args(Radius)}, got {radius!r}")
+    check_range("omega", omega, 0)
+    omega = as_floating(omega)[..., None, None]
     x, y = pixel_grid(size, omega.ndim - 2)
     distance = x**2 + y**2
     if radius == "euclidean":
@@ -122,11 +125,14 @@ def disk(radius: jax.Array | float, size: int) -> jax.Array:
     Returns:
       [..., K, K].
     """
-    radius = jnp.maximum(jnp.asarray(radius, float), 0.5)[..., None, None]
+    check_range("radius", radius, 0)
+    radius = jnp.maximum(as_floating(radius), 0.5)[..., None, None]
     x, y = pixel_grid(size, radius.ndim - 2)
     # Columns within each pixel, which the disk covers from −height to height.
-    place = jnp.asarray((np.arange(16) + 0.5) / 16 - 0.5, float).reshape(-1, *[1] * x.ndim)
-    height = jnp.sqrt(jnp.maximum(jnp.square(radius)[None] - jnp.square(x[None] + place), 0))
+    place = jnp.asarray((np.arange(16) + 0.5) / 16 - 0.5, radius.dtype).reshape(-1, *[1] * x.ndim)
+    square = jnp.square(radius)[None] - jnp.square(x[None] + place)
+    reached = square > 0
+    height = jnp.where(reached, jnp.sqrt(jnp.where(reached, square, 1)), 0)  # the root has no gradient at zero
     covered = jnp.maximum(jnp.minimum(height, y[None] + 0.5) - jnp.maximum(-height, y[None] - 0.5), 0).mean(axis=0)
     return _normalised(covered + jnp.swapaxes(covered, -1, -2))
 
@@ -143,6 +149,7 @@ def path_kernel(points: jax.Array, size: int) -> jax.Array:
     Returns:
       [..., K, K]. Its centre of mass is the mean of the points if all of them lie in the window.
     """
+    points = as_floating(check_floating("points", points))
     x, _ = pixel_grid(size, points.ndim - 1)
     rows, columns = (jnp.maximum(1 - jnp.abs(x - points[..., axis, None, None]), 0)[..., 0, :] for axis in (0, 1))
     return _normalised(jnp.einsum("...pi,...pj->...ij", rows, columns, precision=jax.lax.Precision.HIGHEST))
@@ -158,6 +165,8 @@ def crop_kernel(kernel: jax.Array, support: jax.Array | int) -> jax.Array:
     Returns:
       [..., K, K], zero outside the central support × support pixels.
     """
+    check_floating("kernel", kernel)
+    check_range("support", support, 1, kernel.shape[-1])
     support = jnp.broadcast_to(jnp.asarray(support), kernel.shape[:-2])[..., None, None]
     x, y = pixel_grid(kernel.shape[-1], kernel.ndim - 2)
     return _normalised(jnp.where(2 * jnp.maximum(jnp.abs(x), jnp.abs(y)) < support, kernel, 0))
@@ -173,9 +182,9 @@ def _power_of_distance(
 ) -> jax.Array:
     """d^β, or RealDAN's (d/2)^β, with a finite gradient also at d = 0."""
     if convention not in typing.get_args(Convention):
-        raise ValueError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
-    shape = (jnp.asarray(value, float) for value in (sigma_x, sigma_y, theta, beta))
-    sigma_x, sigma_y, theta, beta = jnp.broadcast_arrays(*shape)
+        raise InputError(f"convention must be one of {typing.get_args(Convention)}, got {convention!r}")
+    check_range("beta", beta, 0)
+    sigma_x, sigma_y, theta, beta = jnp.broadcast_arrays(*map(as_floating, (sigma_x, sigma_y, theta, beta)))
     if convention == "realdan":
         distance = squared_distance(sigma_y, sigma_x, theta, size) / 2
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 
+from blindsr_jax.errors import InputError
+
 _Named = typing.TypeVar("_Named", bound=typing.Callable[..., typing.Any])
 
 
@@ -19,14 +21,14 @@ def registering(
       reserved: names that are not allowed because they would be ambiguous.
 
     Raises:
-      ValueError: the name belongs to another module's entry, is reserved, or is not an identifier.
+      InputError: the name belongs to another module's entry, is reserved, or is not an identifier.
     """
 
     def register(entry: _Named) -> _Named:
         if not name.isidentifier():
-            raise ValueError(f"{kind} {name!r}: a name has letters, digits and underscores alone")
+            raise InputError(f"{kind} {name!r}: a name has letters, digits and underscores alone")
         if name in reserved or (name in table and table[name].__module__ != entry.__module__):
-            raise ValueError(f"{kind} {name!r}: the name is taken, choose another one")
+            raise InputError(f"{kind} {name!r}: the name is taken, choose another one")
         table[name] = entry
         return entry
 

@@ -14,6 +14,7 @@ import jax
 
 from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels
 from blindsr_jax.degradations.registry import registering
+from blindsr_jax.errors import InputError
 
 Sampler = typing.Callable[..., jax.Array]
 SAMPLERS: dict[str, Sampler] = {}
@@ -43,7 +44,7 @@ for _name, _sampler in {
 @register_sampler("pool")
 def _sample_pool(key: jax.Array, count: int, *, size: int, pool: jax.Array | None) -> jax.Array:
     if pool is None:
-        raise ValueError("kernel 'pool' draws from kernels [N, K, K]: give them as pool")
+        raise InputError("kernel 'pool' draws from kernels [N, K, K]: give them as pool")
     return kernels.sample_pool(key, count, pool)
 
 
@@ -63,19 +64,19 @@ class Kernels:
         known, given = options_of(self.sampler), dict(self.options)
         unknown = [name for name in given if name not in known]
         if unknown:
-            raise ValueError(
+            raise InputError(
                 f"kernels {self.sampler!r} have no option {', '.join(unknown)}; they have {', '.join(known)}"
             )
         missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in given]
         missing = [name for name in missing if name != "size"]
         if missing:
-            raise ValueError(f"kernels {self.sampler!r} need the option {', '.join(missing)}")
+            raise InputError(f"kernels {self.sampler!r} need the option {', '.join(missing)}")
 
     def draw(self, key: jax.Array, count: int, *, size: int, pool: jax.Array | None = None) -> jax.Array:
         """Draw kernels [count, K, K]; ``size`` is K unless the options set it.
 
         Raises:
-          ValueError: the sampler does not accept its options.
+          InputError: the sampler does not accept its options.
         """
         options = {"size": size, **dict(self.options)}
         if "pool" in inspect.signature(SAMPLERS[self.sampler]).parameters:
@@ -83,14 +84,14 @@ class Kernels:
         try:
             return SAMPLERS[self.sampler](key, count, **options)
         except TypeError as error:
-            raise ValueError(f"kernels {self.sampler!r} with {dict(self.options)}: {error}") from error
+            raise InputError(f"kernels {self.sampler!r} with {dict(self.options)}: {error}") from error
 
 
 def kernels_of(sampler: str, **options: typing.Any) -> Kernels:
     """Make ``Kernels`` from keyword arguments; lists become tuples, so that the value is hashable.
 
     Raises:
-      ValueError: there is no such sampler or option.
+      InputError: there is no such sampler or option.
     """
     return Kernels(sampler, tuple((name, _hashable(value)) for name, value in sorted(options.items())))
 
@@ -99,10 +100,10 @@ def options_of(sampler: str) -> dict[str, typing.Any]:
     """The keyword arguments of a sampler that a caller may set, with their defaults.
 
     Raises:
-      ValueError: there is no such sampler.
+      InputError: there is no such sampler.
     """
     if sampler not in SAMPLERS:
-        raise ValueError(f"kernel must be an array or one of {', '.join(SAMPLERS)}; got {sampler!r}")
+        raise InputError(f"kernel must be an array or one of {', '.join(SAMPLERS)}; got {sampler!r}")
     parameters = inspect.signature(SAMPLERS[sampler]).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name not in _GIVEN}
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images, check_range
 from blindsr_jax.ops.taps import Taps, along
 
 
@@ -30,10 +32,12 @@ def unsharp_mask(
       [B, H, W, C] in [0, 1].
 
     Raises:
-      ValueError: the radius is not positive.
+      InputError: the radius is not positive.
     """
     if not radius > 0:
-        raise ValueError(f"the radius of the unsharp mask must be positive, got {radius}")
+        raise InputError(f"the radius of the unsharp mask must be positive, got {radius}")
+    check_images("x", x)
+    check_range("amount", amount, 0)
     difference = x - _gaussian_blur(x, radius)
     mask = _gaussian_blur((255 * jnp.abs(difference) > threshold).astype(x.dtype), radius)
     amount = jnp.broadcast_to(jnp.asarray(amount, x.dtype), x.shape[:1])[:, None, None, None]

@@ -22,6 +22,7 @@ from blindsr_jax.degradations.steps import (
     uniform,
 )
 from blindsr_jax.degradations.variable_size import Interpolation, resize_to
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.resize import imresize, resize_matrix, s_fold_down
 
 Downsampling = typing.Literal["bicubic", "s_fold"]
@@ -44,7 +45,7 @@ class Downsample:
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         lengths = batch.image.shape[1:3]
         if batch.size is not None or lengths != tuple(task.scale * side for side in task.lr_size):
-            raise ValueError("downsample: the images were resized before; use resize((1, 1)) to bring them to LR size")
+            raise InputError("downsample: the images were resized before; use resize((1, 1)) to bring them to LR size")
         if self.kind == "s_fold":
             return batch._replace(image=s_fold_down(batch.image, task.scale))
         gain = np.prod([_gain(resize_matrix(length, 1 / task.scale)) for length in lengths])
@@ -80,18 +81,18 @@ class Resize:
     def __post_init__(self) -> None:
         check_range("resize: size", self.size, lowest=0.05, highest=16)
         if not isinstance(self.kinds, tuple) or not self.kinds:
-            raise ValueError(f"resize: kinds must be one or more names in parentheses, got {self.kinds!r}")
+            raise InputError(f"resize: kinds must be one or more names in parentheses, got {self.kinds!r}")
         for kind in self.kinds:
             check_known("resize: kinds", kind, typing.get_args(Interpolation))
         check_known("resize: relative_to", self.relative_to, ("lr", "image"))
         if (self.up_rate is None) != (self.down_rate is None):
-            raise ValueError("resize: give up_rate and down_rate, or neither of them")
+            raise InputError("resize: give up_rate and down_rate, or neither of them")
         if self.up_rate is not None:
             check_share("resize: up_rate + down_rate", self.up_rate + self.down_rate)
             check_share("resize: up_rate", self.up_rate)
             check_share("resize: down_rate", self.down_rate)
             if not self.size[0] <= 1 <= self.size[1]:
-                raise ValueError(
+                raise InputError(
                     f"resize: with up_rate and down_rate the size must go from at most to at least 1: {self.size}"
                 )
 

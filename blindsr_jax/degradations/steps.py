@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.registry import registering
+from blindsr_jax.errors import InputError
 
 Range = tuple[float, float]
 NO_JPEG = 100.0  # quality of images that have never been compressed
@@ -164,13 +165,13 @@ def check_range(name: str, value: typing.Any, *, lowest: float = 0.0, highest: f
     pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(bound, numbers.Real) for bound in value)
     if not pair or not lowest <= value[0] <= value[1] <= highest or math.isinf(value[1]):
         most = f" to {highest:g}" if highest < math.inf else " on"
-        raise ValueError(f"{name} must be two numbers from {lowest:g}{most}, lowest first; got {value!r}")
+        raise InputError(f"{name} must be two numbers from {lowest:g}{most}, lowest first; got {value!r}")
 
 
 def check_number(name: str, value: typing.Any, lowest: float, highest: float) -> None:
     """Raise ValueError unless the value is a number within the bounds."""
     if not isinstance(value, numbers.Real) or not lowest <= value <= highest:
-        raise ValueError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}")
+        raise InputError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}")
 
 
 def check_share(name: str, value: typing.Any) -> None:
@@ -181,4 +182,4 @@ def check_share(name: str, value: typing.Any) -> None:
 def check_known(name: str, value: typing.Any, known: typing.Sequence[typing.Any]) -> None:
     """Raise ValueError unless the value is one of the known values."""
     if value not in known:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")
+        raise InputError(f"{name} must be {' or '.join(map(repr, known))}, got {value!r}")

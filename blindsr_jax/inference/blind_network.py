@@ -27,7 +27,7 @@ class BlindNetwork(NetworkWithWeights):
     @property
     def takes_kernel(self) -> bool:
         """Whether a known kernel can be given."""
-        return self.pca_basis is not None
+        return "pca_basis" in self.variables["constants"]
 
     @property
     def estimates_kernel(self) -> bool:

@@ -13,7 +13,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference.blind_network import BlindNetwork
-from blindsr_jax.inference.inputs import checked_batch, checked_kernels, fit_kernel, memory_errors, one_for_each
+from blindsr_jax.inference.inputs import (
+    checked_batch,
+    checked_code,
+    checked_kernels,
+    fit_kernel,
+    memory_errors,
+    one_for_each,
+)
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import Size, cropped, padded, smallest, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
@@ -25,6 +32,7 @@ from blindsr_jax.inference.tile_context import TileContext, context_of_patches, 
 from blindsr_jax.inference.tile_policy import WHOLE
 from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
+from blindsr_jax.ops.arguments import traced
 from blindsr_jax.types import SROutput
 
 _KERNEL_WINDOW = 512  # LR pixels: side of the part that estimators look at in images that are too large
@@ -179,8 +187,12 @@ class Model(BlindNetwork, RestoresImages):
     ) -> SROutput:
         """Restores a batch. Compiles once for each shape.
 
+        It may be called below ``jit``, ``vmap`` and ``grad``: images, kernel and code may be traced, and are then only
+        checked for their shapes.
+
         Args:
-          lr: [B, H, W, 3] float32 in [0, 1].
+          lr: [B, H, W, 3] in [0, 1], floating point; computed in float32. Noise that was not clipped may leave that
+            range by a half.
           kernel: the blur kernel if it is known, [B, K', K'] or [K', K'], odd K', summing to one; else it is estimated.
           kernel_code: instead of a kernel its code, [B, L], or [1, L] for all, as an earlier call returned it.
           iterations: unfolded steps T; by default as many as in training.
@@ -205,6 +217,8 @@ class Model(BlindNetwork, RestoresImages):
             trace=trace,
             image_only=image_only and self.unfolds and self.estimates_kernel,
         )
+        if traced(lr, given, self.variables):
+            return self._traced(run, lr, given)
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
             return self._on_devices(run, seen, given).replace(lr=lr)
@@ -216,6 +230,12 @@ class Model(BlindNetwork, RestoresImages):
                 pass  # at its own size it may fit
         with memory_errors(seen):
             return run(self.variables, seen, given).replace(lr=lr)
+
+    def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:
+        """A call below ``jit`` or ``grad``: an image's size is known there, so nothing is padded."""
+        if self.kernel_window:
+            raise DataError("the most textured part of an image is not known under jit: leave the window out there")
+        return run(self.variables, lr, given, rows=self.rows).replace(lr=lr)
 
     def _padded(
         self, run: typing.Callable[..., SROutput], shape: Size, lr: np.ndarray, given: dict[str, np.ndarray]
@@ -242,10 +262,7 @@ class Model(BlindNetwork, RestoresImages):
             raise DataError("give a kernel or its code, not both")
         if kernel is not None:
             return {"kernel": one_for_each(fit_kernel(kernel, self.module.kernel_size), count)}
-        code, shape = np.asarray(code, np.float32), (count, self.module.full_code_length)
-        if code.shape not in (shape, (1, shape[1])):
-            raise DataError(f"kernel codes of {shape[0]} images have shape {shape}, got {code.shape}")
-        return {"kernel_code": np.broadcast_to(code, shape)}
+        return {"kernel_code": checked_code(code, count, self.module.full_code_length)}
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
         """Estimate the kernel of one image of any size; a DAN estimates it as for the image's tiles.

@@ -120,11 +120,9 @@ class Pipeline(RestoresImages):
         output = self.solver(lr, kernel=self._for_solver(kernels), iterations=iterations, trace=trace)
         return output.replace(kernel=None if image_only else one_for_each(kernels, lr.shape[0]), lr=lr)
 
-    def _for_solver(self, kernels: np.ndarray) -> np.ndarray:
+    def _for_solver(self, kernels: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
         """Convert kernels for the estimator's downsampling to kernels for s-fold sampling, which the solver assumes."""
-        if self.downsample == "s_fold":
-            return kernels
-        return np.stack([bicubic_equivalent_kernel(kernel, self.scale) for kernel in kernels])
+        return kernels if self.downsample == "s_fold" else bicubic_equivalent_kernel(kernels, self.scale)
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images of a trace, unchanged."""

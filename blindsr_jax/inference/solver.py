@@ -6,12 +6,11 @@ import dataclasses
 import typing
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.inputs import checked_batch, checked_kernels, memory_errors, one_for_each
+from blindsr_jax.inference.inputs import checked_batch, checked_kernels, checked_sigma, memory_errors, one_for_each
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.network_with_weights import NetworkWithWeights
 from blindsr_jax.inference.pixels import Pixels
@@ -20,6 +19,7 @@ from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.tile_context import TileContext
 from blindsr_jax.inference.tile_policy import Tile
+from blindsr_jax.ops.arguments import traced
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
@@ -68,17 +68,20 @@ class Solver(NetworkWithWeights):
         *,
         kernel: jax.Array,
         scale: int,
-        sigma: float = 0.0,
+        sigma: jax.Array | float = 0.0,
         iterations: int | None = None,
         trace: bool = False,
     ) -> SROutput:
         """Restores a batch whose blur is known. Compiles once for each shape and scale.
 
+        As ``Model``, it may be called below ``jit``, ``vmap`` and ``grad``: all but the scale, which decides about
+        shapes, may be traced.
+
         Args:
-          lr: [B, H, W, 3] float32 in [0, 1].
+          lr: [B, H, W, 3] in [0, 1], as of ``Model.__call__``.
           kernel: [B, K, K] or [K, K], odd K; a correlation kernel summing to one.
           scale: s.
-          sigma: standard deviation of the noise, in [0, 1].
+          sigma: standard deviation of the noise, in [0, 1]; a number, or [B].
           iterations: unfolded steps; by default the network's own number.
           trace: also return every step.
 
@@ -92,8 +95,7 @@ class Solver(NetworkWithWeights):
         lr = checked_batch(lr, iterations)
         kernels = one_for_each(checked_kernels(kernel), lr.shape[0])
         self._check_scale(scale)
-        if not 0 <= sigma <= 1:
-            raise DataError(f"sigma is the noise's standard deviation in [0, 1], got {sigma}: divide levels by 255")
+        sigma = checked_sigma(sigma, len(lr))
         if kernels.shape[1] > scale * min(lr.shape[1:3]):
             raise DataError(
                 f"a {kernels.shape[1]}x{kernels.shape[1]} kernel is larger than the restored image, "
@@ -101,7 +103,7 @@ class Solver(NetworkWithWeights):
             )
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         with memory_errors(lr):
-            output = checked(apply_solver, self.module, self.variables, lr, kernels, jnp.float32(sigma), **options)
+            output = checked(apply_solver, self.module, self.variables, lr, kernels, sigma, **options)
         return output.replace(lr=lr)
 
     def restore(
@@ -118,7 +120,7 @@ class Solver(NetworkWithWeights):
         return self.at_scale(scale, sigma).restore(image, kernel=kernel, iterations=iterations, tile=tile)
 
     def _check_scale(self, scale: int) -> None:
-        if scale not in self.scales:
+        if traced(scale) or scale not in self.scales:
             raise DataError(f"{self.network} restores at scales {', '.join(map(str, self.scales))}, not {scale}")
 
 

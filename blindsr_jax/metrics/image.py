@@ -7,6 +7,7 @@ import typing
 import numpy as np
 import scipy  # loads its submodules on first use
 
+from blindsr_jax.errors import InputError
 from blindsr_jax.ops.color import rgb_to_y
 
 Channel = typing.Literal["y", "rgb"]
@@ -30,7 +31,7 @@ def psnr(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
       Decibels; infinity for equal images.
 
     Raises:
-      ValueError: shapes differ or are not [H, W, 3], types are not uint8, nothing is left inside the border, or the
+      InputError: shapes differ or are not [H, W, 3], types are not uint8, nothing is left inside the border, or the
         channel is unknown.
 
     >>> import numpy as np
@@ -52,11 +53,11 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
       The mean over windows and channels, at most 1.
 
     Raises:
-      ValueError: as for ``psnr``, or fewer than 11 pixels are left inside the border in one direction.
+      InputError: as for ``psnr``, or fewer than 11 pixels are left inside the border in one direction.
     """
     a, b = _prepare(a, b, border, channel)
     if min(a.shape[:2]) < _SSIM_WINDOW:
-        raise ValueError(
+        raise InputError(
             f"SSIM needs at least 11x11 pixels inside the border of {border}, got {a.shape[0]}x{a.shape[1]}"
         )
     mean_a, mean_b = _window(a), _window(b)
@@ -70,19 +71,20 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int, channel: Channel = "y") -> f
 
 
 def _prepare(a: np.ndarray, b: np.ndarray, border: int, channel: Channel) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3:
-        raise ValueError(f"expected two [H, W, 3] images of one size, got {a.shape} and {b.shape}")
+        raise InputError(f"expected two [H, W, 3] images of one size, got {a.shape} and {b.shape}")
     if a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"metrics need uint8 images, got {a.dtype} and {b.dtype}: round them to 8 bits first")
+        raise InputError(f"metrics need uint8 images, got {a.dtype} and {b.dtype}: round them to 8 bits first")
     if border < 0 or min(a.shape[:2]) <= 2 * border:
-        raise ValueError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
+        raise InputError(f"a border of {border} leaves nothing of a {a.shape[0]}x{a.shape[1]} image")
     inside = slice(border, -border or None)
     a, b = (image[inside, inside].astype(np.float64) for image in (a, b))
     if channel == "rgb":
         return a, b
     if channel == "y":
         return rgb_to_y(a / 255.0), rgb_to_y(b / 255.0)
-    raise ValueError(f"channel must be 'y' or 'rgb', got {channel!r}")
+    raise InputError(f"channel must be 'y' or 'rgb', got {channel!r}")
 
 
 def _window(x: np.ndarray) -> np.ndarray:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating
+
 
 def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Kernel error ‖k̂ − k‖₁ of KernelNet's table 2, between 0 and 2 for kernels that sum to one.
@@ -12,9 +15,12 @@ def kernel_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     If the (odd) sizes differ, the smaller kernel is centred and padded with zeros.
 
     Args:
-      estimate, truth: [K, K].
+      estimate, truth: [K, K], odd K.
+
+    Raises:
+      InputError: they are no such kernels, or not finite.
     """
-    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+    estimate, truth = _kernel("estimate", estimate), _kernel("truth", truth)
     size = max(estimate.shape[0], truth.shape[0])
     return float(np.abs(_pad_to(estimate, size) - _pad_to(truth, size)).sum())
 
@@ -27,8 +33,11 @@ def kernel_psnr(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
     Returns:
       Decibels; infinity for equal kernels.
+
+    Raises:
+      InputError: as ``kernel_l1``.
     """
-    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+    estimate, truth = _kernel("estimate", estimate), _kernel("truth", truth)
     size = max(estimate.shape[0], truth.shape[0])
     mean_square = np.mean(np.square(_pad_to(estimate, size) - _pad_to(truth, size)))
     return float("inf") if mean_square == 0 else float(10 * np.log10(truth.max() ** 2 / mean_square))
@@ -36,7 +45,17 @@ def kernel_psnr(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def code_l1(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Error ‖ĉ − c‖₁ between PCA codes [L], as in the reduced space of DAN's figure 5."""
-    return float(np.abs(np.asarray(estimate, np.float64) - np.asarray(truth, np.float64)).sum())
+    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+    if estimate.shape != truth.shape:
+        raise InputError(f"codes must have one length, got shapes {estimate.shape} and {truth.shape}")
+    return float(np.abs(check_floating("estimate", estimate) - check_floating("truth", truth)).sum())
+
+
+def _kernel(name: str, kernel: npt.ArrayLike) -> np.ndarray:
+    kernel = np.asarray(kernel, np.float64)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
+        raise InputError(f"{name} must be a kernel [K, K] with odd K, got shape {kernel.shape}")
+    return check_floating(name, kernel)
 
 
 def _pad_to(kernel: np.ndarray, size: int) -> np.ndarray:

@@ -7,6 +7,9 @@ import typing
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating, check_images, check_kernels
+
 BorderMode = typing.Literal["reflect", "symmetric", "circular"]
 _PAD_MODES = {"reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 
@@ -30,24 +33,21 @@ def blur(x: jax.Array, kernel: jax.Array, mode: BorderMode = "reflect") -> jax.A
       [B, H, W, C], with the dtype of x.
 
     Raises:
-      ValueError: the mode is unknown, or the kernel is even-sized, not square, of another batch size, or too large for
-        the image.
+      InputError: the kernel is even-sized, not square, of another batch size, without a positive sum, or too large
+        for the image; or there are other numbers than finite floating-point ones.
     """
-    batch, height, width, _ = x.shape
+    batch, height, width, _ = check_images("x", x).shape
     if mode not in _PAD_MODES:
-        raise ValueError(f"mode must be one of {sorted(_PAD_MODES)}, got {mode!r}")
-    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise ValueError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
-    if kernel.shape[0] not in (1, batch):
-        raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
+        raise InputError(f"mode must be one of {sorted(_PAD_MODES)}, got {mode!r}")
+    check_kernels(kernel, batch)
     size = kernel.shape[1]
     pad = size // 2
     largest = min(height, width) - (mode == "reflect")
     if pad > largest:
-        raise ValueError(f"a {size}x{size} kernel is too large for a {height}x{width} image ({mode} padding)")
+        raise InputError(f"a {size}x{size} kernel is too large for a {height}x{width} image ({mode} padding)")
 
     padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=_PAD_MODES[mode])
-    kernel = kernel.astype(x.dtype)
+    kernel = jnp.asarray(kernel, x.dtype)
 
     def add_kernel_row(total: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         offset, weights = row  # weights: [B or 1, K]
@@ -69,6 +69,6 @@ def normalize_kernel(kernel: jax.Array) -> jax.Array:
     Returns:
       [..., K, K], non-negative, summing to one; all zeros, with a finite gradient, if no weight is positive.
     """
-    kernel = jnp.maximum(kernel, 0.0)
+    kernel = jnp.maximum(check_floating("kernel", kernel), 0.0)
     total = kernel.sum(axis=(-2, -1), keepdims=True)
     return kernel / jnp.where(total > 1e-12, total, 1.0)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.ops.arguments import check_images
+
 
 def wrap_smoothly(lr: jax.Array, reach: int) -> jax.Array:
     """Extend images at the bottom and on the right so that their periodic repetition has no jump.
@@ -19,6 +21,7 @@ def wrap_smoothly(lr: jax.Array, reach: int) -> jax.Array:
     Returns:
       [B, H + reach, W + reach, C].
     """
+    check_images("lr", lr)
     for axis in (1, 2):
         length = lr.shape[axis]
         mirrored = np.pad(np.arange(length), reach, mode="symmetric")

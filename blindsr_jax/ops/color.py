@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typing
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating
+
 Array = typing.TypeVar("Array", bound=typing.Any)
 
 
@@ -21,13 +24,14 @@ def rgb_to_y(x: Array) -> Array:
       [..., 1], Y in [16, 235].
 
     Raises:
-      ValueError: the last axis does not hold three channels.
+      InputError: the last axis does not hold three channels, or the numbers are not finite floating-point ones.
 
     >>> import numpy as np
     >>> float(rgb_to_y(np.ones((1, 3)))[0, 0])
     235.0
     """
     if x.shape[-1] != 3:
-        raise ValueError(f"rgb_to_y needs three channels on the last axis, got shape {x.shape}")
+        raise InputError(f"rgb_to_y needs three channels on the last axis, got shape {x.shape}")
+    check_floating("x", x)
     r, g, b = x[..., 0:1], x[..., 1:2], x[..., 2:3]
     return 65.481 * r + 128.553 * g + 24.966 * b + 16.0

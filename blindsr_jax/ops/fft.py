@@ -9,9 +9,12 @@ import typing
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import scipy  # loads its submodules on first use
 from jax.sharding import Mesh, PartitionSpec
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import as_floating, check_floating, check_images, check_kernels, check_range, known
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.resize import s_fold_down, s_fold_up
 
@@ -31,7 +34,7 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
       Complex [..., H, W], with frequencies in the order of ``fft2``.
 
     Raises:
-      ValueError: the kernel is larger than the image.
+      InputError: the kernel is larger than the image.
 
     >>> psf_to_otf(jnp.zeros((3, 3)).at[1, 1].set(1.0), (4, 4)).real.mean().item()
     1.0
@@ -39,7 +42,8 @@ def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
     height, width = shape
     rows, columns = kernel.shape[-2:]
     if rows > height or columns > width:
-        raise ValueError(f"a {rows}x{columns} kernel is larger than the {height}x{width} image")
+        raise InputError(f"a {rows}x{columns} kernel is larger than the {height}x{width} image")
+    check_floating("kernel", kernel)
     leading = [(0, 0)] * (kernel.ndim - 2)
     padded = jnp.pad(kernel, [*leading, (0, height - rows), (0, width - columns)])
     return jnp.fft.fft2(jnp.roll(padded, (-(rows // 2), -(columns // 2)), axis=(-2, -1)))
@@ -65,11 +69,15 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
       [B, s·H, s·W, C]. Differentiable in all arrays.
 
     Raises:
-      ValueError: the sizes do not match, or the kernel is even-sized, not square or larger than the image.
+      InputError: the sizes do not match, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
+    check_range("alpha", alpha, np.finfo(np.float32).tiny)
+    if jnp.finfo(x.dtype).bits < 32:  # an FFT wants more, as does the inversion of a blur
+        wide = (array.astype(jnp.float32) for array in (x, lr, kernel))
+        return data_solution(*wide, alpha, s).astype(x.dtype)
     height, width = x.shape[1:3]
-    transfer = psf_to_otf(jnp.flip(kernel.astype(x.dtype), (1, 2)), (height, width))
+    transfer = psf_to_otf(jnp.flip(jnp.asarray(kernel, x.dtype), (1, 2)), (height, width))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)
     folded = power.reshape(-1, s, height // s, s, width // s).mean(axis=(1, 3))
     alpha = jnp.reshape(jnp.asarray(alpha, x.dtype), (-1, 1, 1, 1))
@@ -101,21 +109,22 @@ def kernel_least_squares(
       [B, K, K], the correlation kernel. All zeros if the gradients determine nothing, as for flat images.
 
     Raises:
-      ValueError: λ is not positive, the shapes differ, or the window is even or larger than the image.
+      InputError: λ is not positive, the shapes differ, or the window is even or larger than the image.
 
     >>> sharp = jax.random.normal(jax.random.key(0), (1, 16, 16, 2))
     >>> to_the_right = jnp.roll(sharp, 1, axis=2)  # the result of ``blur`` with a weight left of the centre
     >>> [round(float(w), 2) for w in kernel_least_squares(sharp, to_the_right, 1e-3, 3)[0, 1]]
     [1.0, 0.0, 0.0]
     """
-    if not lam > 0:
-        raise ValueError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
+    if known(lam) is not None and not lam > 0:
+        raise InputError(f"lam must be positive, or the division is undefined where an image is flat; got {lam}")
     if sharp.ndim != 4 or sharp.shape != blurred.shape:
-        raise ValueError(f"sharp and blurred must be [B, H, W, C] of one shape, got {sharp.shape} and {blurred.shape}")
+        raise InputError(f"sharp and blurred must be [B, H, W, C] of one shape, got {sharp.shape} and {blurred.shape}")
     _check_odd("size", size)
+    sharp, blurred = (as_floating(check_images(name, x)) for name, x in (("sharp", sharp), ("blurred", blurred)))
     height, width = sharp.shape[1:3]
     if size > min(height, width):
-        raise ValueError(f"a {size}x{size} kernel does not fit in a {height}x{width} image: use a smaller window")
+        raise InputError(f"a {size}x{size} kernel does not fit in a {height}x{width} image: use a smaller window")
     sharp_f, blurred_f = (jnp.fft.rfft2(x, axes=(1, 2)) for x in (sharp, blurred))
     cross = (sharp_f * blurred_f.conj()).sum(axis=-1)
     power = (jnp.square(sharp_f.real) + jnp.square(sharp_f.imag)).sum(axis=-1)
@@ -126,6 +135,7 @@ def kernel_least_squares(
 
 def circular_gradients(x: jax.Array) -> jax.Array:
     """Forward differences to the right and down with circular borders: [B, H, W, 1] to [B, H, W, 2]."""
+    check_images("x", x)
     return jnp.concatenate([jnp.roll(x, -1, axis=axis) - x for axis in (2, 1)], axis=-1)
 
 
@@ -144,6 +154,7 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     Returns:
       A function (g [B, H, W, 2], positive β) -> x [B, H, W, 1].
     """
+    blurred, kernel = as_floating(check_images("blurred", blurred)), as_floating(check_kernels(kernel, len(blurred)))
     height, width = blurred.shape[1:3]
     half = width // 2 + 1
     transfer = psf_to_otf(jnp.flip(kernel, (1, 2)), (height, width))[:, :, :half, None]
@@ -153,6 +164,7 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     slope = (rows[:, None] + columns[None, :half])[None, :, :, None]  # Σ_c |F(∂_c)|²
 
     def solve(gradients: jax.Array, weight: jax.Array) -> jax.Array:
+        gradients, weight = as_floating(gradients), as_floating(weight)
         right, below = gradients[..., :1], gradients[..., 1:]
         adjoint = jnp.roll(right, 1, axis=2) - right + jnp.roll(below, 1, axis=1) - below
         spectrum = (explained + weight * jnp.fft.rfft2(adjoint, axes=(1, 2))) / (power + weight * slope)
@@ -177,16 +189,17 @@ def self_convolve(kernel: jax.Array, times: int, *, size: int | None = None) -> 
       [B, size, size], non-negative, summing to one; all zeros for a zero kernel.
 
     Raises:
-      ValueError: the kernel is not square, a size is even, or ``times`` is negative.
+      InputError: the kernel is not square, a size is even, or ``times`` is negative.
 
     >>> two_pixels = jnp.zeros((1, 3, 3)).at[0, 1, 1:].set(0.5)
     >>> [round(float(w), 4) for w in self_convolve(two_pixels, 1)[0, 1]]
     [0.0, 0.3333, 0.6667]
     """
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2]:
-        raise ValueError(f"kernel must be [B, K, K], got shape {kernel.shape}")
+        raise InputError(f"kernel must be [B, K, K], got shape {kernel.shape}")
     if times < 0:
-        raise ValueError(f"times must be 0 or more, got {times}")
+        raise InputError(f"times must be 0 or more, got {times}")
+    kernel = as_floating(check_floating("kernel", kernel))
     inner, outer = kernel.shape[1], size or kernel.shape[1]
     _check_odd("the kernel's size", inner)
     _check_odd("size", outer)
@@ -230,15 +243,13 @@ def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
 
 
 def _check_sizes(x: jax.Array, lr: jax.Array, kernel: jax.Array, s: int) -> None:
-    batch, height, width, channels = lr.shape
+    batch, height, width, channels = check_images("lr", lr).shape
     if x.shape != (batch, height * s, width * s, channels):
-        raise ValueError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger, got shape {x.shape}")
-    if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
-        raise ValueError(f"kernel must be [B, K, K] with odd K, got shape {kernel.shape}")
-    if kernel.shape[0] not in (1, batch):
-        raise ValueError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
+        raise InputError(f"for LR images {lr.shape} at scale {s}, x must be {s} times larger, got shape {x.shape}")
+    check_images("x", x)
+    check_kernels(kernel, batch)
 
 
 def _check_odd(name: str, size: int) -> None:
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"{name} must be odd and positive, since a kernel needs a central pixel; got {size}")
+        raise InputError(f"{name} must be odd and positive, since a kernel needs a central pixel; got {size}")

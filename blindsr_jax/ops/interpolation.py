@@ -11,6 +11,8 @@ import typing
 import jax
 import numpy as np
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.resize import cubic_weight
 from blindsr_jax.ops.taps import Taps, along
 
@@ -38,17 +40,17 @@ def interpolate(
       [B, *size, C].
 
     Raises:
-      ValueError: both or neither of size and scale are given, the result would have no pixels, or the kind is unknown.
+      InputError: both or neither of size and scale are given, the result would have no pixels, or the kind is unknown.
     """
     if kind not in typing.get_args(Interpolation):
-        raise ValueError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
+        raise InputError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
     if (size is None) == (scale is None):
-        raise ValueError(f"give either size or scale, got size={size} and scale={scale}")
-    lengths = x.shape[1:3]
+        raise InputError(f"give either size or scale, got size={size} and scale={scale}")
+    lengths = check_images("x", x).shape[1:3]
     if size is None:
         size = tuple(math.floor(length * scale) for length in lengths)
     if min(size) < 1:
-        raise ValueError(f"images of {lengths[0]}x{lengths[1]} pixels cannot be resized to {size[0]}x{size[1]}")
+        raise InputError(f"images of {lengths[0]}x{lengths[1]} pixels cannot be resized to {size[0]}x{size[1]}")
     rows, columns = (_taps(kind, length, out, scale) for length, out in zip(lengths, size))
     return along(along(x, rows, 1), columns, 2)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_floating
+
 
 def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
     """Move channels into space in PyTorch's channel order (Shi et al., ESPCN, CVPR 2016).
@@ -19,14 +22,16 @@ def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
       [B, H·r, W·r, C].
 
     Raises:
-      ValueError: the number of channels is not a multiple of r².
+      InputError: the number of channels is not a multiple of r².
 
     >>> pixel_shuffle(jnp.arange(4.0).reshape(1, 1, 1, 4), 2)[0, :, :, 0].tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
+    if x.ndim != 4:
+        raise InputError(f"x must be [B, H, W, C], got shape {x.shape}")
     batch, height, width, channels = x.shape
     if channels % (r * r):
-        raise ValueError(f"pixel_shuffle by {r} needs a multiple of {r * r} channels, got {channels}")
+        raise InputError(f"pixel_shuffle by {r} needs a multiple of {r * r} channels, got {channels}")
     x = x.reshape(batch, height, width, channels // (r * r), r, r)
     x = x.transpose(0, 1, 4, 2, 5, 3)
     return x.reshape(batch, height * r, width * r, channels // (r * r))
@@ -41,4 +46,4 @@ def round_to_8bit(x: jax.Array) -> jax.Array:
     Returns:
       The same shape, multiples of 1/255 in [0, 1]. Its gradient is zero, as for any rounding.
     """
-    return jnp.round(jnp.clip(x, 0.0, 1.0) * 255.0) / 255.0
+    return jnp.round(jnp.clip(check_floating("x", x), 0.0, 1.0) * 255.0) / 255.0

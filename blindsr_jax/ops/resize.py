@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.taps import Taps, along, matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width inside padded images, known at run time
@@ -31,10 +33,11 @@ def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None)
       [B, ⌈H·scale⌉, ⌈W·scale⌉, C].
 
     Raises:
-      ValueError: the scale is not positive.
+      InputError: the scale is not positive.
     """
     if not scale > 0:
-        raise ValueError(f"scale must be positive, got {scale}")
+        raise InputError(f"scale must be positive, got {scale}")
+    check_images("x", x)
     rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], _lengths(x, valid_size)))
     return along(along(x, rows, 1), columns, 2)
 
@@ -65,6 +68,8 @@ def s_fold_down(x: jax.Array, s: int) -> jax.Array:
     Returns:
       [B, ⌈H/s⌉, ⌈W/s⌉, C].
     """
+    if x.ndim != 4:
+        raise InputError(f"x must be [B, H, W, C], got shape {x.shape}")
     return x[:, ::s, ::s, :]
 
 
@@ -78,7 +83,7 @@ def s_fold_up(x: jax.Array, s: int) -> jax.Array:
     Returns:
       [B, H·s, W·s, C].
     """
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = check_images("x", x).shape
     return jnp.zeros((batch, height * s, width * s, channels), x.dtype).at[:, ::s, ::s, :].set(x)
 
 
@@ -130,10 +135,10 @@ def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
       uint8 [⌈H·scale⌉, ⌈W·scale⌉(, C)], NumPy.
 
     Raises:
-      ValueError: the image is not uint8, or the scale is not positive.
+      InputError: the image is not uint8, or the scale is not positive.
     """
     if image.dtype != np.uint8 or not scale > 0:
-        raise ValueError(f"imresize_8bit needs a uint8 image and a positive scale, got {image.dtype} and {scale}")
+        raise InputError(f"imresize_8bit needs a uint8 image and a positive scale, got {image.dtype} and {scale}")
     for axis in (0, 1):  # rows first, as in MATLAB; the order matters because each pass is rounded
         matrix = resize_matrix(image.shape[axis], scale, border="replicate")
         resized = np.moveaxis(np.tensordot(matrix, image.astype(np.float64), (1, axis)), 0, axis)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.ops.arguments import check_images, check_range
+
 # b in the formula below, per pixel for images in [0, 1]. Best for DPIR on photographs among 0.02, 0.04, 0.08, 0.16.
 _GRADIENT_SCALE = 0.08
 
@@ -26,6 +28,8 @@ def total_variation_denoise(x: jax.Array, sigma: jax.Array | float, steps: int =
     Returns:
       [B, H, W, C]; the mean of each channel is preserved.
     """
+    check_images("x", x)
+    check_range("sigma", sigma, 0)
     weight = jnp.square(jnp.reshape(jnp.asarray(sigma, x.dtype), (-1, 1, 1, 1))) / _GRADIENT_SCALE
     weight = jnp.maximum(weight, 1e-12)  # without noise the image stays unchanged
 

@@ -97,8 +97,8 @@ def test_a_split_batch_needs_no_collective(photo):
 @pytest.mark.parametrize(
     ("shape", "quality", "subsampling", "message"),
     [
-        ((2, 8, 8, 1), 50, "420", r"RGB images \[B, H, W, 3\]"),
-        ((8, 8, 3), 50, "420", r"RGB images \[B, H, W, 3\]"),
+        ((2, 8, 8, 1), 50, "420", r"x must be images \[B, H, W, 3\]"),
+        ((8, 8, 3), 50, "420", r"x must be images \[B, H, W, 3\]"),
         ((2, 8, 8, 3), 50, "422", "'420' or '444', got '422'"),
         ((2, 8, 8, 3), 75.0, "420", "integer from 1 to 100.*float"),
         ((2, 8, 8, 3), 0, "420", "from 1 to 100, got 0"),
@@ -112,5 +112,5 @@ def test_bad_arguments_are_named(shape, quality, subsampling, message):
 
 
 def test_integer_images_are_refused():
-    with pytest.raises(ValueError, match="floating point; got uint8"):
+    with pytest.raises(ValueError, match="floating-point numbers, got uint8"):
         degradations.jpeg(jnp.zeros((1, 8, 8, 3), jnp.uint8), 50)

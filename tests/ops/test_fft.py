@@ -192,4 +192,4 @@ def test_no_device_waits_for_another():
 )
 def test_bad_sizes_are_named(x_shape, kernel_shape, message):
     with pytest.raises(ValueError, match=message):
-        ops.data_solution(jnp.zeros(x_shape), jnp.zeros((1, 4, 4, 3)), jnp.zeros(kernel_shape), 0.1, 2)
+        ops.data_solution(jnp.zeros(x_shape), jnp.zeros((1, 4, 4, 3)), jnp.ones(kernel_shape), 0.1, 2)
