@@ -1,4 +1,4 @@
-"""The model section of a config, made from what a network says of itself."""
+"""The model section of a config, made from the network's definition."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.registry import MODELS, build, sizes_of
 
 DRAWN_SIZE = 21  # K of kernels that are drawn
-_SCALES = (1, 2, 3, 4)  # of a network that does not say which it has
+_SCALES = (1, 2, 3, 4)  # scales of a network that does not declare its own
 _FROM_CONFIG = ("scale", "kernel_size")  # sizes that other fields of a config hold
 
 
 def example_network(name: str, scale: int | None = None) -> Network:
-    """A network with the sizes of its paper.
+    """Build a network with the sizes of its paper.
 
     Args:
       name: a key of ``networks.MODELS``.
-      scale: s; by default, and where the network does not have it, the first that it has.
+      scale: s. If it is None or not supported by the network, the network's first scale is used.
 
     Raises:
       ConfigError: a size other than scale and kernel size has no default.
@@ -40,7 +40,7 @@ def example_network(name: str, scale: int | None = None) -> Network:
 
 
 def scales_of_model(name: str) -> tuple[int, ...]:
-    """The scales that ``config.model.scale`` may be.
+    """The allowed values of ``config.model.scale``.
 
     Args:
       name: a key of ``networks.MODELS``.
@@ -50,16 +50,16 @@ def scales_of_model(name: str) -> tuple[int, ...]:
 
 
 def model_section(name: str, network: Network) -> dict[str, typing.Any]:
-    """The model section of a config, without the scale: the network's sizes, and what only its training needs.
+    """The model section of a config, without the scale: the network's sizes and the settings of its training.
 
     Args:
       name: a key of ``networks.MODELS``.
       network: that network.
 
     Returns:
-      Sizes with their defaults, except the kernel's, which ``config.degradation`` has; and, where the network has such
-      choices: ``supervise``, the steps that the loss sees; the weights of terms of the loss; the number of steps of its
-      first stage; and ``scales``, of which one is drawn for each batch.
+      Sizes with their defaults, except the kernel size, which belongs to ``config.degradation``. If they apply to the
+      network, also ``supervise``, the steps that the loss uses; the weights of the loss's terms; the number of steps of
+      the first stage; and ``scales``, one of which is drawn for each batch.
     """
     section: dict[str, typing.Any] = {"name": name}
     section |= {size: known.default for size, known in sizes_of(name).items() if size not in _FROM_CONFIG}
@@ -74,7 +74,7 @@ def model_section(name: str, network: Network) -> dict[str, typing.Any]:
 
 
 def loss_weights(network: Network) -> dict[str, float]:
-    """The weights of terms of a network's loss, with their defaults."""
+    """The weights of the terms of a network's loss, with their defaults."""
     parameters = inspect.signature(LOSSES[network.supervision]).parameters.values()
     return {weight.name: weight.default for weight in parameters if weight.kind is weight.KEYWORD_ONLY}
 

@@ -93,7 +93,7 @@ def test_what_cannot_stand_together_is_named(estimator, solver, model, photo):
         ({"dan": model}, Methods(), "dan works at scale 4, the tests are of scale 2"),
         ({"u": solver.at_scale(2)}, Methods(), "needs a kernel"),
         ({"k+u": both}, Methods(), "two models are called k.u"),
-        ({"k": estimator}, Methods(sweep=2), "about one model"),
+        ({"k": estimator}, Methods(sweep=2), "takes a single model"),
     ):
         with pytest.raises(DataError, match=message):
             evaluate(both, tests, methods, name="k+u", beside=beside)

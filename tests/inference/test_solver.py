@@ -150,7 +150,7 @@ def test_what_cannot_be_is_named(solver, estimator, model):
         (lambda: pipeline(solver, estimator), "no non-blind solver"),
         (lambda: pipeline(solver, solver), "estimates no kernel"),
         (lambda: restore_image(pipeline(estimator, solver), np.uint8(lr[0]), self_ensemble=True), "s-fold sampling"),
-        (lambda: restore_steps(pipeline(model, solver), np.uint8(lr[0]), 3), "unfolds no steps"),
+        (lambda: restore_steps(pipeline(model, solver), np.uint8(lr[0]), 3), "is not unfolded"),
     ]
     for call, message in cases:
         with pytest.raises(DataError, match=message):
