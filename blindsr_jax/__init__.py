@@ -7,7 +7,18 @@
 Names are loaded when first used; importing the package brings in neither TensorFlow nor any network.
 """
 
+import typing
+
 from blindsr_jax.lazy import attach
+
+if typing.TYPE_CHECKING:  # for type checkers and editors
+    from blindsr_jax.errors import BlindSRError as BlindSRError
+    from blindsr_jax.inference.loading import load as load
+    from blindsr_jax.inference.model import Model as Model
+    from blindsr_jax.inference.pipeline import pipeline as pipeline
+    from blindsr_jax.inference.solver import Solver as Solver
+    from blindsr_jax.types import SROutput as SROutput
+    from blindsr_jax.weights.zoo import models as models
 
 __version__ = "0.1.0"
 

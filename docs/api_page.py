@@ -50,12 +50,12 @@ def _package(package: str) -> list[str]:
 def _entry(name: str, value: typing.Any) -> list[str]:
     if not callable(value):
         return [f"### {name}\n", f"A table of {', '.join(f'`{key}`' for key in value)}.\n"] if _is_table(value) else []
-    parts = [f"### {name}\n", f"```python\n{name}{signature(value)}\n```\n", *_text(inspect.getdoc(value))]
+    parts = [f"### {name}\n", f"```text\n{name}{signature(value)}\n```\n", *_text(inspect.getdoc(value))]
     if inspect.isclass(value):
         methods = _methods(value)
         call = methods.pop("__call__", None)
         if call is not None:
-            parts += [f"```python\nself{signature(call, bound=True)}\n```\n", *_text(inspect.cleandoc(call.__doc__))]
+            parts += [f"```text\nself{signature(call, bound=True)}\n```\n", *_text(inspect.cleandoc(call.__doc__))]
         parts += ["\n".join(itertools.starmap(_method, sorted(methods.items()))) + "\n"] if methods else []
     return parts
 
@@ -114,7 +114,7 @@ def _text(doc: str) -> list[str]:
         if section:
             parts.append(_section(section[1] + section[2], lines[1:]))
         elif lines[0].startswith(">>>"):
-            parts.append("```python\n" + "\n".join(lines) + "\n```\n")
+            parts.append("```pycon\n" + "\n".join(lines) + "\n```\n")
         else:
             parts.append(_inline(paragraph) + "\n")
     return parts
