@@ -1,6 +1,7 @@
 """A compact DAN ×4 for everyday pictures: blurred or sharp, noisy, sharpened, compressed.
 
   python -m blindsr_jax.main --config configs/dan_lite_photo_x4.py --workdir runs/dan_lite_photo_x4 \
+      --config.data.source=folder --config.data.repeats="(4,3,1,4)" \
       --config.data.root="PHOTOS,PICTURES/photo_*,PICTURES/lineart_*,PICTURES/text_*"
 
 It is trained on photographs, drawings and text. Its Estimator also estimates a picture's noise and JPEG compression and
@@ -17,7 +18,6 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("dan_lite", scale=4)
     config.degradation.steps = "photo"
     config.model.conditions = ("noise", "jpeg")
-    config.data.source, config.data.repeats = "folder", (4, 3, 1, 4)
     config.data.least_detail = 6.0
     config.validation.widths = 8
     return config
