@@ -92,7 +92,7 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path):
     _save(tmp_path / "small.png")
     with pytest.raises(DataError, match=r"none of its 1 images can be used.*small\.png"):
         FolderSource(tmp_path, smallest=100)
-    with pytest.raises(DataError, match="sample, folder, div2k and shards"):
+    with pytest.raises(DataError, match="sample, folder, div2k, shards"):
         open_source("imagenet")
 
 
