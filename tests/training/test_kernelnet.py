@@ -9,6 +9,7 @@ import pytest
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.degradations import pools
+from blindsr_jax.degradations.steps import Downsample
 from blindsr_jax.errors import ConfigError, DataError, Interrupted
 from blindsr_jax.inference.loading import load
 from blindsr_jax.metrics import kernel_l1
@@ -110,7 +111,8 @@ def test_the_first_stage_trains_the_gradient_module_alone():
 def test_stages_differ_in_loss_and_downsampling():
     first, last = stages_of(tiny_config())
     assert (first.until, last.until) == (3, 6)
-    assert (first.degradation["downsample"], last.degradation["downsample"]) == ("bicubic", "s_fold")
+    kinds = [step.kind for stage in (first, last) for step in stage.degradation if isinstance(step, Downsample)]
+    assert kinds == ["bicubic", "s_fold"]
     np.testing.assert_array_equal(first.pool, pools_of(tiny_config()).train)
     assert [stage.until for stage in stages_of(tiny_config(**{"model.gradient_steps": 0}))] == [6]
 
