@@ -36,9 +36,10 @@ def test_the_reader_survives_broken_files(count):
 class _Repeating:
     """A model that repeats each pixel twice in both directions."""
 
-    scale, restores, takes_kernel, estimates_kernel, takes_canvas = 2, True, False, False, False
+    scale, restores, whole_only = 2, True, ""
+    takes_kernel = needs_kernel = takes_padding = False
 
-    def __call__(self, lr, kernel=None, iterations=None):
+    def __call__(self, lr, *, kernel=None, iterations=None, trace=False, image_only=False):
         return SROutput(sr=np.asarray(lr).repeat(2, 1).repeat(2, 2))
 
 
