@@ -160,13 +160,13 @@ def crop_kernel(kernel: jax.Array, support: jax.Array | int) -> jax.Array:
 
     Args:
       kernel: [..., K, K].
-      support: side of the central part, odd, at most K, [...]; may be traced.
+      support: side of the central part, odd, [...]; may be traced. A value larger than K cuts nothing.
 
     Returns:
       [..., K, K], zero outside the central support × support pixels.
     """
     check_floating("kernel", kernel)
-    check_range("support", support, 1, kernel.shape[-1])
+    check_range("support", support, 1)
     support = jnp.broadcast_to(jnp.asarray(support), kernel.shape[:-2])[..., None, None]
     x, y = pixel_grid(kernel.shape[-1], kernel.ndim - 2)
     return _normalised(jnp.where(2 * jnp.maximum(jnp.abs(x), jnp.abs(y)) < support, kernel, 0))
