@@ -74,4 +74,6 @@ def test_protocols_keep_their_lr_images(golden, name, scale):
         lr = make_lr(golden["picture"], protocol, gaussian8(scale).cases[2].kernel)
     else:
         lr = synthetic_sample("x", golden["picture"], protocol, protocol.cases[3]).lr
-    np.testing.assert_array_equal(lr, golden[f"{name}_x{scale}"])
+    away = np.abs(lr.astype(int) - golden[f"{name}_x{scale}"])
+    # The golden code differs from itself by one level in one of 2,160 values between jax 0.10 and 0.12.
+    assert away.max() <= 1 and np.count_nonzero(away) <= 1

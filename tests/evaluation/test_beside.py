@@ -130,7 +130,7 @@ def test_kernelnets_table_stands_beside_estimators():
     rows = [_row("k", kernel_l1=0.2, kernel_seconds=0.1)]
     summary = summarise(rows, protocol="s_fold_circular, one of 8 kernels per image", scale=4)
     table = published_kernels_table(rows, summary)
-    assert "not public" in table[0] and "test images are other ones" in table[0]
+    assert "not public" in table[0] and "test images are different" in table[0]
     assert "| KernelNet | 0.221 | 26.11, 0.841 | 25.55, 0.824 | 0.05 |" in table
     assert "| Fixed Gaussian | 0.311 | 21.79, 0.790 | 24.09, 0.805 |  |" in table
     assert len([line for line in table if line.startswith("| ")]) == 5, "a head and the four methods of ×4"
