@@ -142,6 +142,7 @@ def test_configs_are_locked_and_typed():
         ("data.source", "folder", r"--config\.data\.root=DIR"),
         ("data.patch", 4, "at least 8"),
         ("optimizer.learning_rate", float("nan"), "at least 0"),
+        ("optimizer.kind", "sgd", "adam, muon"),
         ("optimizer.schedule", "step", "halve, cosine"),
         ("optimizer.ema_decay", 1.0, r"\[0, 1\)"),
         ("validation.widths", 9, "1 to 8"),

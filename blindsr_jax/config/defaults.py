@@ -235,7 +235,8 @@ def _data() -> dict[str, typing.Any]:
 
 def _optimizer(network: Network) -> dict[str, typing.Any]:
     return {
-        "learning_rate": 2e-4,  # Adam, for the parameters in none of the groups below, such as a DAN's Restorer
+        "kind": "adam",  # or "muon", whose updates of convolution kernels are orthogonal and as large as Adam's
+        "learning_rate": 2e-4,  # for the parameters in none of the groups below, such as a DAN's Restorer
         # For each group that the network names, such as a DAN's Estimator or KernelNet's refinement.
         **{f"{part}_learning_rate": 2e-4 for part in network.optimizer_groups},
         # "halve": halved every `halve_every` steps; "cosine": falls to zero over all steps. Both restart, with their

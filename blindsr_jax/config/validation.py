@@ -147,6 +147,7 @@ def _validate_data(config: ConfigDict) -> None:
 
 
 def _validate_optimizer(optimizer: ConfigDict) -> None:
+    _one_of("optimizer.kind", optimizer.get("kind", "adam"), ("adam", "muon"))
     _one_of("optimizer.schedule", optimizer.schedule, ("halve", "cosine"))
     rates = [name for name in optimizer if name.endswith("learning_rate")]
     for name in (*rates, "warmup", "clip_norm"):

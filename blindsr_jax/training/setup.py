@@ -47,7 +47,8 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
         )
         for name, peak in peaks.items()
     }
-    return make_optimizer(rates, groups, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
+    kind = options.get("kind", "adam")  # older runs have no kind
+    return make_optimizer(rates, groups, kind=kind, b1=options.b1, b2=options.b2, clip_norm=options.clip_norm)
 
 
 def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:

@@ -116,9 +116,10 @@ def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:
-    """The settings that must not change on resume: the network's sizes, and whether parameters are averaged."""
+    """The settings that must not change on resume: the network's sizes, the optimiser, whether parameters are averaged."""
     sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
-    return sizes | {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
+    averaged = {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
+    return sizes | averaged | {"optimizer.kind": config.optimizer.get("kind", "adam")}
 
 
 def recorded_config(workdir: str | os.PathLike) -> dict[str, typing.Any]:

@@ -123,7 +123,7 @@ def test_a_run_can_be_stopped(visitor, folder):
     visitor.upload(_picture(folder / "wide.png", (1000, 880), (90, 90, 90)))
     visitor.says("#picture-message", "1000 × 880")
     visitor.press("#go")
-    visitor.says("#message", "tile by tile", seconds=60)
+    visitor.says("#message", "restoring", seconds=60)
     visitor.press("#stop")
     visitor.says("#message", "Stopped")
     time.sleep(3)  # the current tile ends within this time

@@ -9,7 +9,7 @@ import pytest
 
 from blindsr_jax import config as config_lib
 from blindsr_jax.degradations import pools
-from blindsr_jax.degradations.steps import Downsample
+from blindsr_jax.degradations.size_steps import Downsample
 from blindsr_jax.errors import ConfigError, DataError, Interrupted
 from blindsr_jax.inference.loading import load
 from blindsr_jax.metrics import kernel_l1

@@ -198,6 +198,19 @@ def test_each_group_has_its_rate():
     assert list(state[1].inner_states) == ["restorer", "estimator"]
 
 
+def test_muon_orthogonalises_convolution_kernels_and_leaves_the_rest_to_adam():
+    kernels = jax.random.normal(jax.random.key(0), (2, 3, 3, 4, 8))  # of two blocks in a loop
+    params = {"restorer": {"kernel": kernels, "bias": jnp.ones(3)}}
+    optimizer = make_optimizer({"restorer": 1e-2}, {}, kind="muon")
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    matrices = np.asarray(updates["restorer"]["kernel"]).reshape(2, 36, 8)
+    sizes = np.linalg.svd(matrices, compute_uv=False)
+    given = np.linalg.svd(np.asarray(kernels).reshape(2, 36, 8), compute_uv=False)
+    assert (given.max(1) / given.min(1)).min() > 2, "the gradient is far from orthogonal"
+    np.testing.assert_allclose(sizes, 1e-2 * 0.2 * 36**0.5, rtol=0.35)  # five Newton-Schulz steps
+    np.testing.assert_allclose(updates["restorer"]["bias"], -1e-2, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("network", "part"), [("danv1", "estimator"), ("danv2", "estimator"), ("kernelnet", "refinement")]
 )
