@@ -16,6 +16,7 @@ from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.degradations.size_steps import Downsample, Downsampling
 from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
+from blindsr_jax.evaluation.baselines import Baseline, baselines_for
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
@@ -117,6 +118,9 @@ class Protocol:
       noise: standard deviation of white noise that is added before rounding, on the 0–255 scale.
       rgb: also score all three channels.
       one_case_per_image: blur image i only by case i modulo the number of cases, instead of by every case.
+      tests: ``made`` from HR images by the cases; read from the folders of ``div2krk``; or ``pictures`` without ground
+        truth.
+      baselines: filters that are scored beside the models.
     """
 
     name: str
@@ -129,6 +133,9 @@ class Protocol:
     noise: float = 0.0
     rgb: bool = False
     one_case_per_image: bool = False
+    # Neither changes the LR images, so neither is part of the fingerprint.
+    tests: typing.Literal["made", "div2krk", "pictures"] = dataclasses.field(default="made", repr=False)
+    baselines: tuple[Baseline, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def border(self) -> int:
@@ -215,7 +222,8 @@ def photo(scale: int) -> Protocol:
     if scale not in _PHOTO_WIDTHS:
         raise ConfigError(f"protocol photo is defined for scales 2, 3 and 4, not {scale}")
     combinations = itertools.product(_PHOTO_WIDTHS[scale], _PHOTO_NOISE, _PHOTO_QUALITIES)
-    return Protocol("photo", scale, tuple(PhotoCase(*combination) for combination in combinations))
+    cases = tuple(PhotoCase(*combination) for combination in combinations)
+    return Protocol("photo", scale, cases, baselines=baselines_for(scale))
 
 
 def gaussian_width(scale: int) -> Protocol:
@@ -242,7 +250,16 @@ def div2krk(scale: int) -> Protocol:
     """
     if scale not in (2, 4):
         raise ConfigError(f"protocol div2krk is defined for scales 2 and 4, not {scale}")
-    return Protocol("div2krk", scale, downsample="s_fold", blur_mode="symmetric", block_centres=True, rounding="down")
+    options: dict[str, typing.Any] = {"downsample": "s_fold", "blur_mode": "symmetric"}
+    return Protocol("div2krk", scale, **options, block_centres=True, rounding="down", tests="div2krk")
+
+
+def no_reference(scale: int) -> Protocol:
+    """Pictures as they are, without ground truth: what a model leaves of grain and of JPEG's blocks, beside bicubic.
+
+    See ``metrics.flat_residual`` and ``metrics.block_edges``.
+    """
+    return Protocol("no_reference", scale, tests="pictures")
 
 
 def s_fold_circular(
@@ -300,4 +317,5 @@ PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "photo": photo,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,
+    "no_reference": no_reference,
 }

@@ -29,6 +29,12 @@ _COLUMNS = (
     ("kernel_psnr", "kernel PSNR", 2),
     ("code_l1", "code ℓ1", 3),
     ("lr_psnr", "PSNR of LR remade", 2),
+    ("flat_residual", "flat residual", 2),
+    ("bicubic_flat_residual", "bicubic flat residual", 2),
+    ("flat_ratio", "flat ratio", 2),
+    ("block_edges", "block edges", 2),
+    ("bicubic_block_edges", "bicubic block edges", 2),
+    ("block_ratio", "block ratio", 2),
     ("seconds", "seconds", 2),
     ("kernel_seconds", "kernel seconds", 2),
 )
@@ -170,6 +176,11 @@ def published_kernels_table(rows: list[Row], summary: dict[str, typing.Any]) -> 
 def headline(summary: dict[str, typing.Any]) -> str:
     """Format the protocol and the main scores of a summary in one line."""
     protocol = f"{summary['protocol']} ×{summary['scale']}"
+    if summary["flat_ratio"] is not None:
+        return (
+            f"{protocol}: flat-area residual {summary['flat_ratio']:.2f} of bicubic's, "
+            f"block edges {summary['block_ratio']:.2f} of bicubic's"
+        )
     if _is_about_kernels(summary):
         methods = list(summary.get("methods", {}).items())[1:]
         errors = {name: scores["kernel_l1"] for name, scores in methods}

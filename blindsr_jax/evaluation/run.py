@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 import typing
 
 import jax
@@ -14,6 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from blindsr_jax.degradations.pca import encode
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.baselines import Baseline
 from blindsr_jax.evaluation.candidates import Candidate, candidates_of, name_of
 from blindsr_jax.evaluation.methods import BLIND, OWN_ESTIMATE, Estimates, Methods, results_of
 from blindsr_jax.evaluation.protocols import Protocol
@@ -24,9 +26,11 @@ from blindsr_jax.hosts import gathered, is_first
 from blindsr_jax.inference.inputs import fit_kernel
 from blindsr_jax.inference.restore import Restored, enlarge_bicubic
 from blindsr_jax.inference.restorer import Restorer
-from blindsr_jax.metrics import code_l1, kernel_l1, kernel_psnr, psnr, ssim
+from blindsr_jax.metrics import block_edges, code_l1, flat_residual, kernel_l1, kernel_psnr, psnr, ssim
 
 log = logging.getLogger(__name__)
+
+_QUARTER = 0.25  # levels, so that a picture without grain has a ratio as well
 
 
 def evaluate(
@@ -108,6 +112,7 @@ def _evaluate_image(
         for name, model, methods in candidates:
             scored = score(model, sample, tests.protocol, methods, estimates)
             rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
+        rows += [_baseline_row(baseline, sample, tests.protocol) for baseline in tests.protocol.baselines]
         progress.update()
     if resume_log is not None:
         resume_log.add(image, rows)
@@ -123,6 +128,8 @@ def score(
 ) -> list[Row]:
     """Score a model on one sample: a row for each method, measured on 8-bit images.
 
+    Without ground truth, the scores are the measures of ``metrics.no_reference``.
+
     Args:
       model: the model to score.
       sample: one image under one blur.
@@ -133,18 +140,15 @@ def score(
     Raises:
       DataError: a method needs the true kernel, which is not known or is too wide for the model.
     """
-    bicubic: dict[str, float] = {}
-    if model.restores:
-        scores = _image_scores(enlarge_bicubic(sample.lr, protocol.scale), sample.hr, protocol)
-        bicubic = {f"bicubic_{name}": value for name, value in scores.items()}
+    bicubic = enlarge_bicubic(sample.lr, protocol.scale) if model.restores else None
+    bicubic_scores = {f"bicubic_{name}": value for name, value in _scores(bicubic, bicubic, sample, protocol).items()}
     return [
         Row(
             image=sample.image,
             case=sample.case,
             sigma=sample.sigma,
             method=one.name,
-            **_image_scores(one.restored.image, sample.hr, protocol),
-            **bicubic,
+            **_with_ratios(_scores(one.restored.image, bicubic, sample, protocol) | bicubic_scores),
             **_kernel_scores(one.restored, sample, protocol, model),
             seconds=one.seconds,
             kernel_seconds=one.kernel_seconds,
@@ -174,9 +178,34 @@ def fixed_kernel_rows(rows: list[Row], protocol: Protocol, kernel: np.ndarray, n
     ]
 
 
-def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _baseline_row(baseline: Baseline, sample: Sample, protocol: Protocol) -> Row:
+    start = time.perf_counter()
+    image = baseline(sample.lr, protocol.scale)
+    seconds = time.perf_counter() - start
+    scores = _scores(image, None, sample, protocol)
+    return Row(sample.image, sample.case, sample.sigma, str(baseline), **scores, seconds=seconds)
+
+
+def _scores(
+    image: np.ndarray | None, bicubic: np.ndarray | None, sample: Sample, protocol: Protocol
+) -> dict[str, float]:
     if image is None:
         return {}
+    if sample.hr is not None:
+        return _image_scores(image, sample.hr, protocol)
+    reference = image if bicubic is None else bicubic
+    return {"flat_residual": flat_residual(image, reference), "block_edges": block_edges(image, protocol.scale)}
+
+
+def _with_ratios(scores: dict[str, float]) -> dict[str, float]:
+    """Add the ratios to bicubic of the measures without ground truth."""
+    if "flat_residual" not in scores:
+        return scores
+    flat = (scores["flat_residual"] + _QUARTER) / (scores["bicubic_flat_residual"] + _QUARTER)
+    return scores | {"flat_ratio": flat, "block_ratio": scores["block_edges"] / scores["bicubic_block_edges"]}
+
+
+def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
     channels: tuple[typing.Literal["y", "rgb"], ...] = ("y", "rgb") if protocol.rgb else ("y",)
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
@@ -187,7 +216,7 @@ def _image_scores(image: np.ndarray | None, hr: np.ndarray, protocol: Protocol) 
 
 def _kernel_scores(restored: Restored, sample: Sample, protocol: Protocol, model: Restorer) -> dict[str, float | None]:
     """Score the estimated kernel against the LR image and the true kernel; empty if either kernel is unknown."""
-    if restored.kernel is None or sample.kernel is None:
+    if restored.kernel is None or sample.kernel is None or sample.hr is None:
         return {}
     again = make_lr(sample.hr, protocol, restored.kernel, kernel_space=model.kernel_space)
     scores: dict[str, float | None] = {"lr_psnr": psnr(again, sample.lr, border=0)}

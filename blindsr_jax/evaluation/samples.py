@@ -25,6 +25,8 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
 
+_TWO_BLOCKS = 16  # pixels: pictures need two of JPEG's blocks in each direction
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
@@ -34,7 +36,7 @@ class Sample:
       image: name of the test image.
       case: label of the blur.
       sigma: width of the blur in HR pixels if it is a round Gaussian.
-      hr: uint8 [sH, sW, 3].
+      hr: uint8 [sH, sW, 3]; None if there is no ground truth.
       lr: uint8 [H, W, 3].
       kernel: the true kernel [K, K], or None if it is not known.
     """
@@ -42,7 +44,7 @@ class Sample:
     image: str
     case: str
     sigma: float | None
-    hr: np.ndarray
+    hr: np.ndarray | None
     lr: np.ndarray
     kernel: np.ndarray | None
 
@@ -128,14 +130,36 @@ class StoredTests:
         return EvaluationImage(name, _digest(stored.hr, stored.lr), [sample])
 
 
+class Pictures:
+    """Pictures without ground truth: each is an LR image.
+
+    Args:
+      source: the pictures.
+      protocol: the protocol ``no_reference``.
+    """
+
+    samples_per_image = 1
+
+    def __init__(self, source: Source, protocol: Protocol):
+        self._source, self.protocol, self.names = source, protocol, source.names
+        self.left_out: list[str] = list(getattr(source, "left_out", []))
+
+    def open(self, index: int) -> EvaluationImage:
+        """Read a picture; it is a single sample."""
+        picture, name = self._source.read(index), self.names[index]
+        return EvaluationImage(name, _digest(picture), [Sample(name, "its own", None, None, picture, None)])
+
+
 def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
-    """Open the test set in a folder: HR images in any subfolders, or DIV2KRK's folders for ``div2krk``.
+    """Open the test set in a folder: HR images or pictures in any subfolders, or DIV2KRK's folders for ``div2krk``.
 
     Raises:
       DataError: the folder has no usable images.
     """
-    if not protocol.cases:
+    if protocol.tests == "div2krk":
         return StoredTests(Div2krkSource(root, protocol.scale), protocol)
+    if protocol.tests == "pictures":
+        return Pictures(open_source("folder", str(root), smallest=_TWO_BLOCKS), protocol)
     return SyntheticTests(open_source("folder", str(root), smallest=16 * protocol.scale), protocol)
 
 

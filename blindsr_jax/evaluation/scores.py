@@ -28,6 +28,10 @@ class Row:
       kernel_psnr: PSNR of k̂ as an image whose peak is the largest weight of k.
       code_l1: ‖ĉ − c‖₁ of the model's PCA code (DAN's figure 5).
       lr_psnr: PSNR on luma of the LR image that k̂ makes from the HR image.
+      flat_residual, block_edges: measures without ground truth, see ``metrics.no_reference``.
+      bicubic_flat_residual, bicubic_block_edges: the same of bicubic interpolation.
+      flat_ratio: ``flat_residual`` over bicubic's, a quarter of a level added to each.
+      block_ratio: ``block_edges`` over bicubic's.
       seconds: time of the restoration; the first of a shape includes compilation.
       kernel_seconds: the part of ``seconds`` that estimates the kernel; None for models without a separate estimate.
     """
@@ -48,6 +52,12 @@ class Row:
     kernel_psnr: float | None = None
     code_l1: float | None = None
     lr_psnr: float | None = None
+    flat_residual: float | None = None
+    bicubic_flat_residual: float | None = None
+    flat_ratio: float | None = None
+    block_edges: float | None = None
+    bicubic_block_edges: float | None = None
+    block_ratio: float | None = None
     seconds: float | None = None
     kernel_seconds: float | None = None
 
@@ -58,14 +68,22 @@ SCORES = tuple(
 
 
 def mean_scores(rows: typing.Sequence[Row]) -> dict[str, float | None]:
-    """The mean of each score over the rows where it is known and finite; for seconds, the median."""
+    """The mean of each score over the rows where it is known and finite.
+
+    Of seconds it is the median, of ratios the geometric mean.
+    """
     means: dict[str, float | None] = {}
     for name in SCORES:
         values = [getattr(row, name) for row in rows]
         known = [value for value in values if value is not None and math.isfinite(value)]
-        average = np.median if name.endswith("seconds") else np.mean
-        means[name] = float(average(known)) if known else None
+        means[name] = _average_for(name)(known) if known else None
     return means
+
+
+def _average_for(name: str) -> typing.Callable[[list[float]], float]:
+    if name.endswith("_ratio"):
+        return lambda values: float(np.exp(np.mean(np.log(np.maximum(values, 1e-12)))))
+    return lambda values: float((np.median if name.endswith("seconds") else np.mean)(values))
 
 
 def group(rows: typing.Iterable[Row], field: str) -> dict[typing.Any, list[Row]]:

@@ -2,5 +2,6 @@
 
 from blindsr_jax.metrics.image import psnr, ssim
 from blindsr_jax.metrics.kernel import code_l1, kernel_l1, kernel_psnr
+from blindsr_jax.metrics.no_reference import block_edges, flat_residual
 
-__all__ = ["code_l1", "kernel_l1", "kernel_psnr", "psnr", "ssim"]
+__all__ = ["block_edges", "code_l1", "flat_residual", "kernel_l1", "kernel_psnr", "psnr", "ssim"]

@@ -80,9 +80,7 @@ def _adam(rate: optax.ScalarOrSchedule, b1: float, b2: float) -> optax.GradientT
 
 
 def _muon(rate: optax.ScalarOrSchedule, b1: float, b2: float) -> optax.GradientTransformation:
-    return optax.contrib.muon(
-        rate, adam_b1=b1, adam_b2=b2, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2
-    )
+    return optax.contrib.muon(rate, adam_b1=b1, adam_b2=b2, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2)
 
 
 def _matrices(params: optax.Params) -> optax.Params:

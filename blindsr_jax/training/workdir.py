@@ -116,7 +116,7 @@ def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
 
 
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:
-    """The settings that must not change on resume: the network's sizes, the optimiser, whether parameters are averaged."""
+    """The settings that must not change on resume: the network's sizes, the optimiser, and whether it averages."""
     sizes = {f"model.{name}": value for name, value in config_lib.model_sizes(config).items()}
     averaged = {"an average of the parameters (optimizer.ema_decay)": config.optimizer.ema_decay > 0}
     return sizes | averaged | {"optimizer.kind": config.optimizer.get("kind", "adam")}
