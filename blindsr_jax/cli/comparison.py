@@ -59,7 +59,8 @@ def _pairs(image_path: pathlib.Path, before: np.ndarray, scale: int) -> list[lis
     factor = min(_SIDE / max(height, width), 1)
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     whole = _shown(_of_array(before), size), _shown(_restored(image_path), size)
-    pairs = [_captioned((f"input, bicubic x{scale}", "restored"), whole)]
+    enlarged = "" if scale == 1 else f", bicubic x{scale}"
+    pairs = [_captioned((f"input{enlarged}", "restored"), whole)]
     if factor == 1:
         return pairs
     rows, columns = window_of(before.shape[:2], Pixels(before).rgb, _SIDE // scale)
@@ -68,7 +69,8 @@ def _pairs(image_path: pathlib.Path, before: np.ndarray, scale: int) -> list[lis
     place = [scale * number for number in (*corner, *part)]
     small = _shown(_of_array(before).crop(*corner, *part), part)
     detail = enlarge_bicubic(small, scale), _shown(_restored(image_path).crop(*place), place[2:])
-    return [*pairs, _captioned(("input, bicubic, a detail at 100 %", "restored, a detail at 100 %"), detail)]
+    bicubic = "" if scale == 1 else ", bicubic"
+    return [*pairs, _captioned((f"input{bicubic}, a detail at 100 %", "restored, a detail at 100 %"), detail)]
 
 
 def _captioned(captions: tuple[str, str], images: tuple[np.ndarray, np.ndarray]) -> list[tuple[str, Image.Image]]:

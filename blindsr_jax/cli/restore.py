@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
     from blindsr_jax.images.reading import ImageFile
     from blindsr_jax.inference.restore import RestoredBands
     from blindsr_jax.inference.restorer import Restorer
+    from blindsr_jax.inference.shrinking import Shrink
     from blindsr_jax.inference.tile_policy import Tile
 
 _TILE = (
@@ -24,6 +25,11 @@ _TILE = (
     "short, for pictures over a megapixel and for smaller ones that do not fit into memory"
 )
 _SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
+_SHRINK = (
+    "shrink a picture with more pixels than detail N times before it is restored, and enlarge the result again; auto: "
+    "decide by its sharpness, noise and compression; default: 1, never"
+)
+_SAME_SIZE = "shrink the picture first, so that the result is as large as the picture itself"
 _AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing from more, else a megapixel's"
 
 
@@ -36,12 +42,16 @@ def add(commands: Commands) -> None:
     command.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
     command.add_argument("--spread", action="store_true", help=_SPREAD)
     command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
+    command.add_argument("--shrink", type=_shrink, metavar="auto|N", default=1, help=_SHRINK)
+    command.add_argument("--same-size", action="store_true", help=_SAME_SIZE)
     command.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
     add_output_options(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr restore``: write each image s times larger, optionally with its kernel beside it."""
+    from tqdm import tqdm
+
     from blindsr_jax.cli.jobs import plan_outputs, run_jobs
     from blindsr_jax.images.formats import format_of
     from blindsr_jax.images.kernel_arrays import read_kernel
@@ -55,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = _opened(arguments, kernel)
     if model.takes_padding:
         due = [source for source, target in jobs if arguments.overwrite or not target.exists()]
-        sizes = list(_sizes(arguments, due))
+        sizes = _sizes_to_restore(arguments, list(_sizes(arguments, due)), model.scale)
         model = share_programs(model, sizes, tile=arguments.tile, self_ensemble=arguments.self_ensemble)
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -68,9 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
             self_ensemble=arguments.self_ensemble,
             tile=arguments.tile,
             tiles_at_once=arguments.tiles_at_once,
+            shrink=arguments.shrink,
+            same_size=arguments.same_size,
             image_only=not arguments.save_kernel,
             dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
         )
+        if arguments.shrink == "auto" and restored.shrunk > 1:
+            tqdm.write(f"{source}: has more pixels than detail, shrunk {restored.shrunk} times before it is restored")
         metadata = file.metadata.stripped() if arguments.strip_metadata else file.metadata
         with row_writer(target, restored.shape, restored.dtype, metadata, arguments.quality) as write:
             for rows in restored.bands:
@@ -112,6 +126,12 @@ def _sizes(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> typing
             yield image_size(source, page=arguments.page, max_pixels=max_pixels(arguments))
 
 
+def _sizes_to_restore(arguments: argparse.Namespace, sizes: list[tuple[int, int]], scale: int) -> list[tuple[int, int]]:
+    """The sizes of pictures after they may have been shrunk."""
+    factors = (scale,) if arguments.same_size else (1, 2) if arguments.shrink == "auto" else (arguments.shrink,)
+    return [(-(-height // n), -(-width // n)) for n in factors for height, width in sizes]
+
+
 def _companions(arguments: argparse.Namespace, target: pathlib.Path) -> list[pathlib.Path]:
     """List the files that are written beside an output."""
     from blindsr_jax.cli.comparison import comparison_path
@@ -137,6 +157,17 @@ def _write_companions(
         for path in (target, *_companions(arguments, target)):
             path.unlink(missing_ok=True)
         raise
+
+
+def _shrink(text: str | int) -> Shrink:
+    """Parse ``--shrink``: ``auto`` or a whole number."""
+    from blindsr_jax.inference.shrinking import LARGEST
+
+    if text == "auto":
+        return "auto"
+    if not str(text).isdigit() or not 1 <= int(text) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"must be auto or a whole number from 1 to {LARGEST}, got {text!r}")
+    return int(text)
 
 
 def _tile(text: str) -> Tile:

@@ -55,6 +55,10 @@ class Pixels:
         part = np.asarray(self._channels[rows, columns, : self._colours], np.float32) / self._levels
         return np.broadcast_to(part, (*part.shape[:2], 3))
 
+    def unit(self) -> np.ndarray:
+        """The whole image with all of its channels as float32 [H, W, C] in [0, 1]."""
+        return np.asarray(self._channels, np.float32) / np.float32(self._levels)
+
     def seen_from(self, turn: typing.Callable[[np.ndarray], np.ndarray]) -> Pixels:
         """A flipped or turned view of the image."""
         return Pixels(turn(self._image), filled=True)

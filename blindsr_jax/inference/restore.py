@@ -18,6 +18,7 @@ from blindsr_jax.inference.padded_shapes import shared_shapes
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.self_ensemble import average_of_eight
+from blindsr_jax.inference.shrinking import Shrink, checked_factor, enlarged_rows, shrunk
 from blindsr_jax.inference.tile_policy import SIDE, Tile, side_without_memory, tile_side
 from blindsr_jax.inference.tiling import Tiles, usual_batch
 from blindsr_jax.ops.resize import imresize
@@ -31,12 +32,13 @@ log = logging.getLogger(__name__)
 class Restored(typing.NamedTuple):
     """A restored image of the input's kind, and the kernel [K, K] and code [L] that the model estimated or was given.
 
-    Fields that a model does not produce are None.
+    Fields that a model does not produce are None. ``shrunk`` is the factor by which the picture was shrunk first.
     """
 
     image: np.ndarray | None
     kernel: np.ndarray | None
     kernel_code: np.ndarray | None
+    shrunk: int = 1
 
 
 class RestoredBands(typing.NamedTuple):
@@ -45,7 +47,7 @@ class RestoredBands(typing.NamedTuple):
     Attributes:
       shape, dtype: shape and type of the restored image, which is of the input's kind.
       bands: iterator over the restored rows, a few at a time.
-      kernel, kernel_code: see ``Restored``.
+      kernel, kernel_code, shrunk: see ``Restored``.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +55,7 @@ class RestoredBands(typing.NamedTuple):
     bands: typing.Iterator[np.ndarray]
     kernel: np.ndarray | None
     kernel_code: np.ndarray | None
+    shrunk: int = 1
 
 
 class RestoresImages:
@@ -67,6 +70,8 @@ class RestoresImages:
         self_ensemble: bool = False,
         tile: Tile = "auto",
         tiles_at_once: int | None = None,
+        shrink: Shrink = 1,
+        same_size: bool = False,
     ) -> np.ndarray:
         """Restore one image: the result is s times larger and of the same kind.
 
@@ -79,9 +84,13 @@ class RestoresImages:
           tile: ``"auto"`` restores images of up to 2²⁰ LR pixels whole if memory allows, and others in overlapping
             tiles of 512×512; N uses tiles of N×N pixels; 0 restores the image whole.
           tiles_at_once: number of tiles in a batch; by default 1 on a CPU, and otherwise as many as make a megapixel.
+          shrink: N shrinks the image N times first, for images with more pixels than detail, and enlarges the result N
+            times by bicubic interpolation, so that its size is the same as without. ``"auto"`` chooses N, which is 1
+            for sharp images: see ``shrinking.shrink_factor``. A kernel belongs to the shrunk image.
+          same_size: shrink the image s times first, so that the result has the image's own size.
 
         Returns:
-          [s·H, s·W] with the same channels and type.
+          [s·H, s·W] with the same channels and type; [H, W] with ``same_size``.
 
         Raises:
           DataError: the image has another shape or type, or values that are not finite or not in [0, 1]; the model
@@ -98,6 +107,8 @@ class RestoresImages:
             self_ensemble=self_ensemble,
             tile=tile,
             tiles_at_once=tiles_at_once,
+            shrink=shrink,
+            same_size=same_size,
             image_only=True,
         )
         return restored.image
@@ -112,6 +123,8 @@ def restore_image(
     self_ensemble: bool = False,
     tile: Tile = "auto",
     tiles_at_once: int | None = None,
+    shrink: Shrink = 1,
+    same_size: bool = False,
     image_only: bool = False,
 ) -> Restored:
     """Restore one image, or estimate its kernel if the model does only that.
@@ -128,13 +141,15 @@ def restore_image(
         self_ensemble=self_ensemble,
         tile=tile,
         tiles_at_once=tiles_at_once,
+        shrink=shrink,
+        same_size=same_size,
         image_only=image_only,
     )
     result, first = np.empty(restored.shape, restored.dtype), 0
     for band in restored.bands:
         result[first : first + len(band)] = band
         first += len(band)
-    return Restored(result, restored.kernel, restored.kernel_code)
+    return Restored(result, restored.kernel, restored.kernel_code, restored.shrunk)
 
 
 def restore_bands(
@@ -146,6 +161,8 @@ def restore_bands(
     self_ensemble: bool = False,
     tile: Tile = "auto",
     tiles_at_once: int | None = None,
+    shrink: Shrink = 1,
+    same_size: bool = False,
     image_only: bool = False,
     dtype: np.typing.DTypeLike | None = None,
 ) -> RestoredBands:
@@ -155,8 +172,8 @@ def restore_bands(
 
     Args:
       model: a model that restores images.
-      image, kernel, iterations, self_ensemble, tile, tiles_at_once: see ``RestoresImages.restore``. With ``"auto"``, a
-        program that does not fit into memory is not run: see ``memory``.
+      image, kernel, iterations, self_ensemble, tile, tiles_at_once, shrink, same_size: see ``RestoresImages.restore``.
+        With ``tile="auto"``, a program that does not fit into memory is not run: see ``memory``.
       image_only: do not return the kernel, which saves a little time if the image is restored whole.
       dtype: type of the restored rows; by default the image's.
 
@@ -165,6 +182,15 @@ def restore_bands(
     """
     pixels = Pixels(image)
     dtype, bounded = pixels.dtype if dtype is None else np.dtype(dtype), tile == "auto"
+    factor = checked_factor(shrink, same_size, model.scale, image)
+    if factor > 1:
+        options = {"kernel": kernel, "iterations": iterations, "self_ensemble": self_ensemble}
+        options |= {"tile": tile, "tiles_at_once": tiles_at_once, "image_only": image_only}
+        small = restore_image(model, shrunk(np.asarray(image), factor), **options)
+        shape = pixels.shape(1 if same_size else model.scale)
+        rows = enlarged_rows(small.image, 1 if same_size else factor, shape)
+        bands = (from_unit(part, dtype) for part in rows)
+        return RestoredBands(shape, dtype, bands, small.kernel, small.kernel_code, factor)
     side = tile_side(pixels.size, tile, model.whole_only)
     if not side:
         try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from blindsr_jax.degradations.pipeline import Downsample
 from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.shrinking import Shrink
 from blindsr_jax.inference.tile_context import Means, TileContext
 from blindsr_jax.inference.tile_policy import Tile
 from blindsr_jax.types import SROutput
@@ -114,6 +115,8 @@ class Restorer(typing.Protocol):
         self_ensemble: bool = False,
         tile: Tile = "auto",
         tiles_at_once: int | None = None,
+        shrink: Shrink = 1,
+        same_size: bool = False,
     ) -> np.ndarray:
         """Restore one image: see ``restore.RestoresImages``."""
         ...

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from blindsr_jax.cli import main
 from blindsr_jax.cli.jobs import plan_outputs
+from blindsr_jax.data.sources import open_source
 from blindsr_jax.errors import DataError
 from tests.cli.commands import restore, size
 
@@ -122,3 +123,18 @@ def test_restoring_loads_neither_tensorflow_nor_training(place):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert result.stdout.splitlines()[-1] == "0 []"
+
+
+def test_pictures_with_more_pixels_than_detail_are_shrunk(place, capsys):
+    sharp = Image.fromarray(open_source("sample", split="validation").read(0)[:400, :400])
+    soft = sharp.filter(ImageFilter.GaussianBlur(2.5))
+    soft.save(place / "soft.jpg", quality=40)
+    sharp.save(place / "sharp.png")
+    for name in ("soft.jpg", "sharp.png"):
+        assert restore(place, place / name, "-o", place / f"x2_{name}", "--shrink", "auto") == 0
+        assert ("shrunk" in capsys.readouterr().out) == (name == "soft.jpg")
+    assert size(place / "x2_soft.jpg") == (800, 800)
+    assert restore(place, place / "soft.jpg", "-o", place / "same.png", "--same-size", "--compare") == 0
+    assert size(place / "same.png") == (400, 400) and (place / "same.png.compare.jpg").exists()
+    with pytest.raises(SystemExit):
+        restore(place, place / "soft.jpg", "-o", place / "o.png", "--shrink", "9")
