@@ -24,6 +24,7 @@ class Format:
       bits: largest number of bits per channel. AVIF stores 12 bits of a 16-bit image.
       alpha: whether it stores transparency.
       grey: whether it stores grey as one channel; otherwise grey becomes RGB.
+      profile: whether it stores a colour profile; otherwise the pixels are converted to sRGB.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Format:
     bits: int = 8
     alpha: bool = True
     grey: bool = True
+    profile: bool = True
 
     def dtype(self, wanted: np.typing.DTypeLike) -> np.dtype:
         """The pixel type to write for pixels of type ``wanted``: uint8 if the format has only 8 bits."""
@@ -56,7 +58,7 @@ FORMATS = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".avif": Format("avif", "heifsave", _AVIF, quality=85, bits=12, grey=False),
-    ".bmp": Format("bmp", "", alpha=False),
+    ".bmp": Format("bmp", "", alpha=False, profile=False),
 }
 NAMES = tuple(dict.fromkeys(form.name for form in FORMATS.values()))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _ROWS = 128  # rows decoded at once
+_SYSTEM = "system error: "
 
 
 @functools.cache
@@ -31,9 +32,14 @@ def libvips() -> types.ModuleType:
 
 
 def words_of(error: Exception) -> str:
-    """libvips' error message on one short line. libvips accumulates messages; the last one gives the reason."""
+    """libvips' error message on one short line.
+
+    libvips accumulates messages. The system's word, such as that a disk is full, comes first; else the last one gives
+    the reason.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "bad seek" not in line]
-    text = lines[-1] if lines else "unknown error"
+    system = [line.removeprefix(_SYSTEM) for line in lines if line.startswith(_SYSTEM) and "Unknown error" not in line]
+    text = next(iter(system or lines[-1:]), "unknown error")
     return text if len(text) <= 160 else text[:157] + "..."
 
 

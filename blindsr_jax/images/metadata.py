@@ -7,6 +7,8 @@ import re
 import struct
 import typing
 
+from blindsr_jax.images.conversions import in_srgb
+from blindsr_jax.images.formats import Format
 from blindsr_jax.images.libvips import libvips
 from blindsr_jax.images.opening import OpenImage
 
@@ -35,13 +37,18 @@ class Metadata:
         """The colour profile alone."""
         return Metadata(self.icc_profile)
 
-    def added_to(self, image: Vips, *, grey: bool) -> Vips:
-        """A copy of the image with this metadata. The profile is left out unless it fits the channels, grey or RGB."""
+    def added_to(self, image: Vips, form: Format) -> Vips:
+        """A copy of the image with this metadata, as far as a format holds it.
+
+        A profile that does not fit the channels, grey or RGB, is left out. One that the format cannot hold beside them
+        is applied: the copy is in sRGB.
+        """
         types = libvips().GValue
         image = image.copy(**dict(zip(("xres", "yres"), self.resolution or ())))
-        profile = self.icc_profile
+        grey, profile = image.bands <= 2, self.icc_profile
         if profile and profile[_COLOUR_SPACE] == (b"GRAY" if grey else b"RGB "):
             image.set_type(types.blob_type, "icc-profile-data", profile)
+            image = image if form.profile and (form.grey or not grey) else in_srgb(image)
         for name, value in self.fields.items():
             image.set_type(types.gstr_type if isinstance(value, str) else types.blob_type, name, value)
         if "exif-data" in self.fields:

@@ -17,31 +17,22 @@ import typing
 import numpy as np
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.images.frames import avif_frames, png_frames
+from blindsr_jax.images.colour_profiles import profile_of
+from blindsr_jax.images.colour_tags import exif_colours
+from blindsr_jax.images.conversions import UPRIGHT, full_range, in_srgb, unmultiplied
+from blindsr_jax.images.headers import Header, bmp_profile, not_read, read_header
+from blindsr_jax.images.kinds import KINDS, kind_of, unread_kind
 from blindsr_jax.images.libvips import TYPES, libvips, pixels_of, words_of
 
 if typing.TYPE_CHECKING:
     import pyvips
 
 MAX_PIXELS = 90_000_000  # larger pictures may be decompression bombs
-KINDS = "PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF"
 
-_BYTE_ORDERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes of TIFF and BigTIFF files
 _PAGED = ("tiff", "gif", "webp", "heif")  # loaders with the option ``page``
 _REFUSED = {"float": "in floating point", "double": "in floating point", "char": "with a sign", "short": "with a sign"}
 _CHANNELS = {"b-w": (1, 2), "grey16": (1, 2), "srgb": (3, 4), "rgb16": (3, 4)}
 _DPI = 25.4  # dots per inch of one dot per millimetre
-
-# The operation that turns an image upright, for each value of EXIF's orientation.
-_UPRIGHT: dict[int, typing.Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda x: np.rot90(x, 2),
-    4: np.flipud,
-    5: lambda x: x.swapaxes(0, 1),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +44,8 @@ class OpenImage:
       decode: returns the upright pixels, uint8 or uint16 [H, W, C]: grey, grey and alpha, RGB or RGBA. Raises DataError
         if the file is damaged anywhere. Call it once.
       stream: returns a libvips image in the file's orientation. Read it once, from top to bottom.
-      fields: the file's profile, EXIF, XMP and IPTC by libvips' names.
+      fields: EXIF, XMP and IPTC of the file by libvips' names, and its colour profile, or one that is made from its
+        other colour tags.
       resolution: horizontal and vertical pixels per millimetre of the upright image; None if the file gives none.
     """
 
@@ -81,18 +73,19 @@ def open_image(
     """
     name = name or ("the image" if isinstance(source, bytes) else os.fspath(source))
     with _file(source, name) as file:
-        kind = _kind(file.read(64))
+        head = file.read(64)
+        kind = kind_of(head)
         if kind is None:
-            empty = file.seek(0, os.SEEK_END) == 0
-            raise DataError(f"{name}: {'the file is empty' if empty else f'not an image; expected {KINDS}'}")
-        file.seek(0)
+            raise _no_image(name, head)
+        if kind == "bmp":
+            file.seek(0)
+            _check_page(name, 1, page)
+            return _open_bmp(file, name, max_pixels)
+        header = read_header(file, kind, name, page or 1)
         try:
-            if kind == "bmp":
-                _check_page(name, 1, page)
-                return _open_bmp(file, name, max_pixels)
-            return _open(file, kind, name, page, max_pixels)
+            return _open(file, "heif" if kind == "heic" else kind, header, name, page, max_pixels)
         except libvips().Error as error:
-            raise _damaged(name, error) from None
+            raise _damaged(name, error, header) from None
 
 
 @contextlib.contextmanager
@@ -106,20 +99,14 @@ def _file(source: str | os.PathLike | bytes, name: str) -> typing.Iterator[typin
         raise DataError(f"{name}: cannot be opened ({error.strerror or error})") from None
 
 
-def _kind(head: bytes) -> str | None:
-    """The libvips loader for a file that begins with ``head``, or ``bmp``; None for an unknown format."""
-    starts = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp"}
-    starts |= dict.fromkeys(_BYTE_ORDERS, "tiff")
-    for start, kind in starts.items():
-        if head.startswith(start):
-            return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    brands = head[8 : max(int.from_bytes(head[:4]), 16)]
-    return "heif" if head[4:8] == b"ftyp" and (b"avif" in brands or b"avis" in brands) else None
+def _no_image(name: str, head: bytes) -> DataError:
+    if not head:
+        return DataError(f"{name}: the file is empty")
+    known = unread_kind(head)
+    return not_read(name, known) if known else DataError(f"{name}: not an image; expected {KINDS}")
 
 
-def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pixels: int) -> OpenImage:
+def _open(file: typing.BinaryIO, kind: str, header: Header, name: str, page: int | None, max_pixels: int) -> OpenImage:
     vips = libvips()
     data = file.getvalue() if isinstance(file, io.BytesIO) else None
 
@@ -130,58 +117,50 @@ def _open(file: typing.BinaryIO, kind: str, name: str, page: int | None, max_pix
         image._references.append(source)  # keeps the bytes alive; pyvips does so only if it chooses the loader itself
         return image
 
-    frames = {"png": png_frames, "heif": avif_frames}.get(kind, lambda _: 1)(file)
     image = load()  # from here on libvips owns the position in the file
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    _check_page(name, max(pages, frames), page)
+    _check_page(name, max(pages, header.frames), page)
     if page is not None and page > pages:
-        raise DataError(f"{name}: only the first of its {frames} frames can be read: --page 1")
+        raise DataError(f"{name}: only the first of its {header.frames} frames can be read: --page 1")
     if page is not None and pages > 1 and kind in _PAGED:
         image = load(page=page - 1)
     _check_size(name, image.width, image.height, max_pixels)
     depth = image.get("bits-per-sample") if kind == "heif" and image.format == "ushort" else 16
-    image = _as_rgb(image)
+    if image.interpretation == "cmyk":
+        image = in_srgb(image, input_profile="cmyk")
     _check_pixels(name, image)
+    if header.premultiplied and image.hasalpha():
+        image = unmultiplied(image, depth)
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     turned = 5 <= orientation <= 8
 
     def decode() -> np.ndarray:
         try:
-            return _UPRIGHT.get(orientation, lambda x: x)(_levels(pixels_of(image), depth))
+            return UPRIGHT.get(orientation, lambda x: x)(full_range(pixels_of(image), depth))
         except vips.Error as error:
-            raise _damaged(name, error) from None
+            raise _damaged(name, error, header) from None
 
     size, resolution = (image.height, image.width), (image.xres, image.yres)
     if turned:
         size, resolution = size[::-1], resolution[::-1]
     known = resolution if resolution != (1.0, 1.0) else None  # libvips' default for files without a resolution
-    return OpenImage(size, decode, lambda: image, _fields(image), known)
+    return OpenImage(size, decode, lambda: image, _fields(image, header), known)
 
 
-def _as_rgb(image: pyvips.Image) -> pyvips.Image:
-    """Convert CMYK to sRGB with the file's profile, or a standard one if it has none. Return other images unchanged."""
-    if image.interpretation != "cmyk":
-        return image
-    depth = 16 if image.format == "ushort" else 8
-    image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative", depth=depth).copy()
-    image.remove("icc-profile-data")
-    return image
-
-
-def _levels(pixels: np.ndarray, depth: int) -> np.ndarray:
-    """Scale 16-bit pixels in place to the full range. libvips fills only the upper ``depth`` bits."""
-    if depth == 16:
-        return pixels
-    largest = 0x10000 - (1 << (16 - depth))
-    for row in pixels:
-        row[:] = (row.astype(np.uint32) * 65535 + largest // 2) // largest
-    return pixels
-
-
-def _fields(image: pyvips.Image) -> dict[str, bytes | str]:
+def _fields(image: pyvips.Image, header: Header) -> dict[str, bytes | str]:
+    """libvips' metadata, with a profile for colours that are told in another way."""
     names = [name for name in image.get_fields() if name.startswith("exif-ifd") or name.endswith("-data")]
     found = {name: image.get(name) for name in names}
-    return {name: bytes(x) if not isinstance(x, str) else x for name, x in found.items()}
+    fields = {name: bytes(x) if not isinstance(x, str) else x for name, x in found.items()}
+    if "icc-profile-data" in fields and not header.replaces_profile:
+        return fields
+    fields.pop("icc-profile-data", None)
+    grey = image.bands <= 2
+    colours = header.colours or (None if grey else exif_colours(fields))
+    if colours and not colours.usual:
+        with contextlib.suppress(ValueError):  # primaries that span no colours: libpng leaves them out too
+            fields["icc-profile-data"] = profile_of(colours, grey=grey)
+    return fields
 
 
 def _open_bmp(file: typing.BinaryIO, name: str, max_pixels: int) -> OpenImage:
@@ -206,10 +185,14 @@ def _open_bmp(file: typing.BinaryIO, name: str, max_pixels: int) -> OpenImage:
 
     dpi = image.info.get("dpi", (0, 0))
     resolution = (dpi[0] / _DPI, dpi[1] / _DPI) if min(dpi) > 0 else None
-    return OpenImage(image.size[::-1], decode, stream, {}, resolution)
+    profile = bmp_profile(data.getvalue())
+    fields = {"icc-profile-data": profile} if profile else {}
+    return OpenImage(image.size[::-1], decode, stream, fields, resolution)
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def _damaged(name: str, error: Exception, header: Header | None = None) -> DataError:
+    if header and header.unread:
+        return not_read(name, header.unread)
     return DataError(f"{name}: cannot be read as an image, it may be damaged ({words_of(error)})")
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.formats import Format, format_of
-from blindsr_jax.images.libvips import libvips, words_of
+from blindsr_jax.images.libvips import libvips, pixels_of, words_of
 from blindsr_jax.images.metadata import Metadata
 from blindsr_jax.images.reading import ImageFile, to_eight_bits
 
@@ -46,7 +46,7 @@ def row_writer(
       path: path of the file; its extension determines the format.
       shape: [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] or [H, W, 4].
       dtype: uint8 or uint16.
-      metadata: metadata to write.
+      metadata: metadata to write. Where the format cannot hold its colour profile, the pixels are converted to sRGB.
       quality: quality of lossy formats, 1 to 100; the format's default if not given.
 
     Yields:
@@ -67,7 +67,7 @@ def row_writer(
     with atomic_path(path) as temporary:
         saving = _Saving(temporary, form, size, kept, metadata or Metadata(), quality)
         try:
-            with saving.running() if form.saver else _held(temporary, metadata) as write:
+            with saving.running() if form.saver else _held(temporary, form, metadata or Metadata()) as write:
                 yield lambda rows: write(fitted(rows))
         except _Refused as error:  # beyond the limits of the format, such as WebP's 16383 pixels
             raise DataError(f"{path}: cannot be written ({error}); choose another format or place") from None
@@ -154,11 +154,15 @@ class _Saving:
         source = vips.SourceCustom()
         source.on_read(self._read)
         try:
-            image = vips.Image.pngload_source(source, access="sequential")
-            image = self._metadata.added_to(image, grey=self._form.grey and self._size[2] <= 2)
-            getattr(image, self._form.saver)(str(self._path), **self._options())
+            with self._path.open("w+b", buffering=0) as file:  # libvips takes no names that are not UTF-8
+                image = vips.Image.pngload_source(source, access="sequential")
+                image = self._metadata.added_to(image, self._form)
+                target = vips.Target.new_to_descriptor(file.fileno())
+                getattr(image, f"{self._form.saver}_target")(target, **self._options())
         except vips.Error as error:
             self._message = words_of(error)
+        except OSError as error:
+            self._message = error.strerror or str(error)
 
     def _options(self) -> dict[str, typing.Any]:
         options, form = dict(self._form.options), self._form
@@ -176,13 +180,16 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _held(path: pathlib.Path, metadata: Metadata | None) -> typing.Iterator[Write]:
+def _held(path: pathlib.Path, form: Format, metadata: Metadata) -> typing.Iterator[Write]:
     """Collect all rows, and write them with Pillow at the end. Of the metadata, BMP stores only the resolution."""
     rows: list[np.ndarray] = []
     yield rows.append
-    resolution = metadata.resolution if metadata else None
+    pixels, resolution = np.concatenate(rows), metadata.resolution
+    if metadata.icc_profile:
+        pixels = pixels_of(Metadata(metadata.icc_profile).added_to(libvips().Image.new_from_array(pixels), form))
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     dpi = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
-    Image.fromarray(np.concatenate(rows)).save(path, **dpi)
+    Image.fromarray(pixels).save(path, **dpi)
 
 
 def on_white(rows: np.ndarray) -> np.ndarray:

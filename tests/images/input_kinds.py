@@ -13,6 +13,7 @@ import pathlib
 
 import numpy as np
 
+from tests.images import colour_kinds
 from tests.images.picture_bytes import (
     COLOURS,
     HEIGHT,
@@ -24,7 +25,10 @@ from tests.images.picture_bytes import (
     described,
     few_bits,
     flipped_bit,
+    frame_header,
     frames,
+    of_compression,
+    opaque_to,
     plain,
     premultiplied,
     profile,
@@ -232,6 +236,50 @@ KINDS = [
         tiff_of(lambda x: np.repeat(x, 5, axis=2), 1, "L"),
         Refused("5 channels (b-w) are not supported"),
     ),
+    Kind("TIFF, RGBA, ExtraSamples missing", "a.tif", tiff_of(np.uint8, 2, "RGBA"), Written("RGBA", scene="colour")),
+    Kind(
+        "TIFF, RGB and a channel of data, such as near infrared",
+        "a.tif",
+        tiff_of(np.uint8, 2, "RGBA", extra=0),
+        Refused("channel 4 is not transparency (ExtraSamples 0)"),
+    ),
+    Kind(
+        "TIFF, grey and a channel of data",
+        "a.tif",
+        tiff_of(np.uint8, 1, "LA", extra=0),
+        Refused("channel 2 is not transparency (ExtraSamples 0)"),
+    ),
+    Kind(
+        "TIFF, two grey channels, ExtraSamples missing",
+        "a.tif",
+        tiff_of(np.uint8, 1, "LA"),
+        Refused("channel 2 is not transparency (ExtraSamples is missing)"),
+    ),
+    Kind(
+        "TIFF, CMYK and a spot colour",
+        "a.tif",
+        tiff_of(lambda x: np.repeat(x[..., :1], 5, axis=2), 5, "CMYK", extra=0),
+        Refused("channel 5 is not transparency (ExtraSamples 0)"),
+    ),
+    Kind("TIFF, CIELAB", "a.tif", tiff_of(np.uint8, 8), Refused("TIFF in CIELAB is not read here")),
+    Kind("TIFF, CIELAB, 16 bits", "a.tif", tiff_of(np.int16, 8), Refused("TIFF in CIELAB is not read here")),
+    Kind(
+        "TIFF, YCbCr without JPEG",
+        "a.tif",
+        plain("YCbCr", "TIFF"),
+        Refused("TIFF in YCbCr is read only with JPEG inside"),
+    ),
+    Kind("TIFF, ZSTD", "a.tif", plain("RGB", "TIFF", compression="zstd"), Refused("TIFF with ZSTD inside is not read")),
+    Kind("TIFF, LZMA", "a.tif", plain("RGB", "TIFF", compression="lzma"), Refused("TIFF with LZMA inside is not read")),
+    Kind(
+        "TIFF, JPEG 2000",
+        "a.tif",
+        of_compression(34712),
+        Refused("TIFF with JPEG 2000 inside is not read here"),
+    ),
+    Kind("TIFF, LERC", "a.tif", of_compression(34887), Refused("TIFF with LERC inside is not read here")),
+    Kind("TIFF, JPEG XL", "a.tif", of_compression(52546), Refused("TIFF with JPEG XL inside is not read here")),
+    Kind("camera raw (DNG)", "a.dng", tiff_of(np.uint8, 2, dng=True), Refused("camera raw files are not read here")),
     Kind("BMP, 1 bit", "a.bmp", plain("1", "BMP"), Written("L", scene="bilevel")),
     Kind("BMP, grey", "a.bmp", plain("L", "BMP"), Written("L", scene="grey")),
     Kind("BMP, palette", "a.bmp", plain("P", "BMP"), Written("RGB")),
@@ -241,6 +289,12 @@ KINDS = [
     Kind("GIF, animated", "a.gif", frames("GIF"), Refused("there is no page 9, it has 3"), ("--page", "9")),
     Kind("AVIF", "a.avif", plain("RGB", "AVIF", quality=95), Written("RGB", scene="colour")),
     Kind("AVIF, RGBA", "a.avif", plain("RGBA", "AVIF", quality=95), Written("RGBA", scene="colour")),
+    Kind(
+        "AVIF, RGBA, alpha multiplied into the colours",
+        "a.avif",
+        lambda: saved(opaque_to(200), "AVIF", quality=95, alpha_premultiplied=True),
+        Written("RGBA", scene="colour", alpha=200),
+    ),
     Kind(
         "AVIF, 10 bits",
         "a.avif",
@@ -310,8 +364,15 @@ KINDS = [
     Kind("an empty file", "a.png", lambda: b"", Refused("the file is empty")),
     Kind("text called .png", "a.png", lambda: b"hello", Refused(NOT_AN_IMAGE)),
     Kind("SVG called .png", "a.png", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", Refused(NOT_AN_IMAGE)),
+    Kind("JPEG XL", "a.jxl", lambda: b"\xff\x0a\xfa\x7f\x01\x90", Refused("JPEG XL is not read here")),
+    Kind("JPEG XL, boxed", "a.jxl", lambda: b"\0\0\0\x0cJXL \r\n\x87\n", Refused("JPEG XL is not read here")),
+    Kind("JPEG 2000", "a.jp2", plain("RGB", "JPEG2000"), Refused("JPEG 2000 is not read here")),
+    Kind("JPEG of 12 bits", "a.jpg", frame_header(0xC1, 12), Refused("JPEG of 12 bits is not read here")),
+    Kind("JPEG-LS", "a.jpg", frame_header(0xF7), Refused("JPEG-LS is not read here")),
+    Kind("JPEG, lossless", "a.jpg", frame_header(0xC3), Refused("lossless JPEG is not read here")),
+    Kind("Photoshop", "a.psd", lambda: b"8BPS\0\1" + bytes(20), Refused("Photoshop (PSD) is not read here")),
     Kind("PDF called .tif", "a.tif", lambda: b"%PDF-1.7\n", Refused(NOT_AN_IMAGE)),
-    Kind("HEIC called .jpg", "a.jpg", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Refused(NOT_AN_IMAGE)),
+    Kind("HEIC called .jpg", "a.jpg", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Refused("HEIC is not read here")),
     Kind(
         "PNG that claims 20000×20000 pixels",
         "a.png",
@@ -330,11 +391,12 @@ names another format. Channels have 8 bits unless the table says otherwise. Each
 
 - Colours under full transparency are replaced by those of the nearest visible pixel before restoring, so that cut-outs
   get no fringes. Alpha itself is enlarged by bicubic interpolation.
-- EXIF, XMP, IPTC, resolution and an RGB or grey colour profile are kept. EXIF loses its thumbnail and orientation,
+- EXIF, XMP, IPTC, and resolution are kept, colours as the last table says. EXIF loses its thumbnail and orientation,
   since the output is upright. `--strip-metadata` keeps the profile alone.
-- TIFF outputs hold no EXIF, WebP and AVIF no resolution, BMP nothing but resolution. CMYK becomes sRGB, without its
-  profile.
-- WebP and AVIF have no grey: grey becomes RGB there, without its profile. AVIF holds 12 of 16 bits.
+- TIFF outputs hold no EXIF, WebP and AVIF no resolution, BMP nothing but resolution.
+- WebP and AVIF have no grey: grey becomes RGB there. AVIF holds 12 of 16 bits.
+- HEIC is read where libvips has a decoder for it; the libvips that comes with pyvips has none. JPEG XL, JPEG 2000,
+  camera raw files, and TIFFs with unusual compression are named as not read.
 - A damaged file never becomes half a picture.
 - Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits. They drop
   transparency and refuse files of several pages.
@@ -352,7 +414,7 @@ def page() -> str:
         f"| {kind.what} | {'`' + ' '.join(kind.options) + '`' if kind.options else ''} | {kind.outcome.text()} |"
         for kind in KINDS
     ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return _HEAD + "\n".join(rows) + "\n" + colour_kinds.section()
 
 
 def write(kind: Kind, folder: pathlib.Path) -> pathlib.Path:

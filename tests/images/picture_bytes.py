@@ -144,14 +144,17 @@ def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def tiff(pixels: np.ndarray, photometric: int, *, sample: int = 1, extra: int | None = None) -> bytes:
+def tiff(
+    pixels: np.ndarray, photometric: int, *, sample: int = 1, extra: int | None = None, dng: bool = False
+) -> bytes:
     """A TIFF of one strip, assembled by hand.
 
     Args:
       pixels: [H, W, C] of any integer or floating-point type.
       photometric: 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK.
       sample: 1 unsigned, 2 signed, 3 floating point.
-      extra: meaning of the channel beyond the colours: 1 premultiplied alpha, 2 alpha.
+      extra: meaning of the channel beyond the colours: 0 data, 1 premultiplied alpha, 2 alpha; None leaves it out.
+      dng: with the version of a digital negative.
     """
     height, width, channels = pixels.shape
     data, bits = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(), 8 * pixels.itemsize
@@ -170,6 +173,8 @@ def tiff(pixels: np.ndarray, photometric: int, *, sample: int = 1, extra: int | 
     }
     if extra is not None:
         tags[338] = (3, [extra])
+    if dng:
+        tags[50706] = (4, [0x401])
     rest, entries = b"", b""
     start = 8 + 2 + 12 * len(tags) + 4
     for tag, (kind, values) in sorted(tags.items()):
@@ -189,6 +194,37 @@ def tiff_of(change: typing.Callable[[np.ndarray], np.ndarray], photometric: int,
         return tiff(change(pixels.reshape(HEIGHT, WIDTH, -1)), photometric, **options)
 
     return make
+
+
+def of_compression(number: int) -> Make:
+    """A TIFF that says that its pixels are compressed in a way."""
+
+    def make() -> bytes:
+        data = tiff_of(np.uint8, 2)()
+        plain_tag = struct.pack("<HHII", 259, 3, 1, 1)
+        assert data.count(plain_tag) == 1
+        return data.replace(plain_tag, struct.pack("<HHII", 259, 3, 1, number))
+
+    return make
+
+
+def frame_header(marker: int, bits: int = 8) -> Make:
+    """A JPEG that says that it is of another process or depth."""
+
+    def make() -> bytes:
+        data = bytearray(plain("RGB", "JPEG")())
+        at = data.index(b"\xff\xc0")
+        data[at + 1], data[at + 4] = marker, bits
+        return bytes(data)
+
+    return make
+
+
+def opaque_to(alpha: int) -> Image.Image:
+    """The scene with an alpha for its visible quarters."""
+    picture = scene("RGBA")
+    picture.putalpha(picture.getchannel("A").point(lambda x: min(x, alpha)))
+    return picture
 
 
 def cut(make: Make, share: float = 0.6) -> Make:
