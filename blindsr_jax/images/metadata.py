@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import struct
 import typing
 
 from blindsr_jax.images.conversions import in_srgb
+from blindsr_jax.images.exif import corrected_exif, holds
 from blindsr_jax.images.formats import Format
 from blindsr_jax.images.libvips import libvips
 from blindsr_jax.images.opening import OpenImage
+from blindsr_jax.images.xmp import corrected_iptc, corrected_xmp
 
 Vips = typing.Any  # a pyvips.Image; pyvips is imported lazily
 _COLOUR_SPACE = slice(16, 20)  # the colour space in the header of an ICC profile
-_BLOBS = ("exif-data", "xmp-data", "iptc-data")
-_THUMBNAIL = "exif-ifd1-"
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>))[1-8]")
+_CORRECTED = {"exif-data": corrected_exif, "xmp-data": corrected_xmp, "iptc-data": corrected_iptc}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Metadata:
 
     Attributes:
       icc_profile: the colour profile's bytes, or None.
-      fields: EXIF, XMP and IPTC by libvips' names, without the orientation and the thumbnail.
+      fields: EXIF, XMP and IPTC by libvips' names, without orientation, thumbnails and sizes.
       resolution: pixels per millimetre horizontally and vertically, or None.
     """
 
@@ -57,26 +55,15 @@ class Metadata:
 
 
 def metadata_of(image: OpenImage) -> Metadata:
-    """The metadata of a file to carry over. The orientation is dropped because the decoded image is upright."""
-    fields = {name: value for name, value in image.fields.items() if name in _BLOBS or _of_picture(name)}
-    exif = _without_thumbnail(fields.pop("exif-data", b""))
-    fields = fields | {"exif-data": exif} if exif else {n: x for n, x in fields.items() if not n.startswith("exif-")}
-    if "xmp-data" in fields:
-        fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
+    """The metadata of a file to carry over, without what holds no more: the decoded image is upright, and it grows."""
+    fields = {name: value for name, value in image.fields.items() if name in _CORRECTED or _of_picture(name)}
+    for name, corrected in _CORRECTED.items():
+        kept = corrected(fields.pop(name, b""))
+        fields |= {name: kept} if kept else {}
+    if "exif-data" not in fields:
+        fields = {name: value for name, value in fields.items() if not name.startswith("exif-")}
     return Metadata(image.fields.get("icc-profile-data"), fields, image.resolution)
 
 
 def _of_picture(name: str) -> bool:
-    return name.startswith("exif-ifd") and not name.startswith(_THUMBNAIL) and not name.endswith("-Orientation")
-
-
-def _without_thumbnail(exif: bytes) -> bytes:
-    """EXIF with the link from the first directory to the second, the thumbnail's, cleared; empty if damaged there."""
-    start = 6 if exif.startswith(b"Exif\0\0") else 0
-    order = "<" if exif[start : start + 2] == b"II" else ">"
-    try:
-        first = start + struct.unpack_from(order + "I", exif, start + 4)[0]
-        link = first + 2 + 12 * struct.unpack_from(order + "H", exif, first)[0]
-    except struct.error:
-        return b""
-    return exif[:link] + bytes(4) + exif[link + 4 :] if link + 4 <= len(exif) else b""
+    return name.startswith("exif-ifd") and holds(name)

@@ -391,8 +391,8 @@ names another format. Channels have 8 bits unless the table says otherwise. Each
 
 - Colours under full transparency are replaced by those of the nearest visible pixel before restoring, so that cut-outs
   get no fringes. Alpha itself is enlarged by bicubic interpolation.
-- EXIF, XMP, IPTC, and resolution are kept, colours as the last table says. EXIF loses its thumbnail and orientation,
-  since the output is upright. `--strip-metadata` keeps the profile alone.
+- EXIF, XMP, IPTC and resolution are kept, colours as the last table says. EXIF and XMP lose orientation, thumbnails,
+  sizes in pixels, and what tells of gain maps, videos, depth and panoramas. `--strip-metadata` keeps the profile alone.
 - TIFF outputs hold no EXIF, WebP and AVIF no resolution, BMP nothing but resolution.
 - WebP and AVIF have no grey: grey becomes RGB there. AVIF holds 12 of 16 bits.
 - HEIC is read where libvips has a decoder for it; the libvips that comes with pyvips has none. JPEG XL, JPEG 2000,

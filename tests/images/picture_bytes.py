@@ -111,7 +111,8 @@ def described(form: str) -> Make:
     def make() -> bytes:
         exif = Image.Exif()
         exif[0x0112], exif[0x010F] = 3, "Camera"
-        xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+        xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/">'
+        xmp += b'<x:title tiff:Orientation="3">A title</x:title></x:xmpmeta>'
         data = saved(
             scene().transpose(_STORED[3]), form, exif=_with_thumbnail(exif), xmp=xmp, dpi=(300, 300), quality=95
         )
