@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -11,6 +12,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 import typing
 
@@ -26,8 +28,9 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     """Yield a temporary path, which is renamed to ``path`` when the block ends without an error.
 
     The content is flushed to disk before the rename. After an error the temporary file is removed and an existing
-    ``path`` is unchanged. Missing parent folders are created. Temporary files that killed processes left in the folder
-    are removed.
+    ``path`` is unchanged. A file that replaces another one gets its permissions, and is private while it is written.
+    New files are not writable by everyone, whatever the umask. Missing parent folders are created. Temporary files that
+    killed processes left in the folder are removed.
 
     Raises:
       DataError: the file system refused, for lack of space or permission or because a parent is not a folder.
@@ -38,13 +41,15 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
+        replaced = _claimed(temporary, path)
         yield temporary
+        _give_permissions(temporary, replaced)
         _to_disk(temporary)
         os.replace(temporary, path)
         with contextlib.suppress(OSError):  # not every file system can flush a folder
             _to_disk(path.parent)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed there") from error
+        raise DataError(f"{path}: cannot be written ({_words(error)}); nothing was changed there") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -54,6 +59,42 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a UTF-8 text file atomically. Raises DataError like ``atomic_path``."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _claimed(temporary: pathlib.Path, path: pathlib.Path) -> os.stat_result | None:
+    """The state of the file that will be replaced, if there is one; the temporary file then exists, as private."""
+    with contextlib.suppress(OSError):
+        replaced = path.stat()
+        if stat.S_ISREG(replaced.st_mode):
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(replaced) & 0o700 | 0o600))
+            os.utime(temporary, (0, 0))  # tells whether anything is written
+            return replaced
+    return None
+
+
+def _give_permissions(temporary: pathlib.Path, replaced: os.stat_result | None) -> None:
+    written = temporary.stat()
+    if replaced is None:
+        if written.st_mode & stat.S_IWOTH:
+            temporary.chmod(_mode(written) & ~stat.S_IWOTH)
+        return
+    if written.st_mtime == 0:
+        raise FileNotFoundError(errno.ENOENT, "nothing was written")
+    if (written.st_uid, written.st_gid) != (replaced.st_uid, replaced.st_gid):
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.chown(temporary, replaced.st_uid, replaced.st_gid)
+    temporary.chmod(_mode(replaced))
+
+
+def _mode(state: os.stat_result) -> int:
+    return stat.S_IMODE(state.st_mode)
+
+
+def _words(error: OSError) -> str:
+    """The system's words. NumPy has none of them for a file that is shorter than it should be."""
+    if error.strerror is None and "requested and" in str(error):
+        return "there is no space left, or files may not be as large"
+    return error.strerror or str(error)
 
 
 def _to_disk(path: pathlib.Path) -> None:

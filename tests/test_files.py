@@ -2,13 +2,18 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from blindsr_jax.cli.kernel_files import write_kernel
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path, write_text
+from blindsr_jax.images.reading import ImageFile
+from blindsr_jax.images.writing import write_image
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -74,3 +79,61 @@ def test_the_content_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     assert len(done) == 3
     assert ".partial" in done[0]
     assert done[1:] == ["renamed", str(tmp_path)]
+
+
+@pytest.fixture
+def umask():
+    before = os.umask(0)
+    yield os.umask
+    os.umask(before)
+
+
+def _mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o666])
+def test_a_file_that_is_replaced_leaves_its_permissions(tmp_path, umask, mode):
+    umask(0o022)
+    write_text(tmp_path / "a.txt", "old")
+    (tmp_path / "a.txt").chmod(mode)
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+        assert _mode(temporary) & 0o077 == 0, "nobody else may read it while it is written"
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert _mode(tmp_path / "a.txt") == mode
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0, 0o664), (0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_new_files_are_not_writable_by_everyone(tmp_path, umask, mask, mode):
+    umask(mask)
+    write_text(tmp_path / "a.txt", "x")
+    write_kernel(tmp_path / "a.png", np.ones((3, 3)))
+    write_image(tmp_path / "a.png", ImageFile(np.zeros((8, 8, 3), np.uint8)))
+    assert {path.name: _mode(path) for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("a.txt", "a.png", "a.png.kernel.npy", "a.png.kernel.png"), mode
+    )
+
+
+def test_a_block_that_writes_nothing_replaces_nothing(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(DataError, match="nothing was written"), atomic_path(tmp_path / "a.txt"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+    write_text(tmp_path / "a.txt", "")
+    assert (tmp_path / "a.txt").read_text() == ""
+
+
+def test_a_kernel_that_finds_no_space(tmp_path):
+    code = """
+import resource, signal, sys, numpy as np
+from blindsr_jax.cli.kernel_files import write_kernel
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+write_kernel(__import__("pathlib").Path(sys.argv[1]), np.ones((99, 99)))
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True)
+    assert "DataError" in result.stderr
+    assert "there is no space left" in result.stderr
+    assert not list(tmp_path.iterdir())

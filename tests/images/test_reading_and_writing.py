@@ -1,3 +1,7 @@
+import os
+import resource
+import signal
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -101,3 +105,30 @@ def test_panel_places_every_picture():
     assert (colours == (255, 0, 0)).all(axis=1).sum() == 4 * 64 * 96
     assert (colours == (0, 0, 255)).all(axis=1).sum() == 64 * 96
     assert (colours == (255, 255, 255)).all(axis=1).sum() >= 5 * 12 * 12
+
+
+@pytest.mark.parametrize("suffix", [b".png", b".jpg", b".webp", b".tif", b".avif", b".bmp"])
+def test_names_that_are_not_utf8(tmp_path, suffix):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9sum\xe9")
+    path = os.path.join(folder, os.fsdecode(b"caf\xe9" + suffix))
+    write_image(path, ImageFile(np.full((16, 16, 3), (200, 100, 50), np.uint8)))
+    assert os.listdir(os.fsencode(folder)) == [b"caf\xe9" + suffix]
+    assert np.abs(read_image(path).pixels.astype(int) - (200, 100, 50)).max() <= 6
+
+
+@pytest.fixture
+def little_room():
+    """Files of this process end at 20,000 bytes; signals of that are ignored."""
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif", ".bmp"])
+def test_a_full_disk_is_named(tmp_path, little_room, suffix):
+    """The limit stands for a full disk, where the system's words are others."""
+    with pytest.raises(DataError, match=r"x\..*: cannot be written \(File too large\)"):
+        write_image(tmp_path / f"x{suffix}", ImageFile(_pixels(300, 300, 3)))
+    assert not list(tmp_path.iterdir())
