@@ -11,9 +11,32 @@ The commands print these messages without a traceback. Exit codes:
 ====  =================================================================================================================
 """
 
+from __future__ import annotations
+
+import re
+
+# Characters that steer a terminal or turn the direction of text, and bytes of a name that are no UTF-8.
+_STEERING = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+
+
+def printable(text: object) -> str:
+    """Text for a terminal: control characters, as names of files and arrays may have, are written as ``\\x1b``.
+
+    >>> print(printable("a\\x1b[31m.png"))
+    a\\x1b[31m.png
+    """
+    return _STEERING.sub(_escaped, str(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's way to keep a byte
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
 
 class BlindSRError(Exception):
-    """Bad input or usage. The message addresses the user.
+    """Bad input or usage. The message addresses the user; as text it is ``printable``.
 
     Attributes:
       exit_code: exit code of a command that ends with this error.
@@ -22,6 +45,9 @@ class BlindSRError(Exception):
 
     exit_code = 1
     together = False
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(BlindSRError):

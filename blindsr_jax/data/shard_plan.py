@@ -13,7 +13,7 @@ import typing
 from blindsr_jax.data.shard_manifest import MANIFEST, Shard, read_manifest
 from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, printable
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def plan_shards(photographs: FolderSource, cutting: Cutting, per_shard: int, ori
     for index, (name, (height, width)) in enumerate(zip(photographs.names, photographs.sizes)):
         windows = cutting.windows(height, width)
         if not windows:
-            log.warning("left out %s: %dx%d pixels, smaller than %d", name, width, height, cutting.smallest)
+            log.warning("left out %s: %dx%d pixels, smaller than %d", printable(name), width, height, cutting.smallest)
             small.append(name)
             continue
         if filled >= per_shard:

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from blindsr_jax.data.tensorflow import import_tfds
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, printable
 from blindsr_jax.images.folders import list_images
 from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb
 
@@ -80,7 +80,7 @@ class FolderSource:
             self.paths.append(path)
             self.sizes.append((height, width))
         for reason in self.left_out:
-            log.warning("left out %s", reason)
+            log.warning("left out %s", printable(reason))
         if self.left_out:
             log.warning(
                 "%d of %d images in %s left out", len(self.left_out), len(self.left_out) + len(self.paths), root

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from blindsr_jax.errors import ConfigError
+from blindsr_jax.errors import ConfigError, printable
 from blindsr_jax.inference.loading import bundle_named
 from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.training.state import TrainState
@@ -43,7 +43,7 @@ def started_from(state: TrainState, name: str | os.PathLike) -> TrainState:
         )
 
     rest = sorted("/".join(path) for path in drawn.keys() - fitting)
-    log.info("starting from %s%s", name, f"; drawn anew: {', '.join(rest)}" if rest else "")
+    log.info("starting from %s%s", name, f"; drawn anew: {printable(', '.join(rest))}" if rest else "")
     ema = None if state.ema is None else with_given(state.ema)
     return state.replace(params=with_given(state.params), ema=ema)
 
