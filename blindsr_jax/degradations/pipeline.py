@@ -17,6 +17,7 @@ from blindsr_jax.degradations.samplers import Kernels, kernels_of, options_of
 from blindsr_jax.degradations.size_steps import Downsampling
 from blindsr_jax.degradations.steps import NO_JPEG, Batch, Keys, Range, Steps, Task, run_steps
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.blur import BorderMode
 from blindsr_jax.types import Degraded
 
@@ -100,7 +101,7 @@ def degrade_by(
     pool: jax.Array | None = None,
 ) -> Degraded:
     """``degrade`` by steps; a ``Blur()`` without a sampler uses ``kernel``."""
-    height, width = hr.shape[1:3]
+    height, width = check_images("hr", hr).shape[1:3]
     if height % scale or width % scale:
         raise InputError(f"HR size {height}x{width} is no multiple of the scale {scale}: crop it first")
     task = Task(scale, (height // scale, width // scale), pool, kernel_size)

@@ -8,18 +8,20 @@ import numpy as np
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.images.transparency import with_visible_colours
+from blindsr_jax.inference.arrays import as_array
 from blindsr_jax.ops.resize import imresize_rows
 from blindsr_jax.pictures import from_unit
 
 _EVERYTHING = slice(None)
+_BEYOND = 0.1  # how far floating-point images may leave [0, 1], as by an interpolation that overshoots
 
 
 class Pixels:
     """An image [H, W] or [H, W, 1 to 4]. Only parts are converted to floating point, because large ones may not fit.
 
     Args:
-      image: uint8, uint16, or floating point in [0, 1]. The last of two or four channels is alpha. Colours that alpha
-        hides are replaced, see ``transparency``.
+      image: uint8, uint16, or floating point in [0, 1] with a tolerance of 0.1; or a Pillow image, see ``arrays``. The
+        last of two or four channels is alpha. Colours that alpha hides are replaced, see ``transparency``.
       filled: whether hidden colours have already been replaced.
 
     Attributes:
@@ -31,7 +33,7 @@ class Pixels:
     """
 
     def __init__(self, image: np.ndarray, *, filled: bool = False):
-        image = np.asarray(image)
+        image = as_array(image)
         self._levels = _levels(image)
         channels = image.shape[2] if image.ndim == 3 else 1
         if image.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or 0 in image.shape:
@@ -84,8 +86,10 @@ class Pixels:
 def _check_values(image: np.ndarray) -> None:
     if not np.isfinite(image).all():
         raise DataError("the image holds values that are not finite")
-    if max(image.max(), -image.min()) > 2:
-        raise DataError(f"floating-point images are in [0, 1], this one reaches {image.max():.4g}: divide it by 255")
+    low, high = float(image.min()), float(image.max())
+    if low < -_BEYOND or high > 1 + _BEYOND:
+        found = f"this one is in [{low:.4g}, {high:.4g}]"
+        raise DataError(f"floating-point images are in [0, 1], {found}: scale it; levels are divided by 255")
 
 
 def _levels(image: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import memory
+from blindsr_jax.inference.arrays import as_array
 from blindsr_jax.inference.padded_shapes import shared_shapes
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
@@ -77,7 +78,7 @@ class RestoresImages:
 
         Args:
           image: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (the last channel is alpha); uint8, uint16, or float in
-            [0, 1].
+            [0, 1], of which it may leave 0.1. Or a Pillow image in grey, RGB or a palette, with or without alpha.
           kernel: the blur kernel [K, K], or None to estimate it.
           iterations: number of unfolded steps; by default that of training.
           self_ensemble: return the mean over the image's eight flips and turns, which takes eight times as long.
@@ -93,8 +94,8 @@ class RestoresImages:
           [s·H, s·W] with the same channels and type; [H, W] with ``same_size``.
 
         Raises:
-          DataError: the image has another shape or type, or values that are not finite or not in [0, 1]; the model
-            only estimates kernels; or the model does not support an option.
+          DataError: the image has another shape, type or mode, or values that are not finite or not in [0, 1]; the
+            model only estimates kernels; or the model does not support an option.
           OutOfMemory: even the smallest tiles do not fit into memory.
         """
         if not self.restores:
@@ -180,6 +181,7 @@ def restore_bands(
     Raises:
       DataError, OutOfMemory: as ``RestoresImages.restore``.
     """
+    image = as_array(image)
     pixels = Pixels(image)
     dtype, bounded = pixels.dtype if dtype is None else np.dtype(dtype), tile == "auto"
     factor = checked_factor(shrink, same_size, model.scale, image)

@@ -113,6 +113,7 @@ def move_to_upper_left(x: jax.Array, s: int) -> jax.Array:
     Returns:
       The same shape.
     """
+    check_images("x", x)
     for axis in (1, 2):
         length = x.shape[axis]
         place = np.minimum(np.arange(length) + (s - 1) / 2, length - 1)
@@ -220,6 +221,7 @@ def interpolate_bicubic(
     Returns:
       [B, *size, C].
     """
+    check_images("x", x)
     lengths = zip(x.shape[1:3], size, _lengths(x, valid_size))
     rows, columns = (_interpolation_taps(*three, align_corners) for three in lengths)
     return along(along(x, rows, 1), columns, 2)

@@ -32,6 +32,7 @@ OF_IMAGES = {
     "add_speckle": lambda x: degradations.add_speckle(KEY, x, 0.1),
     "jpeg": lambda x: degradations.jpeg(x, 50),
     "unsharp_mask": lambda x: degradations.unsharp_mask(x, 0.5, radius=1.0),
+    "degrade": lambda x: degradations.degrade(KEY, x, scale=2, steps="downsample('s_fold')").lr,
     "apply_degradation": lambda x: degradations.apply_degradation(x, KERNELS, scale=2),
 }
 OF_NUMBERS = {
