@@ -26,6 +26,8 @@ def libvips() -> types.ModuleType:
     logging.getLogger("pyvips").setLevel(logging.CRITICAL)
     if pyvips.API_mode:  # true of pyvips' wheels
         pyvips.ffi.def_extern(name="_log_handler_callback")(lambda *_: None)
+    # libvips' messages quote damaged files, whose bytes need not be UTF-8.
+    pyvips.error._to_string = lambda text: pyvips.ffi.string(text).decode(errors="replace") if text else ""
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)
     return pyvips

@@ -103,6 +103,16 @@ def test_names_of_any_bytes(tmp_path):
     assert image_size(path) == read_rgb(path).shape[:2] == (16, 24)
 
 
+def test_messages_of_libvips_may_quote_any_bytes():
+    """pyvips would raise UnicodeDecodeError, here and for each later error."""
+    data = plain("RGB", "AVIF")()
+    entry = data.index(b"ipma") + 15
+    assert data[entry : entry + 3] == b"\1\2\x83"
+    damaged = (data[:entry] + b"\1\x82\x83" + data[entry + 3 :]).replace(b"pixi", b"\xffixi")
+    with pytest.raises(DataError, match=r"may be damaged .*could not parse"):
+        open_image(damaged).decode()
+
+
 def test_sizes_need_the_header_alone(tmp_path):
     for orientation, size in ((1, (16, 24)), (6, (16, 24))):
         data = turned(orientation)() if orientation != 1 else plain("RGB", "JPEG")()
