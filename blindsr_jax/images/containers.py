@@ -26,7 +26,7 @@ def png_chunks(file: typing.BinaryIO, wanted: typing.Collection[bytes]) -> dict[
 
 def box(file: typing.BinaryIO, start: int, end: int, name: bytes) -> tuple[int, int] | None:
     """The byte range [start, end) of the content of the first box with that name in a part of the file, or None."""
-    return next((place for found, *place in boxes(file, start, end) if found == name), None)
+    return next(((first, last) for found, first, last in boxes(file, start, end) if found == name), None)
 
 
 def boxes(file: typing.BinaryIO, start: int, end: int) -> typing.Iterator[tuple[bytes, int, int]]:

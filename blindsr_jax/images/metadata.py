@@ -58,11 +58,13 @@ def metadata_of(image: OpenImage) -> Metadata:
     """The metadata of a file to carry over, without what holds no more: the decoded image is upright, and it grows."""
     fields = {name: value for name, value in image.fields.items() if name in _CORRECTED or _of_picture(name)}
     for name, corrected in _CORRECTED.items():
-        kept = corrected(fields.pop(name, b""))
+        blob = fields.pop(name, b"")
+        kept = corrected(blob) if isinstance(blob, bytes) else b""
         fields |= {name: kept} if kept else {}
     if "exif-data" not in fields:
         fields = {name: value for name, value in fields.items() if not name.startswith("exif-")}
-    return Metadata(image.fields.get("icc-profile-data"), fields, image.resolution)
+    profile = image.fields.get("icc-profile-data")
+    return Metadata(profile if isinstance(profile, bytes) else None, fields, image.resolution)
 
 
 def _of_picture(name: str) -> bool:

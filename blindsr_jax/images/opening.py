@@ -186,7 +186,7 @@ def _open_bmp(file: typing.BinaryIO, name: str, max_pixels: int) -> OpenImage:
     dpi = image.info.get("dpi", (0, 0))
     resolution = (dpi[0] / _DPI, dpi[1] / _DPI) if min(dpi) > 0 else None
     profile = bmp_profile(data.getvalue())
-    fields = {"icc-profile-data": profile} if profile else {}
+    fields: dict[str, bytes | str] = {"icc-profile-data": profile} if profile else {}
     return OpenImage(image.size[::-1], decode, stream, fields, resolution)
 
 

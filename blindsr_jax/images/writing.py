@@ -105,7 +105,8 @@ class _Saving:
         self._path, self._form, self._size, self._dtype = path, form, size, dtype
         self._metadata, self._quality = metadata, quality
         self._queue: queue.Queue[bytes] = queue.Queue(maxsize=2)
-        self._rest, self._ended, self._message = memoryview(b""), False, ""
+        self._rest, self._ended = memoryview(b""), False
+        self._failure: Exception | None = None
 
     @contextlib.contextmanager
     def running(self) -> typing.Iterator[Write]:
@@ -128,18 +129,18 @@ class _Saving:
             yield write
             self._put(_chunk(b"IDAT", stored.flush()) + _chunk(b"IEND", b""), thread)
         finally:
-            with contextlib.suppress(_Refused):
+            with contextlib.suppress(Exception):  # raised below
                 self._put(b"", thread)
             thread.join()
-        if self._message:
-            raise _Refused(self._message)
+        if self._failure:
+            raise self._failure
 
     def _put(self, data: bytes, thread: threading.Thread) -> None:
         while thread.is_alive():
             with contextlib.suppress(queue.Full):
                 self._queue.put(data, timeout=0.1)
                 return
-        raise _Refused(self._message)
+        raise self._failure or _Refused("libvips ended early")
 
     def _read(self, length: int) -> bytes:
         """The next bytes, at most ``length``; empty at the end."""
@@ -160,9 +161,9 @@ class _Saving:
                 target = vips.Target.new_to_descriptor(file.fileno())
                 getattr(image, f"{self._form.saver}_target")(target, **self._options())
         except vips.Error as error:
-            self._message = words_of(error)
-        except OSError as error:
-            self._message = error.strerror or str(error)
+            self._failure = _Refused(words_of(error))
+        except Exception as error:
+            self._failure = error  # raised where the rows come from
 
     def _options(self) -> dict[str, typing.Any]:
         options, form = dict(self._form.options), self._form
@@ -188,7 +189,7 @@ def _held(path: pathlib.Path, form: Format, metadata: Metadata) -> typing.Iterat
     if metadata.icc_profile:
         pixels = pixels_of(Metadata(metadata.icc_profile).added_to(libvips().Image.new_from_array(pixels), form))
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    dpi = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
+    dpi: dict[str, typing.Any] = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
     Image.fromarray(pixels).save(path, **dpi)
 
 

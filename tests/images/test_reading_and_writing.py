@@ -116,6 +116,17 @@ def test_names_that_are_not_utf8(tmp_path, suffix):
     assert np.abs(read_image(path).pixels.astype(int) - (200, 100, 50)).max() <= 6
 
 
+def test_a_failure_of_the_thread_reaches_the_caller(tmp_path, capfd):
+    class Broken(Metadata):
+        def added_to(self, image, form):
+            raise RuntimeError("of the thread")
+
+    with pytest.raises(RuntimeError, match="of the thread"):
+        write_image(tmp_path / "x.png", ImageFile(_pixels(300, 300, 3), Broken()))
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.fixture
 def little_room():
     """Files of this process end at 20,000 bytes; signals of that are ignored."""
