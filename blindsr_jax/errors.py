@@ -36,6 +36,12 @@ class DataError(BlindSRError):
     """An image, a folder of images or a data set is unusable."""
 
 
+class UsageError(DataError):
+    """Options contradict each other or the model, or ask for an output that cannot be."""
+
+    exit_code = 2
+
+
 class OutOfMemory(DataError):
     """An image is too large to restore at once."""
 

@@ -119,6 +119,8 @@ def _usage_message(error: Exception) -> str:
     if missing:
         names = ", ".join(config_lib.project_configs())
         return f"{missing[1]}: there is no such config file; those of this project are {names}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{text}: run the command from the folder of {error.name}.py, or put that folder on PYTHONPATH"
     if text.startswith("'") and text.endswith("'"):  # ml_collections passes on a KeyError, which quotes its text
         text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -8,7 +8,7 @@ import typing
 import zlib
 
 from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_files, level, positive
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.degradations.steps import Steps
@@ -87,11 +87,11 @@ def _steps_of(arguments: argparse.Namespace) -> Steps:
         return classic(arguments.scale, downsample=arguments.downsample or "bicubic", noise=(noise, noise))
     given = [name for name in ("kernel", "noise", "downsample") if getattr(arguments, name) is not None]
     if given:
-        raise DataError(f"--steps says all that is done to the images: leave out --{', --'.join(given)}")
+        raise UsageError(f"--steps says all that is done to the images: leave out --{', --'.join(given)}")
     try:
         return steps_from_text(arguments.steps, arguments.scale)
     except ValueError as error:
-        raise DataError(f"--steps: {error}") from None
+        raise UsageError(f"--steps: {error}") from None
 
 
 def _number_of(path: pathlib.Path) -> int:

@@ -111,9 +111,16 @@ def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
 
 
 def run_steps(steps: Steps, batch: Batch, keys: Keys, task: Task) -> Batch:
-    """Apply all steps in order."""
+    """Apply all steps in order.
+
+    Raises:
+      InputError: a step raises ValueError; the message names the step.
+    """
     for step in steps:
-        batch = step(batch, keys, task)
+        try:
+            batch = step(batch, keys, task)
+        except ValueError as error:
+            raise InputError(f"{getattr(step, 'name', type(step).__name__)}: {error}") from error
     return batch
 
 

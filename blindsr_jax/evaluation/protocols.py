@@ -154,6 +154,20 @@ class Protocol:
         return *steps, *compressed, Round8(self.rounding)
 
     @property
+    def about(self) -> str:
+        """How its LR images come about, in a sentence."""
+        if self.tests == "pictures":
+            return "pictures as they are, without ground truth"
+        if self.tests == "div2krk":
+            return "the LR files of the data set, and its kernels"
+        sampling = {"bicubic": "MATLAB's bicubic", "s_fold": "the upper-left pixel of each block"}[self.downsample]
+        labels = [case.label for case in self.cases]
+        shown = ", ".join(labels) if len(labels) <= 8 else f"{labels[0]} to {labels[-1]}"
+        steps = f"blur at a border of kind {self.blur_mode}, then {sampling}"
+        noise = f", white noise of {self.noise:g}/255" if self.noise else ""
+        return f"{steps}{noise}, 8 bits; {len(labels)} cases: {shown}"
+
+    @property
     def fingerprint(self) -> str:
         """Its name and a SHA-256 of all its fields; equal fingerprints mean equal tests."""
         return f"{self.name}, {hashlib.sha256(repr(self).encode()).hexdigest()}"

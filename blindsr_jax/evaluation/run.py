@@ -66,6 +66,7 @@ def evaluate(
     candidates = candidates_of(model, methods, name, beside or {}, tests.protocol)
     mine = range(jax.process_index(), len(tests.names), jax.process_count())
     done: dict[int, tuple[list[Row], str]] = {}
+    compiled: set[tuple[str, tuple[int, ...]]] = set()
     total = len(mine) * tests.samples_per_image
     with (
         logging_redirect_tqdm(),
@@ -73,7 +74,7 @@ def evaluate(
     ):
         for index in mine:
             try:
-                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress), ""
+                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress, compiled), ""
             except DataError as error:
                 if failures is None:
                     raise
@@ -99,8 +100,14 @@ def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row]
 
 
 def _evaluate_image(
-    candidates: list[Candidate], tests: EvaluationSet, index: int, resume_log: ResumeLog | None, progress: tqdm
+    candidates: list[Candidate],
+    tests: EvaluationSet,
+    index: int,
+    resume_log: ResumeLog | None,
+    progress: tqdm,
+    compiled: set[tuple[str, tuple[int, ...]]],
 ) -> list[Row]:
+    """Score all candidates on one image; ``compiled`` collects the candidates and LR shapes that have been restored."""
     image = tests.open(index)
     rows = resume_log.rows_of(image) if resume_log is not None else None
     if rows is not None:
@@ -111,7 +118,9 @@ def _evaluate_image(
         estimates = Estimates(sample)
         for name, model, methods in candidates:
             scored = score(model, sample, tests.protocol, methods, estimates)
-            rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
+            compiling = (name, sample.lr.shape) not in compiled
+            compiled.add((name, sample.lr.shape))
+            rows += [dataclasses.replace(r, method=name_of(r.method, name), compiling=compiling) for r in scored]
         rows += [_baseline_row(baseline, sample, tests.protocol) for baseline in tests.protocol.baselines]
         progress.update()
     if resume_log is not None:

@@ -199,7 +199,7 @@ def training_source(config: ConfigDict) -> Source:
     )
 
 
-def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
+def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Generator[np.ndarray, None, None]:
     """This process's share of the HR batches, from batch ``start`` on: uint8 [B / processes, sP, sP, 3]."""
     size = config.data.patch * config.model.scale
     sampler = PatchSampler(

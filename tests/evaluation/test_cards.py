@@ -63,7 +63,7 @@ def test_published_figures_stand_beside_complete_sets_only():
 def test_the_command_lists_the_models_and_marks_the_defaults(capsys):
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    marked = {line.split()[0] for line in lines if "(the default):" in line}
+    marked = {line.split()[0] for line in lines if "  Default. " in line}
     assert marked == {default_model(scale) for scale in (2, 3, 4)}
 
 
