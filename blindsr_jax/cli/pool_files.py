@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, l1_of_gaussian, moments, split_pool
-from blindsr_jax.errors import DataError, UsageError
+from blindsr_jax.errors import UsageError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.kernel_arrays import read_pool
 from blindsr_jax.pictures import kernel_picture
@@ -45,7 +45,7 @@ def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bo
         pool = kernel_pool(**sizes)
         parts = [pool] if test is None else split_pool(pool, seed=sizes["seed"])
     except ValueError as error:
-        raise DataError(str(error)) from None
+        raise UsageError(str(error)) from None
     for target, part in zip(targets, parts):
         with atomic_path(target) as temporary:
             np.save(temporary, part)
@@ -127,4 +127,4 @@ def _read(pool: pathlib.Path, size: int | None) -> np.ndarray:
     try:
         return read_pool(pool, size)
     except ValueError as error:
-        raise DataError(f"--size {size}: {error}") from None
+        raise UsageError(f"--size {size}: {error}") from None

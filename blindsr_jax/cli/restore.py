@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.images.kernel_arrays import read_kernel
     from blindsr_jax.images.reading import read_image
     from blindsr_jax.images.writing import row_writer
+    from blindsr_jax.inference.loading import name_in_reports
     from blindsr_jax.inference.restore import restore_bands, share_programs
 
     for given in arguments.inputs:
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.shrink == "auto" and restored.shrunk > 1:
             tqdm.write(f"{source}: has more pixels than detail, shrunk {restored.shrunk} times before it was restored")
         _write_companions(arguments, target, file, restored)
-        return _closing(arguments.model, restored, time.monotonic() - start)
+        return _closing(name_in_reports(arguments.model), restored, time.monotonic() - start)
 
     def companions(target: pathlib.Path) -> list[pathlib.Path]:
         return _companions(arguments, target)

@@ -43,12 +43,8 @@ _COLUMNS = (
     _Column("flat_ratio", "flat ratio", 2, "flat residual over bicubic's, below 1 is smoother; the geometric mean"),
     _Column("block_edges", "block edges", 2, "gradient energy at the borders of JPEG's blocks, 1 for no grid"),
     _Column("bicubic_block_edges", "bicubic block edges", 2, "of bicubic interpolation"),
-    _Column(
-        "block_ratio", "block ratio", 2, "block edges over bicubic's, below 1 is less of a grid; the geometric mean"
-    ),
-    _Column(
-        "seconds", "seconds", 2, "of one restoration on this machine, without compiling where possible; the median"
-    ),
+    _Column("block_ratio", "block ratio", 2, "block edges over bicubic's, below 1 is less grid; the geometric mean"),
+    _Column("seconds", "seconds", 2, "of a restoration here, without compiling if there are others; the median"),
     _Column("kernel_seconds", "kernel seconds", 2, "the part of them that estimates the kernel"),
 )
 _METHODS = {
@@ -96,7 +92,8 @@ def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, 
 
 def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.Sequence[str] = ()) -> str:
     """Format a report: the headline, the methods beside bicubic and the papers, then tables by blur and by image."""
-    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in mean_scores(rows) and key != "methods"]
+    others = {"methods", "images", "rows", *mean_scores(rows)}
+    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in others]
     methods = group(rows, "method")
     main = next(iter(methods.values()))
     lines = [
