@@ -34,9 +34,10 @@ def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
 
     Args:
       model: an unfolded model. A model that needs a kernel gets the true one.
-      sample: a small sample, because its images are shown in full.
+      sample: a small sample with ground truth; its images are shown in full.
     """
-    truth = sample.kernel
+    truth, hr = sample.kernel, sample.hr
+    assert hr is not None, "the sample has ground truth"
     trace = model(_as_batch(sample), kernel=truth if model.needs_kernel else None, trace=True).trace
     assert trace is not None and trace.sr is not None, "the model was asked for its steps"
     steps, kernels = [], []
@@ -44,14 +45,14 @@ def unfolding_panel(model: Restorer, sample: Sample) -> Image.Image:
         kernels.append((_true_caption(sample), truth))
     for t in range(trace.sr.shape[0]):
         image = from_unit(np.asarray(trace.sr[t, 0]), np.dtype(np.uint8))
-        steps.append((f"step {t + 1}: {psnr(image, sample.hr, model.scale):.2f} dB", image))
+        steps.append((f"step {t + 1}: {psnr(image, hr, model.scale):.2f} dB", image))
         if truth is not None and trace.kernel is not None:
             kernel = np.asarray(trace.kernel[t, 0])
             error = f": L1 {kernel_l1(kernel, truth):.2f}" if model.kernel_space == "hr" else " of the LR image"
             kernels.append((f"kernel {t + 1}{error}", kernel))
     bicubic = enlarge_bicubic(sample.lr, model.scale)
-    caption = f"bicubic: {psnr(bicubic, sample.hr, model.scale):.2f} dB"
-    return panel(sample.lr, [(caption, bicubic), *steps, ("truth", sample.hr)], kernels)
+    caption = f"bicubic: {psnr(bicubic, hr, model.scale):.2f} dB"
+    return panel(sample.lr, [(caption, bicubic), *steps, ("truth", hr)], kernels)
 
 
 def kernel_panel(model: Model, sample: Sample) -> Image.Image:
