@@ -55,7 +55,7 @@ def prepare(arguments: argparse.Namespace) -> int:
 
 
 def _described(prepared: Prepared, out: pathlib.Path) -> str:
-    shards, settings = prepared.manifest.shards, prepared.manifest.settings
+    shards, settings = prepared.manifest.written, prepared.manifest.settings
     used = settings["photographs"] - len(prepared.small) - sum(len(shard.damaged) for shard in shards)
     left_out = len(prepared.small) + len(prepared.damaged)
     return (

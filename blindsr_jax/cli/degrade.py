@@ -12,6 +12,7 @@ from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.degradations.steps import Steps
+    from blindsr_jax.types import Degraded
 
 
 def add(commands: Commands) -> None:
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     kernel = None if arguments.steps else jnp.asarray(kernel_from_text(arguments.kernel or "iso:2.4"))[None]
     steps = _steps_of(arguments)
-    degrade = functools.partial(degrade_by, steps, scale=arguments.scale)
+    degrade: typing.Callable[..., Degraded] = functools.partial(degrade_by, steps, scale=arguments.scale)
     if arguments.steps:
         print(f"steps: {text_of_steps(steps)}")
         degrade = jax.jit(degrade)  # faster for the many operations of such a degradation

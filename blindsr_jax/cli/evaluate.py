@@ -171,8 +171,16 @@ def _evaluate_folder(
         print(f"{target}: going on after {len(resume_log)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
     label = _name(arguments)
-    options = {"beside": beside, "name": label if beside else BLIND}
-    rows = run_protocol(model, tests, methods, **options, failures=failures, resume_log=resume_log, bar=name)
+    rows = run_protocol(
+        model,
+        tests,
+        methods,
+        beside=beside,
+        name=label if beside else BLIND,
+        failures=failures,
+        resume_log=resume_log,
+        bar=name,
+    )
     unusable = len(failures) + len(tests.left_out)
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}

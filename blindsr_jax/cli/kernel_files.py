@@ -53,4 +53,4 @@ def kernel_from_text(text: str) -> np.ndarray:
         raise UsageError(f"--kernel {text}: expected iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file")
     if kind == "iso":
         return np.asarray(isotropic_gaussian(values[0], 21))
-    return np.asarray(anisotropic_gaussian(*widths, np.deg2rad(values[2]), 31))
+    return np.asarray(anisotropic_gaussian(values[0], values[1], np.deg2rad(values[2]), 31))

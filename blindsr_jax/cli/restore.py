@@ -210,7 +210,7 @@ def _tile(text: str) -> Tile:
     from blindsr_jax.inference.tile_policy import SMALLEST
 
     if text == "auto":  # argparse also parses the default
-        return text
+        return "auto"
     if not text.isdigit() or 0 < int(text) < SMALLEST:
         raise argparse.ArgumentTypeError(f"must be 0 or a whole number of at least {SMALLEST}, got {text!r}")
     return int(text)

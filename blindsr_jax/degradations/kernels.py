@@ -202,7 +202,7 @@ def bicubic_equivalent_kernel(kernel: Array, scale: int) -> Array:
     if isinstance(kernel, jax.Array):
         product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
         return product("oi,...ij,pj->...op", jnp.float32(widen), kernel, jnp.float32(widen)).astype(jnp.float32)
-    return np.float32(widen @ np.float64(kernel) @ widen.T)
+    return (widen @ kernel.astype(np.float64) @ widen.T).astype(np.float32)
 
 
 def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:

@@ -73,16 +73,17 @@ def degrade(
       InputError: the HR size is no multiple of the scale, or an option is unknown.
     """
     given = None if isinstance(kernel, str) else kernel
+    levels: typing.Any = tuple(noise)  # of a list in a config; ``classic`` checks its length
     if isinstance(steps, str):
         steps = steps_from_text(steps, scale)
     if steps is None:
         options = {"sigma": sigma, "multiplicative_noise": multiplicative_noise, "isotropic_rate": isotropic_rate}
         steps = classic(
             scale,
-            kernels=named_kernels(kernel, size=kernel_size, **options) if given is None else None,
+            kernels=named_kernels(kernel, size=kernel_size, **options) if isinstance(kernel, str) else None,
             downsample=downsample,
             blur_mode=blur_mode,
-            noise=tuple(noise),
+            noise=levels,
             noise_free_rate=noise_free_rate,
             round_8bit=round_8bit,
         )

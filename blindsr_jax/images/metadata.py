@@ -12,7 +12,7 @@ from blindsr_jax.images.opening import OpenImage
 
 Vips = typing.Any  # a pyvips.Image; pyvips is imported lazily
 _COLOUR_SPACE = slice(16, 20)  # the colour space in the header of an ICC profile
-_BLOBS = ("exif-data", "xmp-data", "iptc-data")
+_BLOBS = ("xmp-data", "iptc-data")
 _THUMBNAIL = "exif-ifd1-"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>))[1-8]")
 
@@ -51,12 +51,19 @@ class Metadata:
 
 def metadata_of(image: OpenImage) -> Metadata:
     """The metadata of a file to carry over. The orientation is dropped because the decoded image is upright."""
-    fields = {name: value for name, value in image.fields.items() if name in _BLOBS or _of_picture(name)}
-    exif = _without_thumbnail(fields.pop("exif-data", b""))
-    fields = fields | {"exif-data": exif} if exif else {n: x for n, x in fields.items() if not n.startswith("exif-")}
+    exif = _without_thumbnail(_blob(image, "exif-data"))
+    fields = {name: x for name, x in image.fields.items() if name in _BLOBS or (exif and _of_picture(name))}
+    if exif:
+        fields["exif-data"] = exif
     if "xmp-data" in fields:
-        fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
-    return Metadata(image.fields.get("icc-profile-data"), fields, image.resolution)
+        fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", _blob(image, "xmp-data"))
+    return Metadata(_blob(image, "icc-profile-data") or None, fields, image.resolution)
+
+
+def _blob(image: OpenImage, name: str) -> bytes:
+    """The bytes of a field; empty if there are none."""
+    value = image.fields.get(name)
+    return value if isinstance(value, bytes) else b""
 
 
 def _of_picture(name: str) -> bool:

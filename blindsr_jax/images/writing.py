@@ -181,7 +181,7 @@ def _held(path: pathlib.Path, metadata: Metadata | None) -> typing.Iterator[Writ
     rows: list[np.ndarray] = []
     yield rows.append
     resolution = metadata.resolution if metadata else None
-    dpi = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
+    dpi: dict[str, typing.Any] = {"dpi": tuple(25.4 * per_mm for per_mm in resolution)} if resolution else {}
     Image.fromarray(np.concatenate(rows)).save(path, **dpi)
 
 

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.degradations.size_steps import Downsampling
 from blindsr_jax.networks.compute import Compute
 
 
@@ -25,7 +26,7 @@ class FirstStage(typing.NamedTuple):
     field: str
     steps: int
     supervision: str
-    downsample: str
+    downsample: Downsampling
 
 
 class Network(nn.Module):

@@ -72,10 +72,10 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
       InputError: the sizes do not match, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
-    check_range("alpha", alpha, np.finfo(np.float32).tiny)
+    check_range("alpha", alpha, float(np.finfo(np.float32).tiny))
     if jnp.finfo(x.dtype).bits < 32:  # an FFT wants more, as does the inversion of a blur
-        wide = (array.astype(jnp.float32) for array in (x, lr, kernel))
-        return data_solution(*wide, alpha, s).astype(x.dtype)
+        wide_x, wide_lr, wide_kernel = (array.astype(jnp.float32) for array in (x, lr, kernel))
+        return data_solution(wide_x, wide_lr, wide_kernel, alpha, s).astype(x.dtype)
     height, width = x.shape[1:3]
     transfer = psf_to_otf(jnp.flip(jnp.asarray(kernel, x.dtype), (1, 2)), (height, width))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)

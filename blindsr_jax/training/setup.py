@@ -109,9 +109,9 @@ def stages_of(config: ConfigDict) -> list[Stage]:
         precision=config.precision,
         accumulate=config.accumulate,
     )
-    if len(ends) == 1:
-        return [last]
     first = config_lib.network_of(config).first_stage
+    if first is None or len(ends) == 1:
+        return [last]
     degradation = tuple(
         Downsample(first.downsample) if isinstance(step, Downsample) else step for step in last.degradation
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 
@@ -45,7 +46,7 @@ def started_from(state: TrainState, name: str | os.PathLike) -> TrainState:
     rest = sorted("/".join(path) for path in drawn.keys() - fitting)
     log.info("starting from %s%s", name, f"; drawn anew: {', '.join(rest)}" if rest else "")
     ema = None if state.ema is None else with_given(state.ema)
-    return state.replace(params=with_given(state.params), ema=ema)
+    return dataclasses.replace(state, params=with_given(state.params), ema=ema)
 
 
 def _placed(values: np.ndarray, like: jax.Array) -> jax.Array:

@@ -234,8 +234,9 @@ def test_batch_must_split_evenly():
 def test_cores_become_devices_that_share_a_batch_evenly():
     def devices(batch_size, cores, **variables):
         code = f"""if True:
+            import os
+            os.sched_getaffinity = lambda process: set(range({cores}))
             from blindsr_jax.training import sharding
-            sharding._cores = lambda: {cores}
             sharding.use_all_cores({batch_size})
             mesh = sharding.data_mesh()
             print(mesh.size, sharding.device_is_core(mesh))"""
