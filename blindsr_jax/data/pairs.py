@@ -17,7 +17,7 @@ from blindsr_jax.images.reading import read_rgb
 # Ends of names that tell HR from LR: X_HR and X_LR4 (RealSR), X_x4 and X_x1 (DRealSR), X_gt (DIV2KRK), Xx4 (DIV2K).
 _HR_END = re.compile(r"[_-](hr|gt)$", re.IGNORECASE)
 _LR_END = re.compile(r"[_-]lr(x?\d)?$", re.IGNORECASE)
-_FACTOR = re.compile(r"[_-]?x\d$", re.IGNORECASE)
+_FACTOR = re.compile(r"([_-]|(?<=\d))x\d$", re.IGNORECASE)
 _HR_FOLDER = re.compile(r"(^|[_-])(hr|gt|target)($|[_-])", re.IGNORECASE)
 _LR_FOLDER = re.compile(r"(^|[_-])(lr|lq|input)", re.IGNORECASE)
 _KERNELS = (".npy", ".mat")

@@ -82,7 +82,7 @@ def _value(node: ast.expr, scale: int) -> typing.Any:
         name, arguments, options = _call(node, scale)
         if name not in SAMPLERS or arguments:
             raise InputError(
-                f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}"
+                f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}. {_OWN}"
             )
         return kernels_of(name, **options)
     if isinstance(node, ast.Tuple | ast.List):

@@ -116,7 +116,7 @@ def test_models_stand_beside_each_other(scene, capsys, reference):
     assert "kernel seconds" in output and "| Fixed Gaussian | 0.319 | 26.61, 0.890 |" in output
     assert evaluate(scene, *arguments, "--beside", other, scene / "tiny.safetensors", model=first) == 0
     assert "going on after 2 of 2 images" in capsys.readouterr().out
-    assert evaluate(scene, *arguments, "--beside", "fixed-gaussian-x2", model=first) == 2
+    assert evaluate(scene, *arguments, "--beside", "fixed-gaussian-x2", model=first) == 1
     assert "another models beside" in capsys.readouterr().err
     for beside, message in (
         ([other, other], "two models are called tiny.safetensors+usrnet_tiny.pth"),

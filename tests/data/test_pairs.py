@@ -129,6 +129,9 @@ def test_div2krk_mistakes_are_named(set_of_two):
     assert source.names == ["im_3.png"]
     assert "img_12_gt.png: no file of this name or number" in source.left_out[0]
     Image.new("RGB", (8, 8)).save(set_of_two / "gt" / "x_3_hr.png")
+    (line,) = [line for line in Div2krkSource(set_of_two, 2).left_out if "x_3_hr" in line]
+    assert "no file of this name or number" in line
+    Image.new("RGB", (8, 8)).save(set_of_two / "gt" / "im_3_gt.png")
     with pytest.raises(DataError, match="have the same name or number"):
         Div2krkSource(set_of_two, 2)
     with pytest.raises(DataError, match="lr_x4 is missing"):
