@@ -157,7 +157,7 @@ def sample_pool(key: jax.Array, count: int, pool: jax.Array) -> jax.Array:
 
 def dirac(size: int) -> jax.Array:
     """The Dirac kernel, which does not blur and is DAN's initial guess: [K, K] with a one in the centre."""
-    return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)
+    return jnp.zeros((size, size), jnp.float32).at[size // 2, size // 2].set(1.0)
 
 
 def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:

@@ -220,6 +220,7 @@ class Model(BlindNetwork, RestoresImages):
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
             return self._on_devices(run, seen, given).replace(lr=lr)
+        given = jax.device_put(given)
         shape = smallest(self.shapes, seen.shape[1:3])
         if shape is not None:
             try:
@@ -227,7 +228,7 @@ class Model(BlindNetwork, RestoresImages):
             except OutOfMemory:
                 pass  # at its own size it may fit
         with memory_errors(seen):
-            return run(self.variables, seen, given).replace(lr=lr)
+            return run(self.variables, jax.device_put(seen), given).replace(lr=lr)
 
     def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:
         """A call below ``jit`` or ``grad``: an image's size is known there, so nothing is padded."""

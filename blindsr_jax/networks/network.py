@@ -80,7 +80,7 @@ class Network(nn.Module):
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+        return {"lr": jnp.zeros((1, 8, 8, 3), jnp.float32)}
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""
