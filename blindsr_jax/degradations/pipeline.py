@@ -45,7 +45,7 @@ def degrade(
     """Make LR images by steps; the default is the classic degradation y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
 
     The function is pure: the same key gives the same batch on any number of devices. All options except arrays are
-    static under jit.
+    static under jit. The gradient of rounding to 8 bits and of JPEG is zero: use ``round_8bit=False`` to differentiate.
 
     Args:
       key: PRNG key of this batch.

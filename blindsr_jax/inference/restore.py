@@ -180,6 +180,8 @@ def restore_bands(
     Raises:
       DataError, OutOfMemory: as ``RestoresImages.restore``.
     """
+    if tiles_at_once is not None and tiles_at_once < 1:
+        raise DataError(f"tiles_at_once must be 1 or more, or None for the default, got {tiles_at_once}")
     pixels = Pixels(image)
     dtype, bounded = pixels.dtype if dtype is None else np.dtype(dtype), tile == "auto"
     factor = checked_factor(shrink, same_size, model.scale, image)
