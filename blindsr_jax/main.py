@@ -15,14 +15,15 @@ import pathlib
 import re
 import sys
 
+from blindsr_jax.errors import BlindSRError, Interrupted, how_to_install
+
 try:
     from absl import flags
     from ml_collections import config_flags
 except ModuleNotFoundError as missing:
-    sys.exit(f"blindsr_jax: training needs {missing.name}: pip install 'blindsr_jax[train]'")
+    sys.exit(f"blindsr_jax: training needs {missing.name}: {how_to_install('train')}")
 
 from blindsr_jax import config as config_lib
-from blindsr_jax.errors import BlindSRError, Interrupted
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, or the name of one in configs/.", lock_config=True

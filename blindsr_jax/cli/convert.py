@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command
-from blindsr_jax.errors import DataError, UsageError
+from blindsr_jax.errors import DataError, UsageError, how_to_install
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.weights.bundle import Bundle
@@ -45,7 +45,7 @@ def _bundle_from(source: pathlib.Path) -> Bundle:
     try:
         from blindsr_jax import config as config_lib
     except ModuleNotFoundError as error:
-        raise DataError(f"a training run is read with {error.name}: pip install 'blindsr_jax[train]'") from None
+        raise DataError(f"a training run is read with {error.name}: {how_to_install('train')}") from None
     from blindsr_jax.training.results import best_state, bundle_of
     from blindsr_jax.training.run_log import setup_logging
     from blindsr_jax.training.workdir import recorded_config

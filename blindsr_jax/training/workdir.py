@@ -111,7 +111,7 @@ def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
 
 
 def _tell_changes(config: ConfigDict, workdir: pathlib.Path) -> None:
-    """Log the settings that differ from the recorded config, with a warning if the numbers of the run depend on them."""
+    """Log the settings that differ from the recorded ones, as a warning if the numbers of the run depend on them."""
     changes = _changes(config, workdir)
     harmless = {name: text for name, text in changes.items() if name.startswith(_WITHOUT_EFFECT)}
     if harmless:
