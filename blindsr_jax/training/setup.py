@@ -67,7 +67,7 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
         with_ema=config.optimizer.ema_decay > 0,
         sharding=replicated(mesh),
     )
-    return started_from(state, config.start_from) if config.start_from else state
+    return started_from(state, config.start_from, getattr(network, "scale", None)) if config.start_from else state
 
 
 def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
