@@ -62,6 +62,12 @@ class DataError(BlindSRError):
     """An image, a folder of images or a data set is unusable."""
 
 
+class UsageError(DataError):
+    """Options contradict each other or the model, or ask for an output that cannot be."""
+
+    exit_code = 2
+
+
 class OutOfMemory(DataError):
     """An image is too large to restore at once."""
 
@@ -93,3 +99,8 @@ class Diverged(BlindSRError):
     """Too many consecutive updates were not finite."""
 
     together = True
+
+
+def how_to_install(extra: str) -> str:
+    """How to install an extra of this project, which is on no package index."""
+    return f"in your clone of the repository, pip install -e '.[{extra}]'"

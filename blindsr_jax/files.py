@@ -20,6 +20,7 @@ from blindsr_jax.errors import DataError
 
 # .HOST-PID-RANDOM.partial.png: short, to stay within the file system's limit on name lengths.
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial(\..*)?")
+_live: set[pathlib.Path] = set()  # temporary files that this process is writing
 _STALE = 24 * 3600  # seconds without a change after which another machine's temporary file counts as abandoned
 
 
@@ -41,6 +42,7 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
+        _live.add(temporary)
         replaced = _claimed(temporary, path)
         yield temporary
         _give_permissions(temporary, replaced)
@@ -51,14 +53,25 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({_words(error)}); nothing was changed there") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        _remove(temporary)
+        _live.discard(temporary)
+
+
+def remove_temporaries() -> None:
+    """Remove the files that this process is writing, because it is about to end without finishing them."""
+    for temporary in tuple(_live):
+        _remove(temporary)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a UTF-8 text file atomically. Raises DataError like ``atomic_path``."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _remove(path: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _claimed(temporary: pathlib.Path, path: pathlib.Path) -> os.stat_result | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import typing
 
+from blindsr_jax.errors import how_to_install
+
 Attribute = typing.Callable[[str], typing.Any]
 
 
@@ -25,7 +27,7 @@ def attach(package: str, places: typing.Mapping[str, str], needs: str = "") -> t
         except ModuleNotFoundError as missing:
             if not needs or (missing.name or "").startswith("blindsr_jax"):
                 raise
-            hint = f"{package}.{name} needs {missing.name}: pip install 'blindsr_jax[{needs}]'"
+            hint = f"{package}.{name} needs {missing.name}: {how_to_install(needs)}"
             raise ModuleNotFoundError(hint, name=missing.name) from missing
         return module if places[name] == f"{package}.{name}" else getattr(module, name)
 

@@ -15,14 +15,15 @@ import pathlib
 import re
 import sys
 
+from blindsr_jax.errors import BlindSRError, Interrupted, how_to_install
+
 try:
     from absl import flags
     from ml_collections import config_flags
 except ModuleNotFoundError as missing:
-    sys.exit(f"blindsr_jax: training needs {missing.name}: pip install 'blindsr_jax[train]'")
+    sys.exit(f"blindsr_jax: training needs {missing.name}: {how_to_install('train')}")
 
 from blindsr_jax import config as config_lib
-from blindsr_jax.errors import BlindSRError, Interrupted
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, or the name of one in configs/.", lock_config=True
@@ -119,6 +120,8 @@ def _usage_message(error: Exception) -> str:
     if missing:
         names = ", ".join(config_lib.project_configs())
         return f"{missing[1]}: there is no such config file; those of this project are {names}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{text}: run the command from the folder of {error.name}.py, or put that folder on PYTHONPATH"
     if text.startswith("'") and text.endswith("'"):  # ml_collections passes on a KeyError, which quotes its text
         text = text[1:-1].replace("\\n", "\n").replace("\\'", "'")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -51,10 +51,10 @@ def test_commands_that_do_not_train(tmp_path, photo):
     assert [result.returncode == 0 for result in results] == [True] * 3 + [False] * 2, [r.stderr for r in results]
     assert np.asarray(Image.open(tmp_path / "out.png")).shape == (96, 128, 3)
     assert "no such file" in results[3].stderr.lower()
-    assert "pip install 'blindsr_jax[train]'" in results[4].stderr
+    assert "pip install -e '.[train]'" in results[4].stderr
 
 
 def test_training_says_what_it_needs():
     result = _run("import blindsr_jax.main")
     assert result.returncode == 1
-    assert "training needs ml_collections: pip install 'blindsr_jax[train]'" in result.stderr
+    assert "training needs ml_collections: in your clone of the repository, pip install -e '.[train]'" in result.stderr

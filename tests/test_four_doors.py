@@ -9,7 +9,6 @@ from blindsr_jax.data.sources import open_source
 from blindsr_jax.demo import restoring
 from blindsr_jax.evaluation.methods import Estimates, Methods, results_of
 from blindsr_jax.evaluation.samples import Sample
-from blindsr_jax.inference import model as model_module
 from blindsr_jax.inference import tile_policy
 from blindsr_jax.inference.loading import load
 from blindsr_jax.weights.bundle import save_bundle
@@ -74,7 +73,6 @@ def test_an_estimator_and_a_solver(tmp_path, monkeypatch):
     """Above the limit, which is lowered here, the estimator looks at a part of the picture, whichever door is taken."""
     monkeypatch.setattr(tile_policy, "WHOLE", 70 * 100 - 1)
     monkeypatch.setattr(tile_policy, "SIDE", 64)
-    monkeypatch.setattr(model_module, "WHOLE", 70 * 100 - 1)
-    monkeypatch.setattr(model_module, "_KERNEL_WINDOW", 48)
+    monkeypatch.setattr(tile_policy, "KERNEL_WINDOW", 48)
     monkeypatch.setattr(restoring, "STEPS", 0)
     _check_all_equal("kernelnet-x2+usrnet-tiny", _photograph(70, 100), tmp_path)

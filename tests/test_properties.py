@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindsr_jax import degradations, ops
+from blindsr_jax.config.model_section import example_network
 from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.tiling import blending_weights, plan
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.registry import MODELS
@@ -131,5 +133,36 @@ def test_a_bundle_of_any_model_comes_back_bit_for_bit(name, tmp_path_factory):
             assert one.tobytes() == other.tobytes(), jax.tree_util.keystr(path)
         save_bundle(folder / "two.safetensors", loaded)
         assert (folder / "two.safetensors").read_bytes() == (folder / "one.safetensors").read_bytes()
+
+    check()
+
+
+# Sizes that are quick to compile, of every model whose images may be padded; a model that is missing fails the test.
+_TINY = {
+    "danv1": {"scale": 2, "kernel_size": 9, "code_length": 3, "features": 4, "blocks": 1, "estimator_features": 3},
+    "danv2": {"scale": 2, "kernel_size": 9, "code_length": 3, "features": 4, "blocks": 1, "groups": 1},
+    "dssr": {"scale": 2, "features": 4, "blocks": 1},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if example_network(name, 2).takes_padding])
+def test_an_image_is_the_same_alone_and_padded(name):
+    model = {"name": name, **_TINY[name]}
+    network, rng = build(**model), np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    variables = jax.tree.map(lambda leaf: 0.2 * rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    alone = Model(network, variables)
+    padded = alone.padded_to([(24, 32)])
+
+    @drawn(3)
+    @given(height=st.integers(8, 24), width=st.integers(8, 32), seed=SEEDS)
+    def check(height, width, seed):
+        lr = np.random.default_rng(seed).random((1, height, width, 3), np.float32)
+        got, want = padded(lr), alone(lr)
+        assert got.sr.shape == want.sr.shape == (1, 2 * height, 2 * width, 3)
+        largest = np.abs(want.sr).max()
+        np.testing.assert_allclose(got.sr, want.sr, atol=2e-5 * largest)
+        if want.kernel is not None:
+            np.testing.assert_allclose(got.kernel, want.kernel, atol=2e-5 * np.abs(want.kernel).max())
 
     check()

@@ -7,7 +7,7 @@ import contextlib
 import pathlib
 import typing
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.inference.restorer import Restorer
@@ -48,26 +48,39 @@ def _precisions() -> tuple[str, ...]:
 
 
 def add_command(
-    commands: Commands, name: str, run: typing.Callable[[argparse.Namespace], int], text: str
+    commands: Commands,
+    name: str,
+    run: typing.Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    examples: typing.Sequence[str] = (),
+    in_main_thread: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a subcommand that runs a function, with its help text."""
-    command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(run=run)
+    """Add a subcommand that runs a function, with its help text and examples.
+
+    Commands with signal handlers of their own run in the main thread: see ``interruptible``.
+    """
+    command = commands.add_parser(name, help=text, description=text, examples=examples)
+    command.set_defaults(run=run, in_main_thread=in_main_thread)
     return command
 
 
-def add_files(command: argparse.ArgumentParser) -> None:
-    """Add the arguments for input and output image files."""
-    command.add_argument("inputs", nargs="+", type=pathlib.Path, metavar="IN", help="image files or folders")
-    command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="image file or folder")
-    command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+def add_files(command: argparse.ArgumentParser, *, default: str = "") -> None:
+    """Add the arguments for input and output image files; ``default`` says where outputs go without ``-o``."""
+    group = command.add_argument_group("files")
+    group.add_argument("inputs", nargs="+", type=pathlib.Path, metavar="IN", help="image files or folders")
+    text = f"image file or folder; default: {default}" if default else "image file or folder"
+    group.add_argument("-o", "--output", type=pathlib.Path, metavar="OUT", required=not default, help=text)
+    group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 
-def add_model(command: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the arguments for the model; if it is not required, ``open_model`` has a default."""
+    command = parser.add_argument_group("model")
     default = "" if required else "; default: the packaged one for photographs at --scale, which is 4 if not given"
     command.add_argument("--model", required=required, help=_MODEL + default)
-    command.add_argument("--scale", type=positive, help="scale of solvers for several; other models must match it")
+    scale = "scale of solvers for several; other models must match it"
+    command.add_argument("--scale", type=positive, help=scale if required else f"2, 3 or 4 times larger; {scale}")
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
@@ -95,16 +108,16 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
         with _named(f"--kernel-window: {name}"):
             loaded = loaded.with_kernel_window(arguments.kernel_window)
     if arguments.scale is None and len(loaded.scales) > 1:
-        raise DataError(f"{name} restores at several scales: say which with --scale")
+        raise UsageError(f"{name} restores at several scales: say which with --scale")
     scale = arguments.scale or loaded.scales[0]
     if scale not in loaded.scales:
         known = ", ".join(map(str, loaded.scales))
-        raise DataError(f"--scale {scale}: {name} works at scale {known}")
+        raise UsageError(f"--scale {scale}: {name} works at scale {known}")
     model = loaded.at_scale(scale)
     if model.takes_sigma:
         return model.with_sigma(arguments.sigma / 255)
     if arguments.sigma:
-        raise DataError(f"--sigma: {name} takes no noise level; USRNet and DPIR do")
+        raise UsageError(f"--sigma: {name} takes no noise level; USRNet and DPIR do")
     return model
 
 
@@ -125,7 +138,7 @@ def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Restore
     for name in names:
         loaded, label = load(name), name_in_reports(name)
         if label in models:
-            raise DataError(f"--beside: two models are called {label}: rename a file, or leave one out")
+            raise UsageError(f"--beside: two models are called {label}: rename a file, or leave one out")
         model = loaded.at_scale(scale if len(loaded.scales) > 1 else loaded.scales[0])
         models[label] = model.with_sigma(sigma / 255) if model.takes_sigma else model
     return models
@@ -137,7 +150,7 @@ def _named(option: str) -> typing.Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"{option}: {error}") from None
+        raise UsageError(f"{option}: {error}") from None
 
 
 def positive(text: str) -> int:

@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError, how_to_install
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.weights.bundle import Bundle
@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.weights.bundle import save_bundle
 
     if arguments.output.suffix != ".safetensors":
-        raise DataError(f"{arguments.output}: a bundle's name ends in .safetensors")
+        raise UsageError(f"{arguments.output}: a bundle's name ends in .safetensors")
     if arguments.output.exists() and not arguments.overwrite:
-        raise DataError(f"{arguments.output}: exists (--overwrite replaces it)")
+        raise UsageError(f"{arguments.output}: exists (--overwrite replaces it)")
     save_bundle(arguments.output, _bundle_from(arguments.source))
     print(f"wrote {arguments.output}")
     return 0
@@ -41,11 +41,11 @@ def _bundle_from(source: pathlib.Path) -> Bundle:
 
         return load_official(source)
     if not source.is_dir():
-        raise DataError(f"{source}: expected the workdir of a training run, or an official .pth file")
+        raise UsageError(f"{source}: expected the workdir of a training run, or an official .pth file")
     try:
         from blindsr_jax import config as config_lib
     except ModuleNotFoundError as error:
-        raise DataError(f"a training run is read with {error.name}: pip install 'blindsr_jax[train]'") from None
+        raise DataError(f"a training run is read with {error.name}: {how_to_install('train')}") from None
     from blindsr_jax.training.results import best_state, bundle_of
     from blindsr_jax.training.run_log import setup_logging
     from blindsr_jax.training.workdir import recorded_config

@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     text = "Make and check shards of training data, for machines that take more patches than image files give."
     actions = commands.add_parser("data", help=text, description=text).add_subparsers(required=True, metavar="ACTION")
 
-    command = add_command(actions, "prepare", prepare, _PREPARE)
+    command = add_command(actions, "prepare", prepare, _PREPARE, in_main_thread=True)
     command.add_argument("--source", choices=["folder", "div2k"], required=True)
     command.add_argument("--out", type=pathlib.Path, required=True, help="folder of shards; interrupted ones resume")
     command.add_argument("--data", default="", metavar="DIR", help=_DATA)
@@ -55,7 +55,7 @@ def prepare(arguments: argparse.Namespace) -> int:
 
 
 def _described(prepared: Prepared, out: pathlib.Path) -> str:
-    shards, settings = prepared.manifest.shards, prepared.manifest.settings
+    shards, settings = prepared.manifest.written, prepared.manifest.settings
     used = settings["photographs"] - len(prepared.small) - sum(len(shard.damaged) for shard in shards)
     left_out = len(prepared.small) + len(prepared.damaged)
     return (

@@ -8,10 +8,11 @@ import typing
 import zlib
 
 from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_files, level, positive
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.degradations.steps import Steps
+    from blindsr_jax.types import Degraded
 
 
 def add(commands: Commands) -> None:
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     kernel = None if arguments.steps else jnp.asarray(kernel_from_text(arguments.kernel or "iso:2.4"))[None]
     steps = _steps_of(arguments)
-    degrade = functools.partial(degrade_by, steps, scale=arguments.scale)
+    degrade: typing.Callable[..., Degraded] = functools.partial(degrade_by, steps, scale=arguments.scale)
     if arguments.steps:
         print(f"steps: {text_of_steps(steps)}")
         degrade = jax.jit(degrade)  # faster for the many operations of such a degradation
@@ -87,11 +88,11 @@ def _steps_of(arguments: argparse.Namespace) -> Steps:
         return classic(arguments.scale, downsample=arguments.downsample or "bicubic", noise=(noise, noise))
     given = [name for name in ("kernel", "noise", "downsample") if getattr(arguments, name) is not None]
     if given:
-        raise DataError(f"--steps says all that is done to the images: leave out --{', --'.join(given)}")
+        raise UsageError(f"--steps says all that is done to the images: leave out --{', --'.join(given)}")
     try:
         return steps_from_text(arguments.steps, arguments.scale)
     except ValueError as error:
-        raise DataError(f"--steps: {error}") from None
+        raise UsageError(f"--steps: {error}") from None
 
 
 def _number_of(path: pathlib.Path) -> int:

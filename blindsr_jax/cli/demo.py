@@ -13,7 +13,8 @@ _MODEL = "further models to offer: packaged names, .safetensors bundles, workdir
 
 def add(commands: Commands) -> None:
     """Add the subcommand and its options."""
-    command = add_command(commands, "demo", run, "Restore pictures in the browser, on this machine.")
+    text = "Restore pictures in the browser, on this machine."
+    command = add_command(commands, "demo", run, text, in_main_thread=True)
     command.add_argument("--host", default="127.0.0.1", help=_HOST)
     command.add_argument("--port", type=_port, help="default: 7860, or the next free one")
     command.add_argument("--no-browser", action="store_true", help="do not open a browser, only print the address")

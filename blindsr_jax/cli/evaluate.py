@@ -6,12 +6,13 @@ import argparse
 import dataclasses
 import logging
 import pathlib
+import shlex
 import sys
 import typing
 
 import blindsr_jax
 from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_model, open_beside, open_model, positive
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.evaluation.methods import Methods
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     candidates_of(model, methods, _name(arguments), beside, protocol)  # raises if they cannot be compared
     names = [folder.resolve().name for folder in arguments.data]
     if len(set(names)) < len(names):
-        raise DataError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
+        raise UsageError(f"two folders of the same name ({', '.join(names)}): evaluate them into different places")
     complete = True
     for name, folder in zip(names, arguments.data):
         target = arguments.output / name if len(names) > 1 else arguments.output
@@ -98,6 +99,18 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"blindsr: {error}", file=sys.stderr)
             complete = False
     return 0 if complete else 1
+
+
+def _command(arguments: argparse.Namespace, data: str) -> str:
+    """The command that makes a report again, without the folders of this machine."""
+    chosen = {"--sweep": arguments.sweep, "--iterations": arguments.iterations, "--scale": arguments.scale}
+    chosen |= {"--sigma": arguments.sigma, "--kernel-window": arguments.kernel_window}
+    words = ["blindsr", "evaluate", "--model", _name(arguments), "--protocol", arguments.protocol, "--data", data]
+    words += [word for option, value in chosen.items() if value for word in (option, str(value))]
+    words += ["--self-ensemble"] if arguments.self_ensemble else []
+    words += ["--kernel", *arguments.kernel] if arguments.kernel != ["estimated"] else []
+    words += ["--beside", *(pathlib.Path(name).name for name in arguments.beside)] if arguments.beside else []
+    return shlex.join(words)
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -114,10 +127,10 @@ def _protocol_of(arguments: argparse.Namespace, scale: int) -> Protocol:
 
     if arguments.protocol != S_FOLD_CIRCULAR:
         if arguments.kernels or arguments.flip_kernels or arguments.one_kernel_per_image:
-            raise DataError(f"--kernels: protocol {arguments.protocol} has its own; {S_FOLD_CIRCULAR} takes them")
+            raise UsageError(f"--kernels: protocol {arguments.protocol} has its own; {S_FOLD_CIRCULAR} takes them")
         return PROTOCOLS[arguments.protocol](scale)
     if not arguments.kernels:
-        raise DataError(f"protocol {S_FOLD_CIRCULAR} wants kernels: --kernels FILE.npy or FILE.mat")
+        raise UsageError(f"protocol {S_FOLD_CIRCULAR} wants kernels: --kernels FILE.npy or FILE.mat")
     kernels = {}
     for path in arguments.kernels:
         members = read_kernels(path)
@@ -158,11 +171,20 @@ def _evaluate_folder(
         print(f"{target}: going on after {len(resume_log)} of {len(tests.names)} images (--overwrite starts anew)")
     failures: list[str] = []
     label = _name(arguments)
-    options = {"beside": beside, "name": label if beside else BLIND}
-    rows = run_protocol(model, tests, methods, **options, failures=failures, resume_log=resume_log, bar=name)
+    rows = run_protocol(
+        model,
+        tests,
+        methods,
+        beside=beside,
+        name=label if beside else BLIND,
+        failures=failures,
+        resume_log=resume_log,
+        bar=name,
+    )
     unusable = len(failures) + len(tests.left_out)
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}
+    facts |= {"about": protocol.about, "version": blindsr_jax.__version__, "command": _command(arguments, name)}
     summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
     write_report(target, rows, summary)
     print(f"{name}, {headline(summary)}; see {target / 'report.md'}")

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import UsageError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.folders import KERNEL_PICTURE
 from blindsr_jax.images.kernel_arrays import read_kernel
@@ -50,7 +50,7 @@ def kernel_from_text(text: str) -> np.ndarray:
         values = []
     widths = values[:2]
     if len(values) != {"iso": 1, "aniso": 3}[kind] or not all(np.isfinite(values)) or min(widths) <= 0:
-        raise DataError(f"--kernel {text}: expected iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file")
+        raise UsageError(f"--kernel {text}: expected iso:SIGMA, aniso:SIGMA_X,SIGMA_Y,DEGREES, or a .npy or .mat file")
     if kind == "iso":
         return np.asarray(isotropic_gaussian(values[0], 21))
-    return np.asarray(anisotropic_gaussian(*widths, np.deg2rad(values[2]), 31))
+    return np.asarray(anisotropic_gaussian(values[0], values[1], np.deg2rad(values[2]), 31))

@@ -6,7 +6,7 @@ import argparse
 import pathlib
 
 from blindsr_jax.cli.arguments import Choices, positive
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import UsageError
 
 _FORMAT = "format of outputs in a folder: %(choices)s; default: the input's. A single output's name sets its format"
 _QUALITY = "quality of jpg, webp and avif, 1 to 100; default: 95, for avif 85"
@@ -23,8 +23,9 @@ def _formats() -> list[str]:
     return list(dict.fromkeys(form.name for form in FORMATS.values()))
 
 
-def add_output_options(command: argparse.ArgumentParser) -> None:
+def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    command = parser.add_argument_group("outputs")
     command.add_argument("--format", choices=Choices(_formats), metavar="FORMAT", help=_FORMAT)
     command.add_argument("--quality", type=_quality, metavar="N", help=_QUALITY)
     command.add_argument("--depth", type=int, choices=[8, 16], help=_DEPTH)
@@ -41,10 +42,10 @@ def check_outputs(arguments: argparse.Namespace, targets: list[pathlib.Path]) ->
     forms = {path: format_of(path) for path in targets}
     if arguments.quality and not any(form.quality for form in forms.values()):
         names = ", ".join(sorted({form.name for form in forms.values()}))
-        raise DataError(f"--quality: {names} loses nothing; it is for jpg, webp and avif")
+        raise UsageError(f"--quality: {names} loses nothing; it is for jpg, webp and avif")
     narrow = [path for path, form in forms.items() if form.bits == 8]
     if arguments.depth == 16 and narrow:
-        raise DataError(f"--depth 16: {narrow[0]} would hold 8 bits; png, tiff and avif (12) hold more: --format")
+        raise UsageError(f"--depth 16: {narrow[0]} would hold 8 bits; png, tiff and avif (12) hold more: --format")
 
 
 def max_pixels(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, l1_of_gaussian, moments, split_pool
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import UsageError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.kernel_arrays import read_pool
 from blindsr_jax.pictures import kernel_picture
@@ -36,16 +36,16 @@ def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bo
     targets = [output] if test is None else [output, test]
     for target in targets:
         if target.suffix != ".npy":
-            raise DataError(f"{target}: a pool's name ends in .npy")
+            raise UsageError(f"{target}: a pool's name ends in .npy")
         if target.exists() and not overwrite:
-            raise DataError(f"{target}: exists; --overwrite replaces it")
+            raise UsageError(f"{target}: exists; --overwrite replaces it")
     if test is not None and test.resolve() == output.resolve():
-        raise DataError(f"{test}: kernels to test on need a file of their own")
+        raise UsageError(f"{test}: kernels to test on need a file of their own")
     try:
         pool = kernel_pool(**sizes)
         parts = [pool] if test is None else split_pool(pool, seed=sizes["seed"])
     except ValueError as error:
-        raise DataError(str(error)) from None
+        raise UsageError(str(error)) from None
     for target, part in zip(targets, parts):
         with atomic_path(target) as temporary:
             np.save(temporary, part)
@@ -68,7 +68,7 @@ def draw_pool(pool: pathlib.Path, output: pathlib.Path, *, count: int, size: int
       DataError: as ``read_pool``; or the output has another extension or cannot be written.
     """
     if output.suffix.lower() != ".png":
-        raise DataError(f"{output}: a contact sheet's name ends in .png")
+        raise UsageError(f"{output}: a contact sheet's name ends in .png")
     kernels = _read(pool, size)
     sheet = contact_sheet(kernels[:count])
     with atomic_path(output) as temporary:
@@ -127,4 +127,4 @@ def _read(pool: pathlib.Path, size: int | None) -> np.ndarray:
     try:
         return read_pool(pool, size)
     except ValueError as error:
-        raise DataError(f"--size {size}: {error}") from None
+        raise UsageError(f"--size {size}: {error}") from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import time
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
 from blindsr_jax.cli.output_options import add_output_options, check_outputs, max_pixels
-from blindsr_jax.errors import BlindSRError, DataError
+from blindsr_jax.errors import BlindSRError, DataError, UsageError
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,12 @@ _TILE = (
     "restore in overlapping tiles of NxN pixels; 0: always whole; default: tiles of 512, or fewer pixels if memory is "
     "short, for pictures over a megapixel and for smaller ones that do not fit into memory"
 )
+_EXAMPLES = (
+    "blindsr restore photo.jpg",
+    "blindsr restore photo.jpg -o large.png --compare",
+    "blindsr restore holiday/ -o holiday_x2/ --scale 2 --shrink auto",
+    "blindsr restore old.jpg --same-size",
+)
 _SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
 _SHRINK = (
     "shrink a picture with more pixels than detail N times before it is restored, and enlarge the result again; auto: "
@@ -35,17 +42,21 @@ _AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing
 
 def add(commands: Commands) -> None:
     """Add the subcommand and its options."""
-    command = add_command(commands, "restore", run, "Restore pictures: several times larger, and sharp.")
-    add_files(command)
+    text = "Restore pictures: several times larger, and sharp."
+    command = add_command(commands, "restore", run, text, examples=_EXAMPLES)
+    add_files(command, default="photo_x4.jpg beside photo.jpg, and holiday_x4/ beside holiday/")
     add_model(command, required=False)
-    command.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
-    command.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
-    command.add_argument("--spread", action="store_true", help=_SPREAD)
-    command.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
-    command.add_argument("--shrink", type=_shrink, metavar="auto|N", default=1, help=_SHRINK)
-    command.add_argument("--same-size", action="store_true", help=_SAME_SIZE)
-    command.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
+    sizes = command.add_argument_group("pictures with more pixels than detail")
+    sizes.add_argument("--shrink", type=_shrink, metavar="auto|N", default=1, help=_SHRINK)
+    sizes.add_argument("--same-size", action="store_true", help=_SAME_SIZE)
+    blur = command.add_argument_group("blur")
+    blur.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
+    blur.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
     add_output_options(command)
+    large = command.add_argument_group("large pictures")
+    large.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
+    large.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
+    large.add_argument("--spread", action="store_true", help=_SPREAD)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,43 +64,53 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from blindsr_jax.cli.jobs import plan_outputs, run_jobs
+    from blindsr_jax.cli.progress import working
+    from blindsr_jax.images.folders import list_images
     from blindsr_jax.images.formats import format_of
     from blindsr_jax.images.kernel_arrays import read_kernel
     from blindsr_jax.images.reading import read_image
     from blindsr_jax.images.writing import row_writer
+    from blindsr_jax.inference.loading import name_in_reports
     from blindsr_jax.inference.restore import restore_bands, share_programs
 
-    jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format)
-    check_outputs(arguments, [target for _, target in jobs])
+    for given in arguments.inputs:
+        list_images(given)  # names what is missing or empty before the model is opened
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = _opened(arguments, kernel)
+    tag = "_restored" if arguments.same_size else f"_x{model.scale}"
+    jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format, tag=tag)
+    check_outputs(arguments, [target for _, target in jobs])
     if model.takes_padding:
         due = [source for source, target in jobs if arguments.overwrite or not target.exists()]
         sizes = _sizes_to_restore(arguments, list(_sizes(arguments, due)), model.scale)
         model = share_programs(model, sizes, tile=arguments.tile, self_ensemble=arguments.self_ensemble)
 
-    def one(source: pathlib.Path, target: pathlib.Path) -> None:
+    def one(source: pathlib.Path, target: pathlib.Path) -> str:
+        start = time.monotonic()
         file = read_image(source, page=arguments.page, max_pixels=max_pixels(arguments))
-        restored = restore_bands(
-            model,
-            file.pixels,
-            kernel=kernel,
-            iterations=arguments.iterations,
-            self_ensemble=arguments.self_ensemble,
-            tile=arguments.tile,
-            tiles_at_once=arguments.tiles_at_once,
-            shrink=arguments.shrink,
-            same_size=arguments.same_size,
-            image_only=not arguments.save_kernel,
-            dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
-        )
+        size = "x".join(map(str, file.pixels.shape[1::-1]))
+        with working(f"{source.name}, {size} pixels, by {arguments.model}", shown=len(jobs) == 1):
+            restored = restore_bands(
+                model,
+                file.pixels,
+                kernel=kernel,
+                iterations=arguments.iterations,
+                self_ensemble=arguments.self_ensemble,
+                tile=arguments.tile,
+                tiles_at_once=arguments.tiles_at_once,
+                shrink=arguments.shrink,
+                same_size=arguments.same_size,
+                image_only=len(jobs) > 1 and not arguments.save_kernel,  # the line about a single picture has its blur
+                dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
+            )
+            metadata = file.metadata.stripped() if arguments.strip_metadata else file.metadata
+            with row_writer(target, restored.shape, restored.dtype, metadata, arguments.quality) as write:
+                for rows in restored.bands:
+                    write(rows)
         if arguments.shrink == "auto" and restored.shrunk > 1:
-            tqdm.write(f"{source}: has more pixels than detail, shrunk {restored.shrunk} times before it is restored")
-        metadata = file.metadata.stripped() if arguments.strip_metadata else file.metadata
-        with row_writer(target, restored.shape, restored.dtype, metadata, arguments.quality) as write:
-            for rows in restored.bands:
-                write(rows)
+            tqdm.write(f"{source}: has more pixels than detail, shrunk {restored.shrunk} times before it was restored")
         _write_companions(arguments, target, file, restored)
+        return _closing(name_in_reports(arguments.model), restored, time.monotonic() - start)
 
     def companions(target: pathlib.Path) -> list[pathlib.Path]:
         return _companions(arguments, target)
@@ -97,23 +118,37 @@ def run(arguments: argparse.Namespace) -> int:
     return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
 
 
+def _closing(model: str, restored: RestoredBands, seconds: float) -> str:
+    """Describe a result in a line: its size, the model, the time and the blur that was found."""
+    from blindsr_jax.metrics import kernel_width
+
+    height, width = restored.shape[:2]
+    line = f"{width}x{height} pixels, by {model} in {seconds:.1f} s"
+    if restored.kernel is None:
+        return line
+    shrunk = f", of the picture shrunk {restored.shrunk} times" if restored.shrunk > 1 else ""
+    return f"{line}; blur: σ = {kernel_width(restored.kernel):.1f} pixels{shrunk}"
+
+
 def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restorer:
     """Open the model with the options for all pictures. Raises DataError if it does not support them."""
     model = open_model(arguments)
     if not model.restores:
-        raise DataError(
+        raise UsageError(
             f"{arguments.model} only estimates kernels: join it with a solver, --model {arguments.model}+SOLVER"
         )
-    if not model.takes_kernel and (kernel is not None or arguments.save_kernel):
-        raise DataError(f"{arguments.model} works without a blur kernel: leave --kernel and --save-kernel out")
+    if not model.takes_kernel and kernel is not None:
+        raise UsageError(f"{arguments.model} takes no blur kernel: leave --kernel out")
+    if arguments.save_kernel and not (model.takes_kernel or model.estimates_kernel):
+        raise UsageError(f"{arguments.model} works without a blur kernel: leave --save-kernel out")
     if kernel is None and model.needs_kernel:
-        raise DataError(f"{arguments.model} needs the blur kernel: --kernel k.npy, or --model ESTIMATOR+SOLVER")
+        raise UsageError(f"{arguments.model} needs the blur kernel: --kernel k.npy, or --model ESTIMATOR+SOLVER")
     if not arguments.spread:
         return model
     if arguments.tile not in ("auto", 0):
-        raise DataError("--spread restores pictures whole: leave --tile out")
+        raise UsageError("--spread restores pictures whole: leave --tile out")
     if not model.takes_padding:
-        raise DataError(f"--spread: {arguments.model} sees the whole picture through an FFT; DANs and DSSR do not")
+        raise UsageError(f"--spread: {arguments.model} sees the whole picture through an FFT; DANs and DSSR do not")
     return model.shard_rows()
 
 
@@ -175,7 +210,7 @@ def _tile(text: str) -> Tile:
     from blindsr_jax.inference.tile_policy import SMALLEST
 
     if text == "auto":  # argparse also parses the default
-        return text
+        return "auto"
     if not text.isdigit() or 0 < int(text) < SMALLEST:
         raise argparse.ArgumentTypeError(f"must be 0 or a whole number of at least {SMALLEST}, got {text!r}")
     return int(text)

@@ -155,7 +155,7 @@ def patch_batches(
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 0,
-) -> typing.Iterator[np.ndarray]:
+) -> typing.Generator[np.ndarray, None, None]:
     """Yield this process's share of each global batch, without end.
 
     Args:

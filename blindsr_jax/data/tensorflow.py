@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import typing
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, how_to_install
 
 
 def import_tensorflow() -> typing.Any:
@@ -19,7 +19,7 @@ def import_tensorflow() -> typing.Any:
     try:
         import tensorflow as tf
     except ImportError:
-        raise DataError("training needs TensorFlow for its data pipeline: pip install 'blindsr_jax[train]'") from None
+        raise DataError(f"training needs TensorFlow for its data pipeline: {how_to_install('train')}") from None
     tf.config.set_visible_devices([], "GPU")
     return tf
 
@@ -29,5 +29,5 @@ def import_tfds() -> typing.Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError:
-        raise DataError("this needs tensorflow-datasets: pip install 'blindsr_jax[train]'") from None
+        raise DataError(f"this needs tensorflow-datasets: {how_to_install('train')}") from None
     return tfds

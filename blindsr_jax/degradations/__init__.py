@@ -34,7 +34,7 @@ from blindsr_jax.degradations.real_kernels import (
 )
 from blindsr_jax.degradations.samplers import Kernels, kernels_of, register_sampler
 from blindsr_jax.degradations.sharpening import unsharp_mask
-from blindsr_jax.degradations.steps import Batch, Keys, Step, Task, register_step
+from blindsr_jax.degradations.steps import Batch, Keys, Step, Task, filled, full_size, register_step
 from blindsr_jax.ops.blur import normalize_kernel
 
 __all__ = [
@@ -57,6 +57,8 @@ __all__ = [
     "dirac",
     "disk",
     "encode",
+    "filled",
+    "full_size",
     "generalized_gaussian",
     "isotropic_gaussian",
     "jpeg",

@@ -132,13 +132,16 @@ class Shuffled:
                 raise InputError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
             return pad_batch(result, height, width)
 
+        def anew(run: typing.Callable[[Batch], Batch], batch: Batch) -> Batch:
+            return run(batch._replace(kernel=None))
+
         runs = [functools.partial(after, step, number) for number, step in enumerate(self.steps)]
         batch = batch._replace(size=full_size(batch))
         if batch.kernel is None:
             for number, run in enumerate(runs):
                 kernel = jax.eval_shape(run, batch).kernel
                 if kernel is not None:  # the batch takes its kernel from this blur, whatever the order
-                    runs[number] = lambda batch, run=run: run(batch._replace(kernel=None))
+                    runs[number] = functools.partial(anew, run)
                     batch = batch._replace(kernel=jnp.zeros(kernel.shape, kernel.dtype))
                     break
         return jax.lax.fori_loop(0, len(runs), lambda place, batch: jax.lax.switch(order[place], runs, batch), batch)

@@ -21,7 +21,7 @@ from blindsr_jax.ops.arguments import check_images
 Subsampling = typing.Literal["420", "444"]
 
 # [vertical frequency, horizontal frequency]
-_LUMA_TABLE = np.int32(
+_LUMA_TABLE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -31,14 +31,15 @@ _LUMA_TABLE = np.int32(
         [24, 35, 55, 64, 81, 104, 113, 92],
         [49, 64, 78, 87, 103, 121, 120, 101],
         [72, 92, 95, 98, 112, 100, 103, 99],
-    ]
+    ],
+    np.int32,
 )
 _CHROMA_TABLE = np.full((8, 8), 99, np.int32)
 _CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
 # [frequency, position]: the orthonormal DCT times sqrt(8), with 13 fractional bits. An entry sums the rounded constants
 # on its path through the fast algorithm, so some differ from the rounded cosine by one.
-_DCT = np.int32(
+_DCT = np.array(
     [
         [8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192],
         [11363, 9633, 6437, 2260, -2260, -6437, -9633, -11363],
@@ -48,7 +49,8 @@ _DCT = np.int32(
         [6437, -11362, 2261, 9633, -9633, -2261, 11362, -6437],
         [4433, -10704, 10704, -4433, -4433, 10704, -10704, 4433],
         [2260, -6436, 9633, -11363, 11363, -9633, 6436, -2260],
-    ]
+    ],
+    np.int32,
 )
 
 
@@ -88,14 +90,14 @@ def jpeg(x: jax.Array, quality: jax.Array | int, subsampling: Subsampling = "420
 
 def _checked_quality(quality: jax.Array | int, batch: int) -> jax.Array:
     """int32 [B], from 1 to 100."""
-    quality = quality if isinstance(quality, jax.core.Tracer) else np.asarray(quality)
-    if not jnp.issubdtype(quality.dtype, jnp.integer):
-        raise InputError(f"quality must be an integer from 1 to 100, or one for each image, got {quality.dtype}")
-    if quality.shape not in ((), (batch,)):
-        raise InputError(f"quality must be one integer or one for each of {batch} images, got shape {quality.shape}")
-    if isinstance(quality, np.ndarray) and ((quality < 1) | (quality > 100)).any():
-        raise InputError(f"quality must be an integer from 1 to 100, got {quality}")
-    return jnp.broadcast_to(jnp.clip(quality, 1, 100).astype(jnp.int32), (batch,))
+    levels: typing.Any = quality if isinstance(quality, jax.core.Tracer) else np.asarray(quality)
+    if not jnp.issubdtype(levels.dtype, jnp.integer):
+        raise InputError(f"quality must be an integer from 1 to 100, or one for each image, got {levels.dtype}")
+    if levels.shape not in ((), (batch,)):
+        raise InputError(f"quality must be one integer or one for each of {batch} images, got shape {levels.shape}")
+    if isinstance(levels, np.ndarray) and ((levels < 1) | (levels > 100)).any():
+        raise InputError(f"quality must be an integer from 1 to 100, got {levels}")
+    return jnp.broadcast_to(jnp.clip(levels, 1, 100).astype(jnp.int32), (batch,))
 
 
 def _quantisation(base: np.ndarray, quality: jax.Array) -> jax.Array:
@@ -116,9 +118,9 @@ def _to_ycbcr(rgb: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def _to_rgb(y: jax.Array, cb: jax.Array, cr: jax.Array) -> jax.Array:
     """[B, H, W, 3] in 0..255, by 16-bit fixed point."""
-    of_cb = np.int32([0, -22554, 116130]).reshape(1, 1, 1, 3)
-    of_cr = np.int32([91881, -46802, 0]).reshape(1, 1, 1, 3)
-    colour = of_cb * (cb[..., None] - 128) + of_cr * (cr[..., None] - 128)
+    of_cb = np.array([0, -22554, 116130], np.int32).reshape(1, 1, 1, 3)
+    of_cr = np.array([91881, -46802, 0], np.int32).reshape(1, 1, 1, 3)
+    colour = (cb[..., None] - 128) * of_cb + (cr[..., None] - 128) * of_cr
     return jnp.clip(y[..., None] + _rounded_shift(colour, 16), 0, 255)
 
 
@@ -170,13 +172,13 @@ def _compress(plane: jax.Array, table: jax.Array) -> jax.Array:
 
 def _horizontal(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
     """The matrix times each row of 8, over 2 to the power of ``shift``."""
-    products = matrix.T.reshape(1, 1, 1, 1, 8, 8) * blocks[..., None]
+    products = blocks[..., None] * matrix.T.reshape(1, 1, 1, 1, 8, 8)
     return _rounded_shift(products.sum(axis=4), shift)
 
 
 def _vertical(blocks: jax.Array, matrix: np.ndarray, shift: int) -> jax.Array:
     """The matrix times each column of 8, over 2 to the power of ``shift``."""
-    products = matrix.T.reshape(1, 1, 8, 8, 1, 1) * blocks[:, :, :, None]
+    products = blocks[:, :, :, None] * matrix.T.reshape(1, 1, 8, 8, 1, 1)
     return _rounded_shift(products.sum(axis=2), shift)
 
 

@@ -157,8 +157,8 @@ def sample_bsrgan(key: jax.Array, count: int, *, scale: int, size: int = 25) -> 
       [B, K, K].
     """
     keys = jax.random.split(key, 6)
-    widths = (jnp.sqrt(draw_uniform(k, count, (0, 4 + scale))) for k in keys[:2])
-    rotated = anisotropic_gaussian(*widths, draw_uniform(keys[2], count, (0, np.pi)), size)
+    width_x, width_y = (jnp.sqrt(draw_uniform(k, count, (0, 4 + scale))) for k in keys[:2])
+    rotated = anisotropic_gaussian(width_x, width_y, draw_uniform(keys[2], count, (0, np.pi)), size)
     round_ones = isotropic_gaussian(draw_uniform(keys[3], count, (0, 2 + 0.2 * scale)), size)
     return crop_kernel(_instead(keys[4], 0.5, rotated, round_ones), _draw_support(keys[5], count, size))
 

@@ -157,7 +157,7 @@ def sample_pool(key: jax.Array, count: int, pool: jax.Array) -> jax.Array:
 
 def dirac(size: int) -> jax.Array:
     """The Dirac kernel, which does not blur and is DAN's initial guess: [K, K] with a one in the centre."""
-    return jnp.zeros((size, size)).at[size // 2, size // 2].set(1.0)
+    return jnp.zeros((size, size), jnp.float32).at[size // 2, size // 2].set(1.0)
 
 
 def move_kernel(kernel: np.ndarray, offset: float = 0.0) -> np.ndarray:
@@ -202,7 +202,7 @@ def bicubic_equivalent_kernel(kernel: Array, scale: int) -> Array:
     if isinstance(kernel, jax.Array):
         product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
         return product("oi,...ij,pj->...op", jnp.float32(widen), kernel, jnp.float32(widen)).astype(jnp.float32)
-    return np.float32(widen @ np.float64(kernel) @ widen.T)
+    return (widen @ kernel.astype(np.float64) @ widen.T).astype(np.float32)
 
 
 def draw_uniform(key: jax.Array, count: int, bounds: Range) -> jax.Array:

@@ -47,6 +47,7 @@ def text_of_steps(steps: Steps) -> str:
     return ", ".join(map(_text, steps))
 
 
+_OWN = "One of your own is known after its module was imported: blindsr --import MODULE"
 _EXAMPLE = 'blur(isotropic(sigma=(0.2, 4.0))), downsample("bicubic"), jpeg((30, 95)), round8()'
 _LONGEST_SHOWN = 200
 
@@ -60,7 +61,7 @@ def _steps(nodes: typing.Sequence[ast.expr], scale: int) -> Steps:
         elif name in STEPS:
             steps.append(_made(name, STEPS[name], arguments, options))
         else:
-            raise InputError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}")
+            raise InputError(f"there is no degradation step {name!r}; known are {', '.join([*STEPS, *ORDERS])}. {_OWN}")
     return tuple(steps)
 
 
@@ -81,7 +82,7 @@ def _value(node: ast.expr, scale: int) -> typing.Any:
         name, arguments, options = _call(node, scale)
         if name not in SAMPLERS or arguments:
             raise InputError(
-                f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}"
+                f"{ast.unparse(node)!r} is no kernel sampler with options; known are {', '.join(SAMPLERS)}. {_OWN}"
             )
         return kernels_of(name, **options)
     if isinstance(node, ast.Tuple | ast.List):

@@ -30,7 +30,8 @@ def pca_basis(kernels: npt.ArrayLike, length: int) -> np.ndarray:
     Raises:
       InputError: length is not in 1 … min(K², N).
     """
-    matrix = np.asarray(kernels, np.float64).reshape(len(kernels), -1)
+    stack = np.asarray(kernels, np.float64)
+    matrix = stack.reshape(len(stack), -1)
     check_floating("kernels", matrix)
     if not 1 <= length <= min(matrix.shape):
         raise InputError(

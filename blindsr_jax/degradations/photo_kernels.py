@@ -74,14 +74,14 @@ def sample_photo(
     """
     keys = jax.random.split(key, 6)
     width, theta = draw_uniform(keys[0], count, sigma), draw_uniform(keys[1], count, (-np.pi, np.pi))
-    lengths = tuple(min(12**0.5 * bound, size - 1) for bound in sigma)
+    shortest, longest = (min(12**0.5 * bound, size - 1) for bound in sigma)
     kinds = jnp.stack(
         [
             jnp.broadcast_to(dirac(size), (count, size, size)),
             isotropic_gaussian(width, size),
             anisotropic_gaussian(width, width / draw_uniform(keys[2], count, (1.0, aspect)), theta, size),
             disk(2 * width, size),
-            sample_motion(keys[3], count, size=size, length=lengths),
+            sample_motion(keys[3], count, size=size, length=(shortest, longest)),
             generalized_gaussian(width, width, 0.0, draw_uniform(keys[4], count, beta), size),
         ]
     )

@@ -46,7 +46,7 @@ def degrade(
     """Make LR images by steps; the default is the classic degradation y = round(((x ⊗ k)↓s) + n) (DAN eq. 1).
 
     The function is pure: the same key gives the same batch on any number of devices. All options except arrays are
-    static under jit.
+    static under jit. The gradient of rounding to 8 bits and of JPEG is zero: use ``round_8bit=False`` to differentiate.
 
     Args:
       key: PRNG key of this batch.
@@ -74,16 +74,17 @@ def degrade(
       InputError: the HR size is no multiple of the scale, or an option is unknown.
     """
     given = None if isinstance(kernel, str) else kernel
+    levels: typing.Any = tuple(noise)  # of a list in a config; ``classic`` checks its length
     if isinstance(steps, str):
         steps = steps_from_text(steps, scale)
     if steps is None:
         options = {"sigma": sigma, "multiplicative_noise": multiplicative_noise, "isotropic_rate": isotropic_rate}
         steps = classic(
             scale,
-            kernels=named_kernels(kernel, size=kernel_size, **options) if given is None else None,
+            kernels=named_kernels(kernel, size=kernel_size, **options) if isinstance(kernel, str) else None,
             downsample=downsample,
             blur_mode=blur_mode,
-            noise=tuple(noise),
+            noise=levels,
             noise_free_rate=noise_free_rate,
             round_8bit=round_8bit,
         )

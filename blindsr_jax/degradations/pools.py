@@ -61,7 +61,7 @@ def kernel_pool(
     gaussians = ISOTROPIC_SHARE + ANISOTROPIC_SHARE
     shares = (ISOTROPIC_SHARE, ANISOTROPIC_SHARE, *[(1 - gaussians) / 3] * 3) if irregular else (2 / 3, 1 / 3)
     kinds = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(count) + 0.5) / count))
-    return np.float32([_DRAW[kind](rng, widths, size) for kind in kinds])
+    return np.array([_DRAW[kind](rng, widths, size) for kind in kinds], np.float32)
 
 
 def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) -> np.ndarray:
@@ -89,7 +89,8 @@ def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) ->
         raise InputError(f"kernels of a solver need an odd size of at least {smallest}, got {size}")
     rng = np.random.default_rng(seed)
     is_path = rng.permutation(np.arange(count) % 2)
-    return np.float32([(_path_in_focus if path else _moved)(rng, SOLVER_WIDTHS, size) for path in is_path])
+    draws = (_path_in_focus if path else _moved for path in is_path)
+    return np.array([draw(rng, SOLVER_WIDTHS, size) for draw in draws], np.float32)
 
 
 def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,11 @@ from blindsr_jax.degradations.real_kernels import Radius
 from blindsr_jax.degradations.samplers import kernels_of
 from blindsr_jax.degradations.size_steps import Resize
 from blindsr_jax.degradations.steps import Steps
+from blindsr_jax.degradations.variable_size import Interpolation
 
-_TORCH = ("area", "bilinear", "bicubic")
-_OPENCV = ("bilinear", "bicubic", "box")
+_TORCH: tuple[Interpolation, ...] = ("area", "bilinear", "bicubic")
+_MATLAB: Interpolation = "antialiased_bicubic"
+_OPENCV: tuple[Interpolation, ...] = ("bilinear", "bicubic", "box")
 
 
 @register_order("real_esrgan")
@@ -114,6 +116,6 @@ def bsrgan(scale: int, *, kernel_size: int = 25) -> Steps:
     white = Noise((2.0, 25.0), grey_rate=0.5)
     noise = OneOf(((white, Clip()), (CorrelatedNoise((25.0, 25.0)), Clip())), (0.8, 0.2))
     shuffled = Shuffled((blur, blur, smaller, to_lr, noise, Jpeg((30, 95), rate=0.9)), before=((2, 3),))
-    half = Resize((0.5, 0.5), (*_OPENCV, *["antialiased_bicubic"] * 3), relative_to="image")
+    half = Resize((0.5, 0.5), (*_OPENCV, *[_MATLAB] * 3), relative_to="image")
     halved = (OneOf(((half, Clip()), ()), (0.25, 0.75)),) if scale == 4 else ()
     return *halved, shuffled, Resize((1.0, 1.0), ("bilinear",)), Jpeg((30, 95)), Round8()

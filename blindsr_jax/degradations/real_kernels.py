@@ -104,8 +104,8 @@ def jinc(x: jax.Array) -> jax.Array:
     >>> round(float(3 * jinc(jnp.float32(3))), 5)
     0.33906
     """
-    sines = np.sin((np.arange(10) + 0.5) * np.pi / 20)  # a quarter of the period, by symmetry
-    sines = jnp.asarray(sines, x.dtype).reshape(-1, *[1] * x.ndim)
+    quarter = np.sin((np.arange(10) + 0.5) * np.pi / 20)  # of the period, by symmetry
+    sines = jnp.asarray(quarter, x.dtype).reshape(-1, *[1] * x.ndim)
     near = (sines**2 * jnp.sinc(x[None] * sines / jnp.pi)).mean(axis=0)
     far = jnp.maximum(x, 16.0)
     even = 1 + 15 / 128 / far**2 - 4725 / 32768 / far**4

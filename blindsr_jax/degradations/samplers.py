@@ -27,7 +27,7 @@ def register_sampler(name: str) -> typing.Callable[[_SamplerFunction], _SamplerF
     return registering(SAMPLERS, "kernel sampler", name)
 
 
-for _name, _sampler in {
+SAMPLERS |= {
     "isotropic": kernels.sample_isotropic,
     "anisotropic": kernels.sample_anisotropic,
     "photo": photo_kernels.sample_photo,
@@ -37,8 +37,7 @@ for _name, _sampler in {
     "sinc": kernel_mixtures.sample_sinc,
     "bsrgan": kernel_mixtures.sample_bsrgan,
     "bsrgan_down": kernel_mixtures.sample_bsrgan_down,
-}.items():
-    SAMPLERS[_name] = _sampler
+}
 
 
 @register_sampler("pool")

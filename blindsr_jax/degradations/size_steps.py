@@ -87,7 +87,7 @@ class Resize:
         check_known("resize: relative_to", self.relative_to, ("lr", "image"))
         if (self.up_rate is None) != (self.down_rate is None):
             raise InputError("resize: give up_rate and down_rate, or neither of them")
-        if self.up_rate is not None:
+        if self.up_rate is not None and self.down_rate is not None:
             check_share("resize: up_rate + down_rate", self.up_rate + self.down_rate)
             check_share("resize: up_rate", self.up_rate)
             check_share("resize: down_rate", self.down_rate)
@@ -101,7 +101,8 @@ class Resize:
         here = full_size(batch)
         whole = task.lr_size if self.relative_to == "lr" else batch.image.shape[1:3]
         reference = jnp.array(task.lr_size)[None] if self.relative_to == "lr" else here
-        canvas = tuple(max(round(self.size[1] * side), 1) for side in whole)
+        height, width = (max(round(self.size[1] * side), 1) for side in whole)
+        canvas = height, width
         same = self.size[0] == self.size[1] and (self.relative_to == "lr" or batch.size is None)
         factor = self._factor(keys, count)[:, None]
         wanted = jnp.clip(jnp.round(factor * reference), 1, jnp.array(canvas)[None]).astype(jnp.int32)
@@ -113,7 +114,7 @@ class Resize:
 
     def _factor(self, keys: Keys, count: int) -> jax.Array:
         low, high = self.size
-        if self.up_rate is None:
+        if self.up_rate is None or self.down_rate is None:
             return jnp.exp(uniform(keys("size"), count, (jnp.log(low), jnp.log(high))))
         place = jax.random.uniform(keys("direction"), (count,))
         up = place < self.up_rate

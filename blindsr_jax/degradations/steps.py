@@ -104,16 +104,23 @@ def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
     """Register a frozen dataclass as a step with this name."""
 
     def register(step: _StepClass) -> _StepClass:
-        step.name = name
+        step.name = name  # type: ignore[attr-defined]  # a class gets its name here
         return registering(STEPS, "step", name)(step)
 
     return register
 
 
 def run_steps(steps: Steps, batch: Batch, keys: Keys, task: Task) -> Batch:
-    """Apply all steps in order."""
+    """Apply all steps in order.
+
+    Raises:
+      InputError: a step raises ValueError; the message names the step.
+    """
     for step in steps:
-        batch = step(batch, keys, task)
+        try:
+            batch = step(batch, keys, task)
+        except ValueError as error:
+            raise InputError(f"{getattr(step, 'name', type(step).__name__)}: {error}") from error
     return batch
 
 
@@ -170,7 +177,8 @@ def check_range(name: str, value: typing.Any, *, lowest: float = 0.0, highest: f
 
 def check_number(name: str, value: typing.Any, lowest: float, highest: float) -> None:
     """Raise ValueError unless the value is a number within the bounds."""
-    if not isinstance(value, numbers.Real) or not lowest <= value <= highest:
+    known = isinstance(value, numbers.Real)
+    if not known or not lowest <= value <= highest:
         raise InputError(f"{name} must be a number from {lowest:g} to {highest:g}, got {value!r}")
 
 

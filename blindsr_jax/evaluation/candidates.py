@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import UsageError
 from blindsr_jax.evaluation.methods import BLIND, Methods
 from blindsr_jax.evaluation.protocols import Protocol
 from blindsr_jax.inference.restorer import Restorer
@@ -38,15 +38,15 @@ def candidates_of(
         or there are several models and a sweep.
     """
     if name in beside:
-        raise DataError(f"two models are called {name}: rename a file, so that the report can tell them apart")
+        raise UsageError(f"two models are called {name}: rename a file, so that the report can tell them apart")
     if beside and methods.sweep:
-        raise DataError("a sweep over unfolded steps takes a single model: leave out the sweep or the other models")
+        raise UsageError("a sweep over unfolded steps takes a single model: leave out the sweep or the other models")
     alone = Methods(self_ensemble=methods.self_ensemble)
     candidates = [Candidate(name, model, methods), *(Candidate(label, other, alone) for label, other in beside.items())]
     border: typing.Literal["circular", "reflect"] = "circular" if protocol.blur_mode == "circular" else "reflect"
     for i, candidate in enumerate(candidates):
         if candidate.model.scale != protocol.scale:
-            raise DataError(
+            raise UsageError(
                 f"{candidate.name} works at scale {candidate.model.scale}, the tests are of scale {protocol.scale}: "
                 "all models of a report must have one scale"
             )

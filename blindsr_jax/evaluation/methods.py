@@ -9,7 +9,7 @@ import typing
 import numpy as np
 
 from blindsr_jax.degradations.kernels import dirac
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 from blindsr_jax.evaluation.samples import Sample
 from blindsr_jax.inference.restore import Restored, restore_image, restore_steps
 from blindsr_jax.inference.restorer import Restorer
@@ -41,9 +41,9 @@ class Methods:
 
     def __post_init__(self) -> None:
         if self.sweep and self.self_ensemble:
-            raise DataError("a sweep over unfolded steps and self-ensemble cannot be combined")
+            raise UsageError("a sweep over unfolded steps and self-ensemble cannot be combined")
         if self.sweep and "estimated" not in self.kernels:
-            raise DataError("a sweep over unfolded steps needs the estimated kernel: add it to the kernels")
+            raise UsageError("a sweep over unfolded steps needs the estimated kernel: add it to the kernels")
 
     @classmethod
     def of(cls, model: Restorer) -> Methods:
@@ -54,15 +54,15 @@ class Methods:
         """Raise DataError if a model does not support these methods."""
         name = model.network
         if "estimated" in self.kernels and model.needs_kernel:
-            raise DataError(
+            raise UsageError(
                 f"{name} needs a kernel: score it with the true kernel, or join it with an estimator (ESTIMATOR+SOLVER)"
             )
         if self.sweep and model.restores and not model.unfolds:
-            raise DataError(f"{name} is not unfolded, so it has no steps to compare: leave --sweep out")
+            raise UsageError(f"{name} is not unfolded, so it has no steps to compare: leave --sweep out")
         if not model.takes_kernel and self.kernels != ("estimated",):
-            raise DataError(f"{name} uses no kernel: it can only be scored as it is")
+            raise UsageError(f"{name} takes no kernel: it can only be scored as it is")
         if model.iterations is None and (self.sweep or self.iterations is not None):
-            raise DataError(f"{name} repeats no step: leave iterations and a sweep out")
+            raise UsageError(f"{name} repeats no step: leave iterations and a sweep out")
 
 
 OWN_ESTIMATE = Methods()

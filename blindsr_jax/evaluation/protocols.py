@@ -118,8 +118,8 @@ class Protocol:
       noise: standard deviation of white noise that is added before rounding, on the 0–255 scale.
       rgb: also score all three channels.
       one_case_per_image: blur image i only by case i modulo the number of cases, instead of by every case.
-      tests: ``made`` from HR images by the cases; read from the folders of ``div2krk``; or ``pictures`` without ground
-        truth.
+      tests: ``made`` from HR images by the cases; read from the folders of ``div2krk``, or from ``pairs`` of files; or
+        ``pictures`` without ground truth.
       baselines: filters that are scored beside the models.
     """
 
@@ -134,7 +134,7 @@ class Protocol:
     rgb: bool = False
     one_case_per_image: bool = False
     # Neither changes the LR images, so neither is part of the fingerprint.
-    tests: typing.Literal["made", "div2krk", "pictures"] = dataclasses.field(default="made", repr=False)
+    tests: typing.Literal["made", "div2krk", "pairs", "pictures"] = dataclasses.field(default="made", repr=False)
     baselines: tuple[Baseline, ...] = dataclasses.field(default=(), repr=False)
 
     @property
@@ -152,6 +152,22 @@ class Protocol:
         steps = Blur(mode=self.blur_mode), Downsample(self.downsample), Noise((noise, noise))
         compressed = (Jpeg((case.quality, case.quality)),) if case is not None and case.quality else ()
         return *steps, *compressed, Round8(self.rounding)
+
+    @property
+    def about(self) -> str:
+        """How its LR images come about, in a sentence."""
+        if self.tests == "pictures":
+            return "pictures as they are, without ground truth"
+        if self.tests == "pairs":
+            return "stored pairs of HR and LR files"
+        if self.tests == "div2krk":
+            return "the LR files of the data set, and its kernels"
+        sampling = {"bicubic": "MATLAB's bicubic", "s_fold": "the upper-left pixel of each block"}[self.downsample]
+        labels = [case.label for case in self.cases]
+        shown = ", ".join(labels) if len(labels) <= 8 else f"{labels[0]} to {labels[-1]}"
+        steps = f"blur at a border of kind {self.blur_mode}, then {sampling}"
+        noise = f", white noise of {self.noise:g}/255" if self.noise else ""
+        return f"{steps}{noise}, 8 bits; {len(labels)} cases: {shown}"
 
     @property
     def fingerprint(self) -> str:
@@ -254,6 +270,11 @@ def div2krk(scale: int) -> Protocol:
     return Protocol("div2krk", scale, **options, block_centres=True, rounding="down", tests="div2krk")
 
 
+def pairs(scale: int) -> Protocol:
+    """Stored pairs of HR and LR files, such as RealSR's and DRealSR's: see ``data.pairs``."""
+    return Protocol("pairs", scale, tests="pairs")
+
+
 def no_reference(scale: int) -> Protocol:
     """Pictures as they are, without ground truth: what a model leaves of grain and of JPEG's blocks, beside bicubic.
 
@@ -317,5 +338,6 @@ PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "photo": photo,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,
+    "pairs": pairs,
     "no_reference": no_reference,
 }

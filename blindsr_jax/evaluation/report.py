@@ -17,27 +17,42 @@ from blindsr_jax.evaluation.published import SET_SIZES, published_kernels, publi
 from blindsr_jax.evaluation.scores import Row, group, mean_scores
 from blindsr_jax.files import write_text
 
-# Score, heading of its column, decimal places.
+
+class _Column(typing.NamedTuple):
+    """A score, the heading of its column, its decimal places, and its meaning."""
+
+    score: str
+    heading: str
+    digits: int
+    meaning: str
+
+
 _COLUMNS = (
-    ("psnr_y", "PSNR", 2),
-    ("ssim_y", "SSIM", 4),
-    ("psnr_rgb", "PSNR RGB", 2),
-    ("ssim_rgb", "SSIM RGB", 4),
-    ("bicubic_psnr_y", "bicubic PSNR", 2),
-    ("bicubic_ssim_y", "bicubic SSIM", 4),
-    ("kernel_l1", "kernel ℓ1", 3),
-    ("kernel_psnr", "kernel PSNR", 2),
-    ("code_l1", "code ℓ1", 3),
-    ("lr_psnr", "PSNR of LR remade", 2),
-    ("flat_residual", "flat residual", 2),
-    ("bicubic_flat_residual", "bicubic flat residual", 2),
-    ("flat_ratio", "flat ratio", 2),
-    ("block_edges", "block edges", 2),
-    ("bicubic_block_edges", "bicubic block edges", 2),
-    ("block_ratio", "block ratio", 2),
-    ("seconds", "seconds", 2),
-    ("kernel_seconds", "kernel seconds", 2),
+    _Column("psnr_y", "PSNR", 2, "dB on luma, higher is better"),
+    _Column("ssim_y", "SSIM", 4, "structural similarity on luma, at most 1"),
+    _Column("psnr_rgb", "PSNR RGB", 2, "dB on all three channels"),
+    _Column("ssim_rgb", "SSIM RGB", 4, "the mean of the three channels"),
+    _Column("bicubic_psnr_y", "bicubic PSNR", 2, "of bicubic interpolation"),
+    _Column("bicubic_ssim_y", "bicubic SSIM", 4, "of bicubic interpolation"),
+    _Column("kernel_l1", "kernel ℓ1", 3, "sum of the estimated kernel's errors, 0 to 2, lower is better"),
+    _Column("kernel_psnr", "kernel PSNR", 2, "dB of the estimated kernel as an image"),
+    _Column("code_l1", "code ℓ1", 3, "sum of the errors of the kernel's PCA code"),
+    _Column("lr_psnr", "PSNR of LR remade", 2, "dB of the LR image that the estimated kernel makes of the HR image"),
+    _Column("flat_residual", "flat residual", 2, "grain in the flattest tenth of the picture, levels of 255"),
+    _Column("bicubic_flat_residual", "bicubic flat residual", 2, "of bicubic interpolation"),
+    _Column("flat_ratio", "flat ratio", 2, "flat residual over bicubic's, below 1 is smoother; the geometric mean"),
+    _Column("block_edges", "block edges", 2, "gradient energy at the borders of JPEG's blocks, 1 for no grid"),
+    _Column("bicubic_block_edges", "bicubic block edges", 2, "of bicubic interpolation"),
+    _Column("block_ratio", "block ratio", 2, "block edges over bicubic's, below 1 is less grid; the geometric mean"),
+    _Column("seconds", "seconds", 2, "of a restoration here, without compiling if there are others; the median"),
+    _Column("kernel_seconds", "kernel seconds", 2, "the part of them that estimates the kernel"),
 )
+_METHODS = {
+    "blind": "the model with its own estimate of the blur",
+    "true kernel": "the model with the true blur",
+    "no kernel": "the model as if there were no blur",
+    "bicubic": "bicubic interpolation",
+}
 
 
 def summarise(rows: list[Row], **facts: typing.Any) -> dict[str, typing.Any]:
@@ -77,7 +92,8 @@ def write_report(folder: str | os.PathLike, rows: list[Row], summary: dict[str, 
 
 def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.Sequence[str] = ()) -> str:
     """Format a report: the headline, the methods beside bicubic and the papers, then tables by blur and by image."""
-    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in mean_scores(rows) and key != "methods"]
+    others = {"methods", "images", "rows", *mean_scores(rows)}
+    facts = [f"- {key}: {value}" for key, value in summary.items() if key not in others]
     methods = group(rows, "method")
     main = next(iter(methods.values()))
     lines = [
@@ -86,6 +102,7 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.S
         headline(summary) + ".",
         "",
         *facts,
+        f"- rows: {len(main)}, of {len(group(main, 'image'))} images and {len(group(main, 'case'))} blurs or cases",
         "",
         *method_table(rows),
         "",
@@ -95,6 +112,8 @@ def to_markdown(rows: list[Row], summary: dict[str, typing.Any], plots: typing.S
         *_table("blur", group(main, "case")),
         "",
         *_table("image", group(main, "image")),
+        "",
+        *_legend(rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -206,16 +225,26 @@ def _is_about_kernels(summary: dict[str, typing.Any]) -> bool:
 def _table(heading: str, groups: dict[str, list[Row]], leave_out: str = "\0") -> list[str]:
     """Format the mean scores of each group as a line; columns without scores are left out."""
     means = {name: mean_scores(rows) for name, rows in groups.items()}
-    columns = [
-        column
-        for column in _COLUMNS
-        if not column[0].startswith(leave_out) and any(scores[column[0]] is not None for scores in means.values())
-    ]
-    lines = [f"| {heading} | " + " | ".join(text for _, text, _ in columns) + " |", "|---|" + "---:|" * len(columns)]
+    columns = _columns_of(means.values(), leave_out)
+    headings = " | ".join(column.heading for column in columns)
+    lines = [f"| {heading} | {headings} |", "|---|" + "---:|" * len(columns)]
     for name, scores in means.items():
-        cells = ["" if scores[score] is None else f"{scores[score]:.{digits}f}" for score, _, digits in columns]
+        cells = ["" if (x := scores[c.score]) is None else f"{x:.{c.digits}f}" for c in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _columns_of(means: typing.Iterable[dict[str, float | None]], leave_out: str = "\0") -> list[_Column]:
+    known = [{name for name, score in scores.items() if score is not None} for scores in means]
+    return [c for c in _COLUMNS if not c.score.startswith(leave_out) and any(c.score in names for names in known)]
+
+
+def _legend(rows: list[Row]) -> list[str]:
+    """What the methods and columns of a report mean."""
+    methods = [*group(rows, "method"), "bicubic"]
+    known = [f"- *{name}*: {_METHODS[name]}" for name in methods if name in _METHODS]
+    columns = _columns_of([mean_scores(rows)])
+    return ["## Legend", "", *known, *(f"- **{c.heading}**: {c.meaning}" for c in columns)]
 
 
 def _to_csv(rows: list[Row]) -> str:

@@ -30,6 +30,7 @@ from blindsr_jax.metrics import block_edges, code_l1, flat_residual, kernel_l1, 
 
 log = logging.getLogger(__name__)
 
+Fields = dict[str, typing.Any]  # fields of a ``Row``
 _QUARTER = 0.25  # levels, so that a picture without grain has a ratio as well
 
 
@@ -66,6 +67,7 @@ def evaluate(
     candidates = candidates_of(model, methods, name, beside or {}, tests.protocol)
     mine = range(jax.process_index(), len(tests.names), jax.process_count())
     done: dict[int, tuple[list[Row], str]] = {}
+    compiled: set[tuple[str, tuple[int, ...]]] = set()
     total = len(mine) * tests.samples_per_image
     with (
         logging_redirect_tqdm(),
@@ -73,7 +75,7 @@ def evaluate(
     ):
         for index in mine:
             try:
-                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress), ""
+                done[index] = _evaluate_image(candidates, tests, index, resume_log, progress, compiled), ""
             except DataError as error:
                 if failures is None:
                     raise
@@ -99,8 +101,14 @@ def _of_all(done: dict[int, tuple[list[Row], str]]) -> dict[int, tuple[list[Row]
 
 
 def _evaluate_image(
-    candidates: list[Candidate], tests: EvaluationSet, index: int, resume_log: ResumeLog | None, progress: tqdm
+    candidates: list[Candidate],
+    tests: EvaluationSet,
+    index: int,
+    resume_log: ResumeLog | None,
+    progress: tqdm,
+    compiled: set[tuple[str, tuple[int, ...]]],
 ) -> list[Row]:
+    """Score all candidates on one image; ``compiled`` collects the candidates and LR shapes that have been restored."""
     image = tests.open(index)
     rows = resume_log.rows_of(image) if resume_log is not None else None
     if rows is not None:
@@ -111,7 +119,9 @@ def _evaluate_image(
         estimates = Estimates(sample)
         for name, model, methods in candidates:
             scored = score(model, sample, tests.protocol, methods, estimates)
-            rows += [dataclasses.replace(row, method=name_of(row.method, name)) for row in scored]
+            compiling = (name, sample.lr.shape) not in compiled
+            compiled.add((name, sample.lr.shape))
+            rows += [dataclasses.replace(r, method=name_of(r.method, name), compiling=compiling) for r in scored]
         rows += [_baseline_row(baseline, sample, tests.protocol) for baseline in tests.protocol.baselines]
         progress.update()
     if resume_log is not None:
@@ -186,9 +196,7 @@ def _baseline_row(baseline: Baseline, sample: Sample, protocol: Protocol) -> Row
     return Row(sample.image, sample.case, sample.sigma, str(baseline), **scores, seconds=seconds)
 
 
-def _scores(
-    image: np.ndarray | None, bicubic: np.ndarray | None, sample: Sample, protocol: Protocol
-) -> dict[str, float]:
+def _scores(image: np.ndarray | None, bicubic: np.ndarray | None, sample: Sample, protocol: Protocol) -> Fields:
     if image is None:
         return {}
     if sample.hr is not None:
@@ -197,7 +205,7 @@ def _scores(
     return {"flat_residual": flat_residual(image, reference), "block_edges": block_edges(image, protocol.scale)}
 
 
-def _with_ratios(scores: dict[str, float]) -> dict[str, float]:
+def _with_ratios(scores: Fields) -> Fields:
     """Add the ratios to bicubic of the measures without ground truth."""
     if "flat_residual" not in scores:
         return scores
@@ -205,7 +213,7 @@ def _with_ratios(scores: dict[str, float]) -> dict[str, float]:
     return scores | {"flat_ratio": flat, "block_ratio": scores["block_edges"] / scores["bicubic_block_edges"]}
 
 
-def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> Fields:
     channels: tuple[typing.Literal["y", "rgb"], ...] = ("y", "rgb") if protocol.rgb else ("y",)
     try:
         scores = {f"psnr_{channel}": psnr(image, hr, protocol.border, channel) for channel in channels}
@@ -214,12 +222,12 @@ def _image_scores(image: np.ndarray, hr: np.ndarray, protocol: Protocol) -> dict
         raise DataError(str(error)) from None
 
 
-def _kernel_scores(restored: Restored, sample: Sample, protocol: Protocol, model: Restorer) -> dict[str, float | None]:
+def _kernel_scores(restored: Restored, sample: Sample, protocol: Protocol, model: Restorer) -> Fields:
     """Score the estimated kernel against the LR image and the true kernel; empty if either kernel is unknown."""
     if restored.kernel is None or sample.kernel is None or sample.hr is None:
         return {}
     again = make_lr(sample.hr, protocol, restored.kernel, kernel_space=model.kernel_space)
-    scores: dict[str, float | None] = {"lr_psnr": psnr(again, sample.lr, border=0)}
+    scores = {"lr_psnr": psnr(again, sample.lr, border=0)}
     if model.kernel_space == "lr":  # the true kernel is one of the HR image
         return scores
     scores["kernel_l1"] = kernel_l1(restored.kernel, sample.kernel)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.data.div2krk import Div2krkSource
+from blindsr_jax.data.pairs import PairedFiles, PairFolder
 from blindsr_jax.data.sources import Source, open_source
 from blindsr_jax.degradations.file_steps import Round8
 from blindsr_jax.degradations.kernels import move_kernel
@@ -118,7 +119,7 @@ class StoredTests:
       protocol: how results are scored and LR images are made again.
     """
 
-    def __init__(self, source: Div2krkSource, protocol: Protocol):
+    def __init__(self, source: PairedFiles, protocol: Protocol):
         self._source, self.protocol = source, protocol
         self.names, self.left_out, self.samples_per_image = source.names, source.left_out, 1
 
@@ -151,13 +152,15 @@ class Pictures:
 
 
 def open_tests(protocol: Protocol, root: str | os.PathLike) -> EvaluationSet:
-    """Open the test set in a folder: HR images or pictures in any subfolders, or DIV2KRK's folders for ``div2krk``.
+    """Open the test set in a folder: HR images, pairs or pictures in any subfolders, or DIV2KRK's folders.
 
     Raises:
       DataError: the folder has no usable images.
     """
     if protocol.tests == "div2krk":
         return StoredTests(Div2krkSource(root, protocol.scale), protocol)
+    if protocol.tests == "pairs":
+        return StoredTests(PairFolder(root, protocol.scale), protocol)
     if protocol.tests == "pictures":
         return Pictures(open_source("folder", str(root), smallest=_TWO_BLOCKS), protocol)
     return SyntheticTests(open_source("folder", str(root), smallest=16 * protocol.scale), protocol)

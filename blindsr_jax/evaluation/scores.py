@@ -32,8 +32,9 @@ class Row:
       bicubic_flat_residual, bicubic_block_edges: the same of bicubic interpolation.
       flat_ratio: ``flat_residual`` over bicubic's, a quarter of a level added to each.
       block_ratio: ``block_edges`` over bicubic's.
-      seconds: time of the restoration; the first of a shape includes compilation.
+      seconds: time of the restoration.
       kernel_seconds: the part of ``seconds`` that estimates the kernel; None for models without a separate estimate.
+      compiling: whether these times include compiling, as the first of each size does.
     """
 
     image: str
@@ -60,21 +61,22 @@ class Row:
     block_ratio: float | None = None
     seconds: float | None = None
     kernel_seconds: float | None = None
+    compiling: bool = False
 
 
-SCORES = tuple(
-    field.name for field in dataclasses.fields(Row) if field.name not in ("image", "case", "sigma", "method")
-)
+_NO_SCORES = ("image", "case", "sigma", "method", "compiling")
+SCORES = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _NO_SCORES)
 
 
 def mean_scores(rows: typing.Sequence[Row]) -> dict[str, float | None]:
     """The mean of each score over the rows where it is known and finite.
 
-    Of seconds it is the median, of ratios the geometric mean.
+    Of seconds it is the median, without those that include compiling if there are others; of ratios the geometric mean.
     """
     means: dict[str, float | None] = {}
+    compiled = [row for row in rows if not row.compiling] or rows
     for name in SCORES:
-        values = [getattr(row, name) for row in rows]
+        values = [getattr(row, name) for row in (compiled if name.endswith("seconds") else rows)]
         known = [value for value in values if value is not None and math.isfinite(value)]
         means[name] = _average_for(name)(known) if known else None
     return means

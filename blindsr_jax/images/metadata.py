@@ -56,15 +56,16 @@ class Metadata:
 
 def metadata_of(image: OpenImage) -> Metadata:
     """The metadata of a file to carry over, without what holds no more: the decoded image is upright, and it grows."""
-    fields = {name: value for name, value in image.fields.items() if name in _CORRECTED or _of_picture(name)}
-    for name, corrected in _CORRECTED.items():
-        blob = fields.pop(name, b"")
-        kept = corrected(blob) if isinstance(blob, bytes) else b""
-        fields |= {name: kept} if kept else {}
-    if "exif-data" not in fields:
-        fields = {name: value for name, value in fields.items() if not name.startswith("exif-")}
-    profile = image.fields.get("icc-profile-data")
-    return Metadata(profile if isinstance(profile, bytes) else None, fields, image.resolution)
+    blobs = {name: corrected(_blob(image, name)) for name, corrected in _CORRECTED.items()}
+    fields = {name: x for name, x in image.fields.items() if blobs["exif-data"] and _of_picture(name)}
+    fields |= {name: blob for name, blob in blobs.items() if blob}
+    return Metadata(_blob(image, "icc-profile-data") or None, fields, image.resolution)
+
+
+def _blob(image: OpenImage, name: str) -> bytes:
+    """The bytes of a field; empty if there are none."""
+    value = image.fields.get(name)
+    return value if isinstance(value, bytes) else b""
 
 
 def _of_picture(name: str) -> bool:

@@ -12,7 +12,7 @@ import jax
 from blindsr_jax.errors import OutOfMemory
 
 _BOUNDED: contextvars.ContextVar[bool] = contextvars.ContextVar("bounded", default=False)
-_CGROUP = pathlib.Path("/sys/fs/cgroup")
+_CONTAINER = pathlib.Path("/sys/fs/cgroup")
 _SHARE = 0.8  # share of the free memory that a program may use; the rest is for its input and other processes
 
 
@@ -39,13 +39,17 @@ def checked(function: typing.Callable[..., typing.Any], *arguments: typing.Any, 
     return function(*arguments, **options)
 
 
-def available() -> int | None:
-    """Bytes of main memory that are available according to the system and the container; None if unknown."""
+def available(container: pathlib.Path = _CONTAINER) -> int | None:
+    """Bytes of main memory that are available according to the system and the container; None if unknown.
+
+    Args:
+      container: the control group's folder, with the files ``memory.max`` and ``memory.current``.
+    """
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
         with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
-            limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+            limit, used = (int((container / f"memory.{name}").read_text()) for name in ("max", "current"))
             free = min(free, limit - used)
         return free
     return None

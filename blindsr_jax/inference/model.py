@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.errors import DataError, OutOfMemory
+from blindsr_jax.inference import tile_policy
 from blindsr_jax.inference.blind_network import BlindNetwork
 from blindsr_jax.inference.inputs import (
     checked_batch,
@@ -29,13 +30,10 @@ from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
 from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
-from blindsr_jax.inference.tile_policy import WHOLE
 from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.ops.arguments import traced
 from blindsr_jax.types import SROutput
-
-_KERNEL_WINDOW = 512  # LR pixels: side of the part that estimators look at in images that are too large
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -222,6 +220,7 @@ class Model(BlindNetwork, RestoresImages):
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
             return self._on_devices(run, seen, given).replace(lr=lr)
+        given = jax.device_put(given)
         shape = smallest(self.shapes, seen.shape[1:3])
         if shape is not None:
             try:
@@ -229,7 +228,7 @@ class Model(BlindNetwork, RestoresImages):
             except OutOfMemory:
                 pass  # at its own size it may fit
         with memory_errors(seen):
-            return run(self.variables, seen, given).replace(lr=lr)
+            return run(self.variables, jax.device_put(seen), given).replace(lr=lr)
 
     def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:
         """A call below ``jit`` or ``grad``: an image's size is known there, so nothing is padded."""
@@ -277,12 +276,13 @@ class Model(BlindNetwork, RestoresImages):
         if self.restores and self.takes_padding and (self.takes_kernel or not self.estimates_kernel):
             context = self.tile_context(pixels, kernel=None, iterations=iterations)
             return SROutput(kernel=context.kernel, kernel_code=context.kernel_code)
-        if math.prod(pixels.size) <= WHOLE:
+        if math.prod(pixels.size) <= tile_policy.WHOLE:
             try:
                 return self(pixels.rgb()[None], iterations=iterations, trace=trace)
             except OutOfMemory:
                 pass
-        part = window_of(pixels.size, lambda rows: pixels.rgb(rows), self.kernel_window or _KERNEL_WINDOW)
+        side = self.kernel_window or tile_policy.KERNEL_WINDOW
+        part = window_of(pixels.size, lambda rows: pixels.rgb(rows), side)
         return self(pixels.rgb(*part)[None], iterations=iterations, trace=trace)
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:

@@ -181,6 +181,8 @@ def restore_bands(
     Raises:
       DataError, OutOfMemory: as ``RestoresImages.restore``.
     """
+    if tiles_at_once is not None and tiles_at_once < 1:
+        raise DataError(f"tiles_at_once must be 1 or more, or None for the default, got {tiles_at_once}")
     image = as_array(image)
     pixels = Pixels(image)
     dtype, bounded = pixels.dtype if dtype is None else np.dtype(dtype), tile == "auto"

@@ -23,6 +23,13 @@ from blindsr_jax.ops.arguments import traced
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
+_wrapped = jax.jit(wrap_smoothly, static_argnums=1)
+
+
+def _upper_left(x: jax.Array, height: int, width: int) -> jax.Array:
+    """The first rows and columns of images [..., H, W, C], by bounds that are no arrays on a device."""
+    return jax.lax.slice_in_dim(jax.lax.slice_in_dim(x, 0, height, axis=-3), 0, width, axis=-2)
+
 
 class Solver(NetworkWithWeights):
     """A non-blind model for all scales that its network supports.
@@ -102,8 +109,10 @@ class Solver(NetworkWithWeights):
                 f"{scale * lr.shape[2]}x{scale * lr.shape[1]} pixels"
             )
         options = {"scale": scale, "iterations": iterations, "trace": trace}
+        arrays = lr, kernels, sigma
         with memory_errors(lr):
-            output = checked(apply_solver, self.module, self.variables, lr, kernels, sigma, **options)
+            arrays = arrays if traced(*arrays) else jax.device_put(arrays)
+            output = checked(apply_solver, self.module, self.variables, *arrays, **options)
         return output.replace(lr=lr)
 
     def restore(
@@ -215,12 +224,12 @@ class AtScale(RestoresImages):
         lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)
         seen = lr
         if self.border == "reflect":
-            seen = wrap_smoothly(lr, 2 * -(-kernels.shape[1] // self.scale))
+            seen = _wrapped(lr if traced(lr) else jax.device_put(lr), 2 * -(-kernels.shape[1] // self.scale))
         output = self.solver(
             seen, kernel=kernels, scale=self.scale, sigma=self.sigma, iterations=iterations, trace=trace
         )
         height, width = (self.scale * side for side in lr.shape[1:3])
-        sr, steps = jax.tree.map(lambda x: x[..., :height, :width, :], (output.sr, output.trace))
+        sr, steps = jax.tree.map(lambda x: _upper_left(x, height, width), (output.sr, output.trace))
         return output.replace(sr=sr, trace=steps, kernel=None if image_only else output.kernel, lr=lr)
 
     def reported(self, images: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ Tile = int | typing.Literal["auto"]
 
 WHOLE = 2**20  # LR pixels; pictures up to this size are restored, and their kernels estimated, whole
 SIDE = 512  # LR pixels: side of the tiles of larger pictures
+KERNEL_WINDOW = 512  # LR pixels: side of the part of larger pictures that networks without tiles look at
 SMALLEST = 64  # LR pixels: the smallest side of a tile, which leaves room for the overlap
 
 

@@ -60,3 +60,25 @@ def _kernel(name: str, kernel: npt.ArrayLike) -> np.ndarray:
 
 def _pad_to(kernel: np.ndarray, size: int) -> np.ndarray:
     return np.pad(kernel, (size - kernel.shape[0]) // 2)
+
+
+def kernel_width(kernel: np.ndarray) -> float:
+    """Width of a blur kernel: the standard deviation of its weights around their centre, the mean of both axes.
+
+    Formula: √((σ²_y + σ²_x) / 2); for a round Gaussian, its σ. Negative weights count as zero.
+
+    Args:
+      kernel: [K, K], with a positive sum of its positive weights.
+
+    Returns:
+      Pixels.
+
+    >>> import numpy as np
+    >>> kernel_width(np.ones((1, 3)))
+    0.5773502691896257
+    """
+    weights = np.maximum(np.asarray(kernel, np.float64), 0)
+    weights /= weights.sum()
+    places = np.indices(weights.shape)
+    centre = (weights * places).sum(axis=(1, 2), keepdims=True)
+    return float(np.sqrt((weights * np.square(places - centre)).sum() / 2))

@@ -13,6 +13,7 @@ from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.networks.kernel_estimator import KernelEstimator
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.one_pass import OnePass
 from blindsr_jax.networks.region import Region
 from blindsr_jax.networks.registry import MODELS, build, init_variables, register
 from blindsr_jax.networks.unfolded import Unfolded
@@ -29,6 +30,7 @@ __all__ = [
     "KernelEstimator",
     "KernelNet",
     "Network",
+    "OnePass",
     "Region",
     "USRNet",
     "Unfolded",

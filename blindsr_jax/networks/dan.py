@@ -51,7 +51,7 @@ class DAN(Unfolded):
 
     def setup(self) -> None:
         shape = (self.kernel_size**2, self.code_length)
-        self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape)
+        self.pca_basis = self.variable("constants", "pca_basis", jnp.zeros, shape, jnp.float32)
 
     @property
     def code_basis_length(self) -> int:

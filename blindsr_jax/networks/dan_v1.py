@@ -44,8 +44,8 @@ class ConditionedConv(nn.Module):
     def __call__(self, x: jax.Array, condition: jax.Array, region: Region | None = None) -> jax.Array:
         """[B, H, W, C] and [B, H, W, L] or [B, L] to [B, H, W, features]."""
         channels = x.shape[-1]
-        kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).reshape(1, 1, 1, -1)
         if condition.ndim == 4:
             joined, shared = jnp.concatenate([x, condition], axis=-1), bias
         else:

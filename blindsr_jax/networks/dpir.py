@@ -128,7 +128,7 @@ class DPIR(Network):
 
     def example(self) -> dict[str, typing.Any]:
         """Return arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3)), "kernel": dirac(3)[None], "scale": 1}
+        return {"lr": jnp.zeros((1, 8, 8, 3), jnp.float32), "kernel": dirac(3)[None], "scale": 1}
 
     @nn.compact
     def __call__(
@@ -144,7 +144,7 @@ class DPIR(Network):
         """Restore a batch. For the arguments see ``half_quadratic_splitting``."""
         kernel = jnp.broadcast_to(kernel, (lr.shape[0], *kernel.shape[1:]))
         if self.is_initializing():
-            return SROutput(sr=self.denoiser(lr, jnp.zeros(lr.shape[0])), kernel=kernel)
+            return SROutput(sr=self.denoiser(lr, jnp.zeros(lr.shape[0], lr.dtype)), kernel=kernel)
         count = iterations or self.iterations
         options = {"scale": scale, "sigma": sigma, "iterations": count, "trace": trace}
         sr, steps = half_quadratic_splitting(lr, kernel, self._pure_denoiser(), **options)

@@ -33,7 +33,7 @@ class DRUNet(Network):
 
     def example(self) -> dict[str, typing.Any]:
         """Return arguments of a call that creates the parameters."""
-        return {"x": jnp.zeros((1, 8, 8, self.channels)), "sigma": 0.0}
+        return {"x": jnp.zeros((1, 8, 8, self.channels), jnp.float32), "sigma": 0.0}
 
     def __call__(self, x: jax.Array, sigma: jax.Array | float) -> jax.Array:
         """Denoise a batch.

@@ -151,7 +151,7 @@ class ConvTranspose(nn.Module):
         if self.size != self.stride + 2 * self.padding:
             raise ValueError(f"size {self.size} is not stride {self.stride} + 2 * padding {self.padding}")
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         taps, before, after = _phase_taps(self.size, self.padding, self.stride)
         by_phase = jnp.einsum("yrk,xqj,kjio->yxiorq", taps, taps, kernel)
         by_phase = by_phase.reshape(len(taps), len(taps), x.shape[-1], -1)
@@ -159,7 +159,7 @@ class ConvTranspose(nn.Module):
         y = pixel_shuffle(y, self.stride)
         if not self.bias:
             return mask_outside(y, region)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).reshape(1, 1, 1, -1)
         return mask_outside((y + bias).astype(x.dtype), region)
 
 

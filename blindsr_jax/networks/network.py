@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.degradations.size_steps import Downsampling
 from blindsr_jax.networks.compute import Compute
 
 
@@ -25,7 +26,7 @@ class FirstStage(typing.NamedTuple):
     field: str
     steps: int
     supervision: str
-    downsample: str
+    downsample: Downsampling
 
 
 class Network(nn.Module):
@@ -79,7 +80,7 @@ class Network(nn.Module):
 
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3))}
+        return {"lr": jnp.zeros((1, 8, 8, 3), jnp.float32)}
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images after 1, 2 … T steps, from the images [T, ...] of a trace."""

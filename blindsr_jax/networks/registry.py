@@ -123,7 +123,9 @@ def build(name: str, **sizes: typing.Any) -> Network:
     return MODELS[name](**{size: tuple(value) if isinstance(value, list) else value for size, value in sizes.items()})
 
 
-def init_variables(model: nn.Module, key: jax.Array, pca_basis: jax.Array | None = None) -> dict[str, typing.Any]:
+def init_variables(
+    model: nn.Module, key: jax.Array, pca_basis: jax.typing.ArrayLike | None = None
+) -> dict[str, typing.Any]:
     """Fresh variables: ``params`` drawn from the key, and ``constants``, which may be empty.
 
     Args:

@@ -37,8 +37,8 @@ class _Weights(nn.Module):
 
     @nn.compact
     def __call__(self) -> Weights:
-        kernel = self.param("kernel", torch_uniform, (3, 3, self.channels, self.features))
-        return kernel, self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", torch_uniform, (3, 3, self.channels, self.features), jnp.float32)
+        return kernel, self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
 
 
 class Upsampler(nn.Module):

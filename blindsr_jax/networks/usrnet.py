@@ -94,7 +94,7 @@ class USRNet(Network):
 
     def example(self) -> dict[str, typing.Any]:
         """Return arguments of a call that creates the parameters."""
-        return {"lr": jnp.zeros((1, 8, 8, 3)), "kernel": dirac(3)[None], "scale": 1, "sigma": 0.0}
+        return {"lr": jnp.zeros((1, 8, 8, 3), jnp.float32), "kernel": dirac(3)[None], "scale": 1, "sigma": 0.0}
 
     def __call__(
         self,

@@ -100,7 +100,8 @@ def _kernel_gradient(x: jax.Array, g: jax.Array, size: int, padding: Padding) ->
 
 def _opposite(padding: Padding, size: int) -> Padding:
     """Return the padding of the transposed correlation, which maps the result back to the input."""
-    return tuple((size - 1 - before, size - 1 - after) for before, after in padding)
+    (top, bottom), (left, right) = padding
+    return (size - 1 - top, size - 1 - bottom), (size - 1 - left, size - 1 - right)
 
 
 def _patches_times_pixels(x: jax.Array, y: jax.Array, size: int, padding: Padding) -> jax.Array:

@@ -72,10 +72,10 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
       InputError: the sizes do not match, or the kernel is even-sized, not square or larger than the image.
     """
     _check_sizes(x, lr, kernel, s)
-    check_range("alpha", alpha, np.finfo(np.float32).tiny)
+    check_range("alpha", alpha, float(np.finfo(np.float32).tiny))
     if jnp.finfo(x.dtype).bits < 32:  # an FFT wants more, as does the inversion of a blur
-        wide = (array.astype(jnp.float32) for array in (x, lr, kernel))
-        return data_solution(*wide, alpha, s).astype(x.dtype)
+        wide_x, wide_lr, wide_kernel = (array.astype(jnp.float32) for array in (x, lr, kernel))
+        return data_solution(wide_x, wide_lr, wide_kernel, alpha, s).astype(x.dtype)
     height, width = x.shape[1:3]
     transfer = psf_to_otf(jnp.flip(jnp.asarray(kernel, x.dtype), (1, 2)), (height, width))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)
@@ -128,7 +128,7 @@ def kernel_least_squares(
     sharp_f, blurred_f = (jnp.fft.rfft2(x, axes=(1, 2)) for x in (sharp, blurred))
     cross = (sharp_f * blurred_f.conj()).sum(axis=-1)
     power = (jnp.square(sharp_f.real) + jnp.square(sharp_f.imag)).sum(axis=-1)
-    kernel = jnp.fft.irfft2(cross / (power + lam), s=(height, width), axes=(1, 2))
+    kernel = jnp.fft.irfft2(cross / (power + lam).astype(cross.dtype), s=(height, width), axes=(1, 2))
     window = jnp.roll(kernel, (size // 2, size // 2), axis=(1, 2))[:, :size, :size]
     return normalize_kernel(window) if normalize else window
 
@@ -161,13 +161,14 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     explained = transfer.conj() * jnp.fft.rfft2(blurred, axes=(1, 2))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)
     rows, columns = (2 - 2 * jnp.cos(2 * jnp.pi * jnp.arange(n) / n) for n in (height, width))
-    slope = (rows[:, None] + columns[None, :half])[None, :, :, None]  # Σ_c |F(∂_c)|²
+    slope = (rows[:, None] + columns[None, :half])[None, :, :, None].astype(blurred.dtype)  # Σ_c |F(∂_c)|²
 
     def solve(gradients: jax.Array, weight: jax.Array) -> jax.Array:
         gradients, weight = as_floating(gradients), as_floating(weight)
         right, below = gradients[..., :1], gradients[..., 1:]
         adjoint = jnp.roll(right, 1, axis=2) - right + jnp.roll(below, 1, axis=1) - below
-        spectrum = (explained + weight * jnp.fft.rfft2(adjoint, axes=(1, 2))) / (power + weight * slope)
+        found = weight.astype(explained.dtype) * jnp.fft.rfft2(adjoint, axes=(1, 2))
+        spectrum = (explained + found) / (power + weight * slope).astype(explained.dtype)
         return jnp.fft.irfft2(spectrum, (height, width), axes=(1, 2))
 
     return solve
@@ -238,7 +239,8 @@ def per_shard(function: Function, mesh: Mesh) -> Function:
 
 def _filter(x: jax.Array, transfer: jax.Array) -> jax.Array:
     """Apply a circular filter, given its transfer function over half the frequencies [B, H, W // 2 + 1, 1]."""
-    spectrum = jnp.fft.rfft2(x, axes=(1, 2)) * transfer
+    spectrum = jnp.fft.rfft2(x, axes=(1, 2))
+    spectrum *= transfer.astype(spectrum.dtype)
     return jnp.fft.irfft2(spectrum, x.shape[1:3], axes=(1, 2))
 
 

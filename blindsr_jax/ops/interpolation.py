@@ -44,15 +44,21 @@ def interpolate(
     """
     if kind not in typing.get_args(Interpolation):
         raise InputError(f"kind must be one of {typing.get_args(Interpolation)}, got {kind!r}")
-    if (size is None) == (scale is None):
-        raise InputError(f"give either size or scale, got size={size} and scale={scale}")
     lengths = check_images("x", x).shape[1:3]
-    if size is None:
-        size = tuple(math.floor(length * scale) for length in lengths)
-    if min(size) < 1:
-        raise InputError(f"images of {lengths[0]}x{lengths[1]} pixels cannot be resized to {size[0]}x{size[1]}")
-    rows, columns = (_taps(kind, length, out, scale) for length, out in zip(lengths, size))
+    out_lengths = _out_lengths(lengths, size, scale)
+    if min(out_lengths) < 1:
+        wanted = f"{out_lengths[0]}x{out_lengths[1]}"
+        raise InputError(f"images of {lengths[0]}x{lengths[1]} pixels cannot be resized to {wanted}")
+    rows, columns = (_taps(kind, length, out, scale) for length, out in zip(lengths, out_lengths))
     return along(along(x, rows, 1), columns, 2)
+
+
+def _out_lengths(lengths: tuple[int, ...], size: tuple[int, int] | None, scale: float | None) -> tuple[int, ...]:
+    if size is not None and scale is None:
+        return size
+    if scale is not None and size is None:
+        return tuple(math.floor(length * scale) for length in lengths)
+    raise InputError(f"give either size or scale, got size={size} and scale={scale}")
 
 
 def _taps(kind: Interpolation, length: int, out_length: int, scale: float | None) -> Taps:

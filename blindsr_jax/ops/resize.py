@@ -12,7 +12,7 @@ import numpy as np
 
 from blindsr_jax.errors import InputError
 from blindsr_jax.ops.arguments import check_images
-from blindsr_jax.ops.taps import Taps, along, matrix
+from blindsr_jax.ops.taps import Taps, along, constant_matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width inside padded images, known at run time
 
@@ -164,14 +164,17 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
     """
     index, weight = _unbounded_taps(length, scale)
     index = _mirrored(index, length) if border == "mirror" else np.clip(index, 0, length - 1)
-    dense = matrix(Taps(index, weight), length)
+    dense = constant_matrix(Taps(index, weight), length)
     dense.setflags(write=False)
     return dense
 
 
 def _lengths(x: jax.Array, valid_size: ValidSize | None) -> tuple[int | jax.Array, int | jax.Array]:
     """Return height and width of the images in x: integers, or arrays if the images are padded."""
-    return x.shape[1:3] if valid_size is None else tuple(jnp.asarray(length, jnp.int32) for length in valid_size)
+    if valid_size is None:
+        return x.shape[1], x.shape[2]
+    height, width = valid_size
+    return jnp.asarray(height, jnp.int32), jnp.asarray(width, jnp.int32)
 
 
 def _resize_taps(whole: int, length: int | jax.Array, scale: float) -> Taps:
@@ -197,7 +200,7 @@ def _mirrored(index: np.ndarray, length: int | jax.Array) -> np.ndarray | jax.Ar
     return (jnp if isinstance(index, jax.Array) else np).minimum(index, 2 * length - 1 - index)
 
 
-def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_length: int | jax.Array) -> Taps:
+def _within(index: typing.Any, weight: typing.Any, length: int | jax.Array, out_length: float | jax.Array) -> Taps:
     """Return taps that give zero from output ``out_length`` on if the length is known only at run time."""
     if not isinstance(length, jax.Array):
         return Taps(index, weight)

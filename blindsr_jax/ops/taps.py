@@ -37,12 +37,17 @@ def along(x: typing.Any, taps: Taps, axis: int) -> typing.Any:
 def matrix(taps: Taps, length: int) -> np.ndarray | jax.Array:
     """Return the map of ``length`` inputs as a matrix [out, length]: float64 in NumPy, float32 in JAX."""
     if isinstance(taps.index, np.ndarray):
-        dense = np.zeros((len(taps.index), length))
-        np.add.at(dense, (np.arange(len(dense))[:, None], taps.index), taps.weight)
-        return dense
+        return constant_matrix(taps, length)
     count = taps.index.shape[1]
     parts = zip(jnp.split(taps.index, count, axis=1), jnp.split(jnp.asarray(taps.weight, jnp.float32), count, axis=1))
-    return sum(jnp.where(at == jnp.arange(length)[None], part, 0) for at, part in parts)
+    return sum((jnp.where(at == jnp.arange(length)[None], part, 0) for at, part in parts), jnp.float32(0))
+
+
+def constant_matrix(taps: Taps, length: int) -> np.ndarray:
+    """``matrix`` for taps that are NumPy arrays."""
+    dense = np.zeros((len(taps.index), length))
+    np.add.at(dense, (np.arange(len(dense))[:, None], taps.index), taps.weight)
+    return dense
 
 
 def _sum(x: typing.Any, taps: Taps, axis: int) -> typing.Any:

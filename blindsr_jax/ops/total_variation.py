@@ -10,6 +10,8 @@ from blindsr_jax.ops.arguments import check_images, check_range
 # b in the formula below, per pixel for images in [0, 1]. Best for DPIR on photographs among 0.02, 0.04, 0.08, 0.16.
 _GRADIENT_SCALE = 0.08
 
+Carry = tuple[jax.Array, jax.Array, jax.Array]  # the dual field, its extrapolation, and the momentum
+
 
 def total_variation_denoise(x: jax.Array, sigma: jax.Array | float, steps: int = 20) -> jax.Array:
     """Denoise by maximum a posteriori under white Gaussian noise and a total variation prior.
@@ -33,7 +35,7 @@ def total_variation_denoise(x: jax.Array, sigma: jax.Array | float, steps: int =
     weight = jnp.square(jnp.reshape(jnp.asarray(sigma, x.dtype), (-1, 1, 1, 1))) / _GRADIENT_SCALE
     weight = jnp.maximum(weight, 1e-12)  # without noise the image stays unchanged
 
-    def body(carry: tuple[jax.Array, jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, ...], None]:
+    def body(carry: Carry, _: None) -> tuple[Carry, None]:
         dual, ahead, momentum = carry
         gradient = _gradient(x + weight * _divergence(ahead))
         ascended = _to_unit_ball(ahead + gradient / (8 * weight[None]))  # 8 bounds the squared norm of _gradient

@@ -64,7 +64,7 @@ class Checkpoints:
         policies = ocp.training.preservation_policies
         best = policies.BestN(n=1, get_metric_fn=score_in, keep_checkpoints_without_metrics=False)
         keeping = policies.AnyPreservationPolicy([policies.LatestN(keep), best])
-        with self._writing():
+        with self._explaining():
             with all_or_none():
                 if is_first():
                     self._tidy()
@@ -76,11 +76,11 @@ class Checkpoints:
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, HostLost) or self._writer is None:
             return
-        with self._writing():
+        with self._writing() as writer:
             try:
                 self._finish_saving()
             finally:
-                self._writer.close()
+                writer.close()
 
     @property
     def steps(self) -> list[int]:
@@ -95,9 +95,9 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """Step of the checkpoint with the best validation score, of the newest if none has a score, or None."""
-        scores = {step: recorded_score(self._directory / str(step)) for step in self.steps}
-        validated = [step for step, score in scores.items() if score is not None]
-        return max(validated, key=scores.__getitem__, default=self.latest_step)
+        recorded = {step: recorded_score(self._directory / str(step)) for step in self.steps}
+        scores = {step: score for step, score in recorded.items() if score is not None}
+        return max(scores, key=scores.__getitem__, default=self.latest_step)
 
     def save(self, state: TrainState, score: float | None = None) -> None:
         """Start writing a state under its step. On return the arrays have been copied, so training can continue.
@@ -112,9 +112,9 @@ class Checkpoints:
         with all_or_none():
             self._check_room(state)
         values = _fields(state)
-        with self._writing():
+        with self._writing() as writer:
             self._finish_saving()
-            self._saving = self._writer.save_async(
+            self._saving = writer.save_async(
                 int(state.step),
                 values,
                 checkpointable_name=ITEM,
@@ -135,9 +135,9 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Wait until everything is on disk. Raises DataError as ``save`` does."""
-        with self._writing():
+        with self._writing() as writer:
             self._finish_saving()
-            self._writer.wait()
+            writer.wait()
 
     def _finish_saving(self) -> None:
         saving, self._saving = self._saving, None
@@ -197,8 +197,8 @@ class Checkpoints:
             except BlindSRError as error:
                 failures[step] = error
                 continue
-            for failed, error in failures.items():
-                log.warning("%s; step %d is taken in place of step %d", error, step, failed)
+            for failed, problem in failures.items():
+                log.warning("%s; step %d is taken in place of step %d", problem, step, failed)
             if failures and self._writer is not None:
                 self._set_aside(list(failures))
             return state
@@ -210,8 +210,8 @@ class Checkpoints:
         """The newest state whose last update was finite, or None. Deletes the checkpoints after it."""
         self.wait()
         while (state := self.restore_newest(like)) is not None and int(state.bad_in_a_row):
-            with self._writing():
-                self._writer.delete(int(state.step))
+            with self._writing() as writer:
+                writer.delete(int(state.step))
         return state
 
     def _tidy(self) -> None:
@@ -232,15 +232,23 @@ class Checkpoints:
             set_aside(folder)
 
     def _set_aside(self, steps: list[int]) -> None:
-        with self._writing():
+        with self._writing() as writer:
             with all_or_none():
                 if is_first():
                     for step in steps:
                         set_aside(self._directory / str(step))
-            self._writer.reload()
+            writer.reload()
 
     @contextlib.contextmanager
-    def _writing(self) -> typing.Iterator[None]:
+    def _writing(self) -> typing.Iterator[ocp.training.Checkpointer]:
+        """The writer, whose errors become DataErrors."""
+        with self._explaining():
+            if self._writer is None:
+                raise DataError(f"{self._directory}: opened to be read only")
+            yield self._writer
+
+    @contextlib.contextmanager
+    def _explaining(self) -> typing.Iterator[None]:
         """Turn errors of writing into a DataError with one line of advice."""
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -184,20 +185,21 @@ class _Run:
         The metrics of a step are read while the next one computes.
         """
         config, start = self.config, int(state.step)
-        batches = batches_of(config, self.source, start + int(state.skipped))
         update_of = updates_of(config, self.mesh)
         previous: dict[str, typing.Any] = {}
-        for step in range(start + 1, config.steps + 1):
-            request = put_request(self.mesh, self.stop.received)
-            state, metrics = update_of(step)(state, put_batch(self.mesh, next(batches)), request)
-            values, previous = jax.device_get(previous), metrics
-            answer = values.pop("stop", None)
-            self.run_log.step(values)
-            if values:
-                self.watchdog.finished(step - 1)
-            if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
-                return state, step - 1
-            self._after(step, state, answer)
+        # Closed in any case: while TensorFlow's threads wait for the next batch to be fetched, the process cannot end.
+        with contextlib.closing(batches_of(config, self.source, start + int(state.skipped))) as batches:
+            for step in range(start + 1, config.steps + 1):
+                request = put_request(self.mesh, self.stop.received)
+                state, metrics = update_of(step)(state, put_batch(self.mesh, next(batches)), request)
+                values, previous = jax.device_get(previous), metrics
+                answer = values.pop("stop", None)
+                self.run_log.step(values)
+                if values:
+                    self.watchdog.finished(step - 1)
+                if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
+                    return state, step - 1
+                self._after(step, state, answer)
         return state, None
 
     def _after(self, step: int, state: TrainState, answer: np.ndarray | None) -> None:

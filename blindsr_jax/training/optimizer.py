@@ -62,7 +62,8 @@ def make_optimizer(
       rates: learning rate of each group. Every group has an optimiser state under its name, even without parameters.
       groups: the group of the parameters below each top-level name; the first group for names that are missing.
       kind: ``muon`` orthogonalises the updates of convolution kernels and scales them to the size of Adam's (Liu et
-        al., 2025, arXiv:2502.16982), so that Adam's learning rates fit. All other parameters are updated by Adam.
+        al., 2025, arXiv:2502.16982), so that Adam's learning rates fit. Adam with Nesterov momentum updates
+        all other parameters.
       b1, b2: decay of the first and second moment of Adam.
       clip_norm: gradients are first scaled down to this global norm; 0 disables clipping.
     """

@@ -30,7 +30,6 @@ from blindsr_jax.images.reading import ImageFile
 from blindsr_jax.images.writing import write_image
 from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.solver import Solver
 from blindsr_jax.training.checkpoints import Checkpoints
@@ -187,4 +186,4 @@ def write_pictures(model: Restorer, hr: np.ndarray, protocol: Protocol, workdir:
     sample = synthetic_sample("restored", hr, protocol, case)
     write_image(workdir / "restored" / "lr.png", ImageFile(sample.lr))
     kernel = sample.kernel if model.needs_kernel else None
-    write_image(workdir / "restored" / "sr.png", ImageFile(restore_image(model, sample.lr, kernel=kernel).image))
+    write_image(workdir / "restored" / "sr.png", ImageFile(model.restore(sample.lr, kernel=kernel)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import jax
@@ -45,7 +46,8 @@ def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, chec
         "%d times)",
         *(step, config.max_bad_steps, int(good.step), skipped - int(good.skipped), rollbacks, config.rollbacks),
     )
-    return good.replace(
+    return dataclasses.replace(
+        good,
         rollbacks=jax.device_put(np.int32(rollbacks), replicated(mesh)),
         skipped=jax.device_put(np.int32(skipped), replicated(mesh)),
     )

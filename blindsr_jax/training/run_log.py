@@ -110,7 +110,7 @@ class RunLog:
             return
         last = self._since[-1]
         names = [name for name in last if not name.startswith("bad_")]
-        values = {name: np.mean([m[name] for m in self._since if name in m]) for name in names}  # stages differ
+        values = {name: float(np.mean([m[name] for m in self._since if name in m])) for name in names}  # stages differ
         values |= {name: last[name] for name in last if name.startswith("bad_") and last[name]}
         self.scalars(step, {f"train/{name}": value for name, value in values.items()})
         self._since.clear()

@@ -67,7 +67,7 @@ def state_of(config: ConfigDict, mesh: Mesh) -> TrainState:
         with_ema=config.optimizer.ema_decay > 0,
         sharding=replicated(mesh),
     )
-    return started_from(state, config.start_from) if config.start_from else state
+    return started_from(state, config.start_from, getattr(network, "scale", None)) if config.start_from else state
 
 
 def abstract_state(config: ConfigDict, mesh: Mesh) -> TrainState:
@@ -109,9 +109,9 @@ def stages_of(config: ConfigDict) -> list[Stage]:
         precision=config.precision,
         accumulate=config.accumulate,
     )
-    if len(ends) == 1:
-        return [last]
     first = config_lib.network_of(config).first_stage
+    if first is None or len(ends) == 1:
+        return [last]
     degradation = tuple(
         Downsample(first.downsample) if isinstance(step, Downsample) else step for step in last.degradation
     )
@@ -199,7 +199,7 @@ def training_source(config: ConfigDict) -> Source:
     )
 
 
-def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Iterator[np.ndarray]:
+def batches_of(config: ConfigDict, source: Source, start: int) -> typing.Generator[np.ndarray, None, None]:
     """This process's share of the HR batches, from batch ``start`` on: uint8 [B / processes, sP, sP, 3]."""
     size = config.data.patch * config.model.scale
     sampler = PatchSampler(

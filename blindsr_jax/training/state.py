@@ -53,7 +53,7 @@ def initial_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
-    pca_basis: jax.Array | None = None,
+    pca_basis: jax.typing.ArrayLike | None = None,
     *,
     with_ema: bool,
 ) -> TrainState:
@@ -85,7 +85,7 @@ def create_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
-    pca_basis: jax.Array | None,
+    pca_basis: jax.typing.ArrayLike | None,
     *,
     with_ema: bool,
     sharding: jax.sharding.Sharding,

@@ -117,7 +117,8 @@ def make_train_step(
             (params, opt_state, ema),
             (state.params, state.opt_state, state.ema),
         )
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
@@ -148,10 +149,10 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
 
     gradient = _in_parts(jax.value_and_grad(loss_of, has_aux=True), stage.accumulate)
 
-    def of_one_share(*arguments: typing.Any) -> typing.Any:
-        *arguments, stop = arguments
+    def of_one_share(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded, stop: jax.Array | None) -> Tree:
         asked = None if stop is None else stop.mean(0)
-        return jax.lax.pmean((gradient(*arguments), asked), "data")  # shares are equal: the mean of the whole batch
+        found = gradient(params, constants, hr, degraded)
+        return jax.lax.pmean((found, asked), "data")  # shares are equal: the mean of the whole batch
 
     specs = (P(), P(), P("data"), P("data"), P("data"))
     return jax.shard_map(of_one_share, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
@@ -196,9 +197,9 @@ def supervised_loss(
     Returns:
       The loss, and its parts at the last step.
     """
-    context = {}
+    context: dict[str, typing.Any] = {}
     if not module.blind:
         context = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
-    steps = module.apply(variables, degraded.lr, gradient=supervise, **context, method="training_steps")
-    targets = module.apply(variables, hr, degraded, method="targets")
+    steps: typing.Any = module.apply(variables, degraded.lr, gradient=supervise, **context, method="training_steps")
+    targets: typing.Any = module.apply(variables, hr, degraded, method="targets")
     return loss(steps, targets)

@@ -50,7 +50,8 @@ class Watchdog:
         self._timer = threading.Timer(self._seconds, self._tell, [self._step])
         self._timer.daemon = True
         self._timer.start()
-        faulthandler.dump_traceback_later(self._seconds + 0.5, repeat=True, file=sys.__stderr__)
+        stderr: typing.Any = sys.__stderr__  # None stands for sys.stderr, which the type of the argument leaves out
+        faulthandler.dump_traceback_later(self._seconds + 0.5, repeat=True, file=stderr)
 
     def _disarm(self) -> None:
         if self._timer is not None:

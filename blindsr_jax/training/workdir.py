@@ -20,6 +20,9 @@ from blindsr_jax.hosts import all_or_none, gathered, is_first
 
 log = logging.getLogger(__name__)
 
+# Settings that do not change the parameters of a run.
+_WITHOUT_EFFECT = ("checkpoint.", "validation.", "log_every", "watchdog_seconds", "data.workers", "data.cache_gib")
+
 _SLOW_FILE_SYSTEM = 60  # seconds
 _LOCK = ".lock"
 
@@ -75,8 +78,8 @@ def claim_workdir(config: ConfigDict, workdir: str | os.PathLike) -> None:
     with all_or_none():
         if any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
             check_same_run(config, workdir)
-            if is_first() and (changes := _changes(config, workdir)):
-                log.info("settings that this run had not before: %s", changes)
+            if is_first():
+                _tell_changes(config, workdir)
     with all_or_none():
         if is_first():
             write_text(workdir / "config.json", text)
@@ -107,12 +110,26 @@ def check_same_run(config: ConfigDict, workdir: str | os.PathLike) -> None:
         )
 
 
-def _changes(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """The settings that differ from the recorded config, in words. Excludes the number of steps."""
+def _tell_changes(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Log the settings that differ from the recorded ones, as a warning if the numbers of the run depend on them."""
+    changes = _changes(config, workdir)
+    harmless = {name: text for name, text in changes.items() if name.startswith(_WITHOUT_EFFECT)}
+    if harmless:
+        log.info("settings that this run had not before: %s", ", ".join(harmless.values()))
+    if others := [text for name, text in changes.items() if name not in harmless]:
+        log.warning(
+            "this run goes on with other settings than before, so it will not end with the numbers of a run that has "
+            "them from the start: %s",
+            ", ".join(others),
+        )
+
+
+def _changes(config: ConfigDict, workdir: pathlib.Path) -> dict[str, str]:
+    """The settings that differ from the recorded config, each in words. Excludes the number of steps."""
     as_recorded = json.loads(config_lib.to_json(config))
     before, now = (config_lib.flat(ConfigDict(settings)) for settings in (recorded_config(workdir), as_recorded))
     names = [name for name in now if name not in ("config_hash", "steps") and before.get(name) != now[name]]
-    return ", ".join(f"{name}={now[name]!r} (was {before.get(name)!r})" for name in names)
+    return {name: f"{name}={now[name]!r} (was {before.get(name)!r})" for name in names}
 
 
 def _identity(config: ConfigDict) -> dict[str, typing.Any]:

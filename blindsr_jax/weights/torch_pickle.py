@@ -133,6 +133,9 @@ class PickleReader:
 class _Unpickler(pickle._Unpickler):
     """Python's unpickler, restricted to the opcodes that state dicts need. Globals and storages are replaced."""
 
+    stack: list[Any]  # typeshed leaves these two attributes out
+    metastack: list[list[Any]]
+
     def __init__(self, file: io.BytesIO, reader: PickleReader):
         super().__init__(file)
         self._reader = reader
@@ -158,11 +161,11 @@ class _Unpickler(pickle._Unpickler):
 
     def _set_item(self) -> None:
         _check_keys(self.stack[-2:-1])
-        self.load_setitem()
+        self.load_setitem()  # type: ignore[attr-defined]  # typeshed leaves the methods of opcodes out
 
     def _set_items(self) -> None:
         _check_keys(self.stack[::2])
-        self.load_setitems()
+        self.load_setitems()  # type: ignore[attr-defined]
 
     dispatch: ClassVar = collections.defaultdict(
         lambda: _refuse_opcode,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import pathlib
+import re
 import typing
 
+import safetensors
+
 from blindsr_jax.degradations.pools import POOL_SIZES
-from blindsr_jax.errors import DataError
-from blindsr_jax.weights.bundle import Bundle, load_bundle
+from blindsr_jax.errors import UsageError
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.weights.bundle import Bundle
 
 PACKAGED = pathlib.Path(__file__).parent / "packaged"
 
@@ -54,7 +61,7 @@ def default_model(scale: int | None = None) -> str:
     """
     scale = scale or max(_DEFAULTS)
     if scale not in _DEFAULTS:
-        raise DataError(f"--scale {scale}: packaged models restore at scales {', '.join(map(str, sorted(_DEFAULTS)))}")
+        raise UsageError(f"--scale {scale}: packaged models restore at scales {', '.join(map(str, sorted(_DEFAULTS)))}")
     return _DEFAULTS[scale]
 
 
@@ -75,10 +82,33 @@ def describe(metadata: dict[str, typing.Any], parameters: int) -> list[str]:
     return [part for part in parts if part]
 
 
+def use_of(name: str) -> str:
+    """The purpose of a packaged model: the first sentence of its text."""
+    text = (PACKAGED / f"{name}.md").read_text(encoding="utf-8")
+    return re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
+
+
+def facts_of(name: str) -> tuple[str, int]:
+    """The scale of a packaged model, such as ``×4``, and its number of parameters, from the head of its file."""
+    header, parameters = _head(PACKAGED / f"{name}.safetensors")
+    return _scale(header["model"]), parameters
+
+
 def _describe(path: pathlib.Path) -> str:
-    bundle = load_bundle(path)
-    scale = f"×{bundle.model['scale']}" if "scale" in bundle.model else "any scale"
-    return ", ".join([scale, *describe(bundle.metadata, count_parameters(bundle))])
+    header, parameters = _head(path)
+    return ", ".join([_scale(header["model"]), *describe(header, parameters)])
+
+
+def _scale(model: dict[str, typing.Any]) -> str:
+    return f"×{model['scale']}" if "scale" in model else "any scale"
+
+
+def _head(path: pathlib.Path) -> tuple[dict[str, typing.Any], int]:
+    """The description inside a packaged bundle, and its number of parameters, without reading its arrays."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        names = [name for name in file.keys() if not name.startswith("constants/")]  # noqa: SIM118 (no dict)
+        sizes = [math.prod(file.get_slice(name).get_shape()) for name in names]
+        return json.loads(file.metadata()["blindsr_jax"]), sum(sizes)
 
 
 def _score(name: str, score: float) -> str:

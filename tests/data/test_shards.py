@@ -285,26 +285,35 @@ def test_an_interrupted_one_goes_on(photographs, shards, tmp_path, monkeypatch):
 
 _KILLED = """
 import os, sys
+import tensorflow_datasets as tfds
+from blindsr_jax.data.shard_manifest import Shard
 from blindsr_jax.data.shard_writing import prepare_shards
-from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
-read = FolderSource.read
-FolderSource.read = lambda self, i: os.kill(os.getpid(), 9) if i == 2 else read(self, i)
+
+def killing(function, calls):
+    def killed(*arguments):
+        calls.pop()
+        return function(*arguments) if calls else os.kill(os.getpid(), 9)
+    return killed
+
+if sys.argv[3] == "a shard":
+    Shard.of_file = killing(Shard.of_file, [1, 2])
+else:
+    tfds.core.DatasetInfo.write_to_directory = killing(None, [1])
 prepare_shards(sys.argv[2], kind="folder", data=sys.argv[1], cutting=Cutting(40, 20, 40), per_shard=8)
 """
 
 
 @pytest.mark.slow
-def test_a_killed_one_goes_on_and_leaves_nothing_behind(photographs, tmp_path):
+@pytest.mark.parametrize("writing", ["a shard", "metadata"])
+def test_a_killed_one_goes_on_and_leaves_nothing_behind(writing, photographs, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    result = subprocess.run([sys.executable, "-c", _KILLED, photographs, killed], capture_output=True)
+    result = subprocess.run([sys.executable, "-c", _KILLED, photographs, killed, writing], capture_output=True)
     assert result.returncode == -9
     assert "dataset_info.json" not in _files(killed)
-    (killed / ".hr.1.partial.array_record").write_text("half")  # a kill during the writing of a shard,
-    (killed / ".metadata.partial1").mkdir()  # and one during the writing of TFDS's metadata
-    (killed / ".metadata.partial1" / "features.json").write_text("half")
-    _prepare(photographs, killed)
     _prepare(photographs, whole)
+    assert len(set(_files(killed)) - set(_files(whole))) == 2, "its lock, and what it was writing"
+    _prepare(photographs, killed)
     assert read_manifest(killed) == read_manifest(whole)
     assert _files(killed) == _files(whole)
     assert not [name for name in _files(whole) if name.startswith(".")]
@@ -323,12 +332,18 @@ def test_a_folder_of_something_else_is_left_alone(photographs, shards, tmp_path)
         _prepare(more, tmp_path / "copy", encoding=read_manifest(shards).settings["encoding"])
 
 
-def test_two_at_a_time_do_not_mix(photographs, tmp_path):
-    import filelock
+def test_two_at_a_time_do_not_mix(photographs, tmp_path, monkeypatch):
+    read, begun = FolderSource.read, []
 
-    (tmp_path / "out").mkdir()
-    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(DataError, match="another process"):
-        _prepare(photographs, tmp_path / "out")
+    def read_while_another_begins(source, index):
+        if not begun:
+            begun.append(index)
+            with pytest.raises(DataError, match="another process"):
+                _prepare(photographs, tmp_path / "out")
+        return read(source, index)
+
+    monkeypatch.setattr(FolderSource, "read", read_while_another_begins)
+    assert not _prepare(photographs, tmp_path / "out").damaged and begun
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from blindsr_jax.demo import handmade_kernels, model_choices, restoring, synthetic_test, uploads, views
-from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.errors import DataError, OutOfMemory, WeightsError
 from blindsr_jax.inference.loading import from_bundle, load
+from blindsr_jax.inference.model import Model
 from blindsr_jax.metrics import psnr
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
@@ -216,11 +217,17 @@ class TestRuns:
         assert stages[-1].steps == [] and stages[-1].kernel.shape == (11, 11)
 
     def test_without_memory_for_the_steps(self, model, photo, monkeypatch):
-        def refuse(*arguments, **options):
-            raise restoring.OutOfMemory("too little")
+        call = Model.__call__
 
-        monkeypatch.setattr(restoring, "_with_steps", refuse)
-        assert _finished(restoring.run(model, photo)).image.shape == (192, 256, 3)
+        def refuse_steps(model, lr, *, trace=False, **options):
+            if trace:
+                raise OutOfMemory("too little")
+            return call(model, lr, **options)
+
+        monkeypatch.setattr(Model, "__call__", refuse_steps)
+        outcome = _finished(restoring.run(model, photo))
+        np.testing.assert_array_equal(outcome.image, model.restore(photo))
+        assert outcome.steps == []
 
     def test_stopping_frees_the_next_run(self, model, photo, monkeypatch):
         monkeypatch.setattr(restoring, "STEPS", 0)

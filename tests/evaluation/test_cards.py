@@ -63,14 +63,14 @@ def test_published_figures_stand_beside_complete_sets_only():
 def test_the_command_lists_the_models_and_marks_the_defaults(capsys):
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    marked = {line.split()[0] for line in lines if "(the default):" in line}
+    marked = {line.split()[0] for line in lines if "  Default. " in line}
     assert marked == {default_model(scale) for scale in (2, 3, 4)}
 
 
 def test_the_command_prints_a_card(capsys):
     assert main(["models", NAMES[0]]) == 0
     assert capsys.readouterr().out == card(NAMES[0])
-    assert main(["models", "dan-huge"]) == 2
+    assert main(["models", "dan-huge"]) == 1
     assert NAMES[0] in capsys.readouterr().err
     with pytest.raises(WeightsError, match="no packaged model"):
         card("dan-huge")

@@ -61,7 +61,7 @@ def test_nothing_else_can_be_asked_for(estimator, photo):
     for methods, message in (
         (Methods(sweep=3), "repeats no step"),
         (Methods(iterations=2), "repeats no step"),
-        (Methods(("true",)), "uses no kernel"),
+        (Methods(("true",)), "takes no kernel"),
     ):
         with pytest.raises(DataError, match=message):
             evaluate(estimator, tests, methods)

@@ -86,7 +86,7 @@ def test_a_sweep_of_dssr_reports_its_means(photo):
         assert alone.psnr_y == pytest.approx(rows[f"T = {t}"].psnr_y, abs=1e-3)
     assert rows["T = 1"].psnr_y != rows["T = 3"].psnr_y
     assert rows["blind"].kernel_l1 is None
-    with pytest.raises(DataError, match="DSSR uses no kernel"):
+    with pytest.raises(DataError, match="DSSR takes no kernel"):
         evaluate(dssr, SyntheticTests(Images(photo), gaussian8(4)), Methods(("true",)))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.errors import DataError, OutOfMemory
-from blindsr_jax.inference import model as model_module
+from blindsr_jax.inference import tile_policy
 from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pipeline import pipeline
@@ -132,8 +132,8 @@ def test_an_estimator_of_a_pipeline_looks_at_a_part_if_the_whole_is_too_large(mo
     part = np.asarray(estimator(image[None, 16:64, 24:72]).kernel)
     joined = pipeline(dataclasses.replace(estimator, kernel_window=None), load("dpir-tv"))
     whole = joined.tile_context(Pixels(image), kernel=None, iterations=1).kernel
-    monkeypatch.setattr(model_module, "WHOLE", 70 * 90 - 1)
-    monkeypatch.setattr(model_module, "_KERNEL_WINDOW", 48)
+    monkeypatch.setattr(tile_policy, "WHOLE", 70 * 90 - 1)
+    monkeypatch.setattr(tile_policy, "KERNEL_WINDOW", 48)
     found = joined.tile_context(Pixels(image), kernel=None, iterations=1).kernel
     np.testing.assert_allclose(found, part, atol=1e-5)
     assert np.abs(found - whole).max() > 1e-3

@@ -162,9 +162,10 @@ def test_images_smaller_than_the_window():
 def test_regularisation_counts_for_each_pixel():
     """|F|² of white gradients grows with the number of pixels, so λ must grow equally to keep its weight."""
     network, variables = _small(lam=0.1)
-    gradients, sharp = luma_gradients(_lr(1, 24, 30)), jax.random.normal(jax.random.key(5), (1, 24, 30, 2)) * 0.1
-    got = network.bind(variables)._solve(sharp, gradients)
-    np.testing.assert_allclose(got, ops.kernel_least_squares(sharp, gradients, 0.1 * 24 * 30, 9), atol=1e-6)
+    lr = _lr(1, 24, 30)
+    found = _estimates(network, variables, lr)
+    by_hand = ops.kernel_least_squares(found.sharp, luma_gradients(lr), 0.1 * 24 * 30, 9)
+    np.testing.assert_allclose(found.kernel_lr, by_hand, atol=1e-6)
 
 
 def test_the_second_stage_weighs_both_kernels():

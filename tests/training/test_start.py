@@ -43,6 +43,22 @@ def test_another_scale_draws_only_what_has_another_shape(given):
     assert other == {name for name in started if name.startswith("restorer/upscale")}
 
 
+def test_a_larger_network_of_the_same_scale_takes_all_in_its_first_places(given):
+    path, params = given
+    larger = {"model.features": 6, "model.blocks": 3, "model.conditions": ("noise",)}
+    config = tiny_config(**{"start_from": str(path), **larger})
+    started, alone = (flatten_dict(state_of(c, data_mesh()).params, sep="/") for c in (config, tiny_config(**larger)))
+    small, grown = flatten_dict(params, sep="/"), 0
+    for name, x in started.items():
+        first = tuple(slice(length) for length in small[name].shape)
+        np.testing.assert_array_equal(x[first], small[name], err_msg=name)
+        rest = np.ones(x.shape, bool)
+        rest[first] = False
+        np.testing.assert_array_equal(np.asarray(x)[rest], np.asarray(alone[name])[rest], err_msg=name)
+        grown += x.shape != small[name].shape
+    assert grown > 3
+
+
 def test_it_trains_as_any_other(given):
     path, params = given
     config, mesh = tiny_config(**{"start_from": str(path), "optimizer.warmup": 0}), data_mesh()

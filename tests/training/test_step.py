@@ -208,7 +208,9 @@ def test_muon_orthogonalises_convolution_kernels_and_leaves_the_rest_to_adam():
     given = np.linalg.svd(np.asarray(kernels).reshape(2, 36, 8), compute_uv=False)
     assert (given.max(1) / given.min(1)).min() > 2, "the gradient is far from orthogonal"
     np.testing.assert_allclose(sizes, 1e-2 * 0.2 * 36**0.5, rtol=0.35)  # five Newton-Schulz steps
-    np.testing.assert_allclose(updates["restorer"]["bias"], -1e-2, rtol=1e-4)
+    adam = optax.adam(1e-2, 0.9, 0.99, nesterov=True)  # as optax's Muon has it
+    expected, _ = adam.update(params, adam.init(params), params)
+    np.testing.assert_allclose(updates["restorer"]["bias"], expected["restorer"]["bias"], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -234,8 +236,9 @@ def test_batch_must_split_evenly():
 def test_cores_become_devices_that_share_a_batch_evenly():
     def devices(batch_size, cores, **variables):
         code = f"""if True:
+            import os
+            os.sched_getaffinity = lambda process: set(range({cores}))
             from blindsr_jax.training import sharding
-            sharding._cores = lambda: {cores}
             sharding.use_all_cores({batch_size})
             mesh = sharding.data_mesh()
             print(mesh.size, sharding.device_is_core(mesh))"""
