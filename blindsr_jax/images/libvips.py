@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import types
@@ -12,6 +13,7 @@ import numpy as np
 TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _ROWS = 128  # rows decoded at once
 _SYSTEM = "system error: "
+_LEVELS = 0b11111000  # GLib's criticals, warnings and all below
 
 
 @functools.cache
@@ -26,6 +28,9 @@ def libvips() -> types.ModuleType:
     logging.getLogger("pyvips").setLevel(logging.CRITICAL)
     if pyvips.API_mode:  # true of pyvips' wheels
         pyvips.ffi.def_extern(name="_log_handler_callback")(lambda *_: None)
+        for domain in (b"GLib", b"GLib-GObject"):  # they would write to stderr
+            handler = pyvips.glib_lib.g_log_set_handler(domain, _LEVELS, pyvips._log_handler_cb, pyvips.ffi.NULL)
+            atexit.register(pyvips.glib_lib.g_log_remove_handler, domain, handler)
     # libvips' messages quote damaged files, whose bytes need not be UTF-8.
     pyvips.error._to_string = lambda text: pyvips.ffi.string(text).decode(errors="replace") if text else ""
     pyvips.cache_set_max(0)

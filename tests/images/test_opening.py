@@ -1,5 +1,6 @@
 import io
 import os
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.images.folders import list_images
 from blindsr_jax.images.opening import open_image
 from blindsr_jax.images.reading import decode_rgb, image_size, read_rgb, to_eight_bits
-from tests.images.picture_bytes import claiming, deep, plain, turned
+from tests.images.picture_bytes import claiming, deep, plain, tiff_of, turned
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +112,15 @@ def test_messages_of_libvips_may_quote_any_bytes():
     damaged = (data[:entry] + b"\1\x82\x83" + data[entry + 3 :]).replace(b"pixi", b"\xffixi")
     with pytest.raises(DataError, match=r"may be damaged .*could not parse"):
         open_image(damaged).decode()
+
+
+def test_libraries_below_libvips_write_nothing_on_stderr(capfd):
+    width = struct.pack("<HHII", 256, 4, 1, 24)
+    data = tiff_of(np.uint8, 2)()
+    assert width in data
+    with pytest.raises(DataError, match="out of range"):
+        open_image(data.replace(width, struct.pack("<HHII", 256, 4, 1, 2**31 - 16)))
+    assert capfd.readouterr().err == ""
 
 
 def test_sizes_need_the_header_alone(tmp_path):
