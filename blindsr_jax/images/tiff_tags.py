@@ -18,6 +18,7 @@ _RGB, _CMYK, _YCBCR = 2, 5, 6
 _COLOURS = {0: 1, 1: 1, 3: 1, _RGB: 3, _CMYK: 4, _YCBCR: 3}  # channels of a photometric interpretation
 _LAB, _SENSOR = (8, 9, 10), (32803, 34892)
 _JPEG = (6, 7)
+_CANON = b"\x10\0\0\0CR\2\0"  # bytes 4 to 11 of Canon's raw files
 _USUAL = (1, 2, 3, 4, 5, *_JPEG, 8, 32773, 32946)  # compressions that every libvips decodes
 _NAMES = {34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG", 34925: "LZMA"}
 _NAMES |= {50000: "ZSTD", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL", 34933: "PNG", 34927: "JPEG XR"}
@@ -45,7 +46,7 @@ def check_tiff(name: str, tags: Tags, head: bytes) -> None:
     """
     kind = tags.get(_PHOTOMETRIC, (1,))[0]
     preview = tags.get(_SUBFILE, (0,))[0] & 1 and _SUB_IFDS in tags
-    if _DNG in tags or kind in _SENSOR or head[8:10] == b"CR" or preview:
+    if _DNG in tags or kind in _SENSOR or head[4:12] == _CANON or preview:
         raise DataError(f"{name}: camera raw files are not read here; develop it to TIFF, PNG or JPEG first")
     if kind in _LAB:
         raise DataError(f"{name}: TIFF in CIELAB is not read here; convert it to RGB first")

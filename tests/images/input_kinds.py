@@ -280,6 +280,12 @@ KINDS = [
     Kind("TIFF, LERC", "a.tif", of_compression(34887), Refused("TIFF with LERC inside is not read here")),
     Kind("TIFF, JPEG XL", "a.tif", of_compression(52546), Refused("TIFF with JPEG XL inside is not read here")),
     Kind("camera raw (DNG)", "a.dng", tiff_of(np.uint8, 2, dng=True), Refused("camera raw files are not read here")),
+    Kind(
+        "camera raw (CR2)",
+        "a.cr2",
+        lambda: b"II*\0\x10\0\0\0CR\2\0" + tiff_of(np.uint8, 2)(),
+        Refused("camera raw files are not read here"),
+    ),
     Kind("BMP, 1 bit", "a.bmp", plain("1", "BMP"), Written("L", scene="bilevel")),
     Kind("BMP, grey", "a.bmp", plain("L", "BMP"), Written("L", scene="grey")),
     Kind("BMP, palette", "a.bmp", plain("P", "BMP"), Written("RGB")),
