@@ -99,8 +99,3 @@ class Diverged(BlindSRError):
     """Too many consecutive updates were not finite."""
 
     together = True
-
-
-def how_to_install(extra: str) -> str:
-    """How to install an extra of this project, which is on no package index."""
-    return f"in your clone of the repository, pip install -e '.[{extra}]'"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import typing
 
-from blindsr_jax.errors import how_to_install
-
 Attribute = typing.Callable[[str], typing.Any]
 
 
@@ -32,3 +30,8 @@ def attach(package: str, places: typing.Mapping[str, str], needs: str = "") -> t
         return module if places[name] == f"{package}.{name}" else getattr(module, name)
 
     return attribute, sorted(places)
+
+
+def how_to_install(extra: str) -> str:
+    """How to install an extra of this project, which is on no package index."""
+    return f"in your clone of the repository, pip install -e '.[{extra}]'"

@@ -15,7 +15,8 @@ import pathlib
 import re
 import sys
 
-from blindsr_jax.errors import BlindSRError, Interrupted, how_to_install
+from blindsr_jax.errors import BlindSRError, Interrupted
+from blindsr_jax.lazy import how_to_install
 
 try:
     from absl import flags

@@ -9,7 +9,9 @@ import safetensors.numpy
 from blindsr_jax.cli import main
 from blindsr_jax.errors import BlindSRError, InputError, WeightsError, printable
 from blindsr_jax.images.reading import read_image
-from blindsr_jax.weights.bundle import load_bundle
+from blindsr_jax.weights.bundle import load_bundle, save_bundle
+from tests.images.picture_bytes import plain
+from tests.inference.conftest import tiny_bundle
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,18 @@ def test_the_command_prints_no_escapes(tmp_path, capfd):
     name = "x\x1b[2J.safetensors"
     assert main(["restore", str(tmp_path), "-o", str(tmp_path / "out.png"), "--model", str(tmp_path / name)]) != 0
     assert "\x1b" not in capfd.readouterr().err
+
+
+def test_lines_about_files_print_no_escapes(tmp_path, capfd):
+    save_bundle(tmp_path / "tiny.safetensors", tiny_bundle())
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x\x1b[31m.png").write_bytes(plain("RGB", "PNG")())
+    (tmp_path / "in" / "y\x1b[31m.png").write_bytes(b"no picture")
+    model = ("--model", str(tmp_path / "tiny.safetensors"))
+    for source in ("in", "in", "in/x\x1b[31m.png", "in/y\x1b[31m.png"):
+        main(["restore", str(tmp_path / source), "-o", str(tmp_path / "out"), *model])
+    main(["restore", str(tmp_path / "in" / "x\x1b[31m.png"), "-o", str(tmp_path / "one"), *model])
+    printed = capfd.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert r"y\x1b[31m.png: not an image" in printed.err
+    assert r"x\x1b[31m.png: exists" in printed.err

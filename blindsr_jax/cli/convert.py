@@ -7,7 +7,8 @@ import pathlib
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command
-from blindsr_jax.errors import DataError, UsageError, how_to_install
+from blindsr_jax.errors import DataError, UsageError, printable
+from blindsr_jax.lazy import how_to_install
 
 if typing.TYPE_CHECKING:
     from blindsr_jax.weights.bundle import Bundle
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output.exists() and not arguments.overwrite:
         raise UsageError(f"{arguments.output}: exists (--overwrite replaces it)")
     save_bundle(arguments.output, _bundle_from(arguments.source))
-    print(f"wrote {arguments.output}")
+    print(printable(f"wrote {arguments.output}"))
     return 0
 
 

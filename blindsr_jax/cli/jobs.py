@@ -10,7 +10,7 @@ import typing
 
 from tqdm import tqdm
 
-from blindsr_jax.errors import BlindSRError, UsageError
+from blindsr_jax.errors import BlindSRError, UsageError, printable
 from blindsr_jax.images.folders import find_images, list_images
 from blindsr_jax.images.formats import FORMATS
 
@@ -115,6 +115,11 @@ def _suffix(source: pathlib.Path, form: str | None) -> str:
     return source.suffix if own and own.name == form else f".{form}"
 
 
+def _say(text: str) -> None:
+    """Write a line to stderr above the progress bar; names cannot steer the terminal."""
+    tqdm.write(printable(text), file=sys.stderr)
+
+
 def run_jobs(
     jobs: list[tuple[pathlib.Path, pathlib.Path]],
     action: typing.Callable[[pathlib.Path, pathlib.Path], str | None],
@@ -145,23 +150,23 @@ def run_jobs(
             if kept and kept[0] != target:
                 skipped += 1
                 names = ", ".join(path.name for path in kept)
-                tqdm.write(f"{target}: skipped, because {names} exists (--overwrite replaces it)", file=sys.stderr)
+                _say(f"{target}: skipped, because {names} exists (--overwrite replaces it)")
                 continue
             if kept:
                 skipped += 1
                 missing = ", ".join(path.name for path in companions(target) if not path.exists())
                 also = f"; {missing}: not there, and made only with the picture" if missing else ""
-                tqdm.write(f"{target}: exists, skipped (--overwrite replaces it){also}", file=sys.stderr)
+                _say(f"{target}: exists, skipped (--overwrite replaces it){also}")
                 continue
             try:
                 told = action(source, target)
             except BlindSRError as error:
                 failed += 1
-                message = str(error)
-                tqdm.write(f"blindsr: {message if str(source) in message else f'{source}: {message}'}", file=sys.stderr)
+                message, name = str(error), printable(source)
+                _say(f"blindsr: {message if name in message else f'{name}: {message}'}")
     done = len(jobs) - failed - skipped
     if told and len(jobs) == done == 1:
-        print(f"{jobs[0][1]}: {told}")
+        print(printable(f"{jobs[0][1]}: {told}"))
         return 0
     print(
         f"{done} of {len(jobs)} written"

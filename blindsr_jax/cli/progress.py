@@ -8,6 +8,8 @@ import typing
 
 from tqdm import tqdm
 
+from blindsr_jax.errors import printable
+
 _EVERY = 0.5  # seconds
 
 
@@ -20,7 +22,9 @@ def working(text: str, *, shown: bool) -> typing.Iterator[None]:
       shown: whether to show it; it is shown on terminals only.
     """
     ended = threading.Event()
-    with tqdm(desc=text, bar_format="{desc}: {elapsed}", leave=False, disable=None if shown else True) as bar:
+    with tqdm(
+        desc=printable(text), bar_format="{desc}: {elapsed}", leave=False, disable=None if shown else True
+    ) as bar:
 
         def refresh() -> None:
             while not ended.wait(_EVERY):

@@ -10,7 +10,7 @@ import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
 from blindsr_jax.cli.output_options import add_output_options, check_outputs, max_pixels
-from blindsr_jax.errors import BlindSRError, DataError, UsageError
+from blindsr_jax.errors import BlindSRError, DataError, UsageError, printable
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -108,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
                 for rows in restored.bands:
                     write(rows)
         if arguments.shrink == "auto" and restored.shrunk > 1:
-            tqdm.write(f"{source}: has more pixels than detail, shrunk {restored.shrunk} times before it was restored")
+            shrunk = f"shrunk {restored.shrunk} times before it was restored"
+            tqdm.write(f"{printable(source)}: has more pixels than detail, {shrunk}")
         _write_companions(arguments, target, file, restored)
         return _closing(name_in_reports(arguments.model), restored, time.monotonic() - start)
 

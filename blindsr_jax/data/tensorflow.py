@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import typing
 
-from blindsr_jax.errors import DataError, how_to_install
+from blindsr_jax.errors import DataError
+from blindsr_jax.lazy import how_to_install
 
 
 def import_tensorflow() -> typing.Any:
