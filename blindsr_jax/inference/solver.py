@@ -24,6 +24,9 @@ from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
 
+_SMALL_KERNEL = 63
+
+
 class Solver(NetworkWithWeights):
     """A non-blind model for all scales that its network supports.
 
@@ -96,11 +99,7 @@ class Solver(NetworkWithWeights):
         kernels = one_for_each(checked_kernels(kernel), lr.shape[0])
         self._check_scale(scale)
         sigma = checked_sigma(sigma, len(lr))
-        if kernels.shape[1] > scale * min(lr.shape[1:3]):
-            raise DataError(
-                f"a {kernels.shape[1]}x{kernels.shape[1]} kernel is larger than the restored image, "
-                f"{scale * lr.shape[2]}x{scale * lr.shape[1]} pixels"
-            )
+        _check_fits(kernels, lr, scale)
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         with memory_errors(lr):
             output = checked(apply_solver, self.module, self.variables, lr, kernels, sigma, **options)
@@ -122,6 +121,14 @@ class Solver(NetworkWithWeights):
     def _check_scale(self, scale: int) -> None:
         if traced(scale) or scale not in self.scales:
             raise DataError(f"{self.network} restores at scales {', '.join(map(str, self.scales))}, not {scale}")
+
+
+def _check_fits(kernels: np.ndarray | jax.Array, lr: np.ndarray | jax.Array, scale: int) -> None:
+    height, width = (scale * side for side in lr.shape[1:3])
+    if kernels.shape[1] > min(height, width):
+        raise DataError(
+            f"a {kernels.shape[1]}x{kernels.shape[1]} kernel is larger than the restored image, {width}x{height} pixels"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +220,8 @@ class AtScale(RestoresImages):
                 "(blindsr_jax.pipeline)"
             )
         lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)
+        if kernels.shape[1] > _SMALL_KERNEL:  # small images are extended enough for small kernels
+            _check_fits(kernels, lr, self.scale)
         seen = lr
         if self.border == "reflect":
             seen = wrap_smoothly(lr, 2 * -(-kernels.shape[1] // self.scale))
