@@ -60,7 +60,7 @@ def open_regular(path: str | os.PathLike) -> typing.BinaryIO:
     try:
         # Without O_NONBLOCK, opening a pipe waits for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        file = open(descriptor, "rb", buffering=0)
+        file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 (the caller closes it)
     except FileNotFoundError:
         raise DataError(f"{os.fspath(path)}: there is no such file") from None
     except OSError as error:

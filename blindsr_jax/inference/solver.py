@@ -23,7 +23,6 @@ from blindsr_jax.ops.arguments import traced
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
-
 _SMALL_KERNEL = 63
 
 

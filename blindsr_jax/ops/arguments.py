@@ -74,7 +74,7 @@ def check_kernels(kernel: Array, batch: int | None = None) -> Array:
         with np.errstate(over="ignore"):
             total = values.sum(axis=(1, 2))
         if not ((total > 0) & (total < np.inf)).all():
-            raise InputError("kernel must have a finite, positive sum: each of its kernels is a weighted mean of pixels")
+            raise InputError("kernel must have a finite, positive sum: each is a weighted mean of pixels")
     return kernel
 
 

@@ -115,7 +115,20 @@ class TestKernels:
 
     @pytest.mark.parametrize(
         "cells",
-        ["", "[]", "[0,0,0,0,0,0,0,0,0]", "nonsense", '{"a": 1}', "[1,1,1,1]", "[1,1]", "[1,null,1]", "[1e999]"],
+        [
+            "",
+            "[]",
+            "[0,0,0,0,0,0,0,0,0]",
+            "nonsense",
+            '{"a": 1}',
+            "[1,1,1,1]",
+            "[1,1]",
+            "[1,null,1]",
+            "[1e999]",
+            "[" * 9**6,
+            str([1] * 23**2),
+            5,
+        ],
     )
     def test_drawing_refuses(self, cells):
         with pytest.raises(DataError, match="drawing"):

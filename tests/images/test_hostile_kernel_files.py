@@ -51,7 +51,10 @@ _HOSTILE = {
     "short.npy": (_npy((100, 31, 31), "<f8"), "ends before"),
     "many.npy": (_npy((10**5, 1, 1), "|u1", b"\1" * 10**5), "100,000 kernels"),
     "wide.npy": (_npy((1025, 1025), "|u1", b"\1" * 1025**2), "1023 pixels"),
-    "zlib.mat": (_mat(_compressed(_variable(_DOUBLE, (4800, 4800), _element(9, bytes(8 * 4800**2))))), "bytes, too many"),
+    "zlib.mat": (
+        _mat(_compressed(_variable(_DOUBLE, (4800, 4800), _element(9, bytes(8 * 4800**2))))),
+        "bytes, too many",
+    ),
     "numbers.mat": (_mat(_variable(_DOUBLE, (2**31 - 1,) * 32, _element(2, b"\1"))), "numbers, too many"),
     "cells.mat": (_mat(_variable(_CELL, (10**8, 1), b"")), "no kernel"),
     "empty cells.mat": (_mat(_variable(_CELL, (10**4, 1), _element(_MATRIX, b"") * 10**4)), "empty cell"),
@@ -130,7 +133,9 @@ def test_axes_of_one_in_front_do_not_count(tmp_path, order):
 def test_other_kinds_are_called_by_their_names(tmp_path):
     Image.new("L", (21, 21), 9).save(tmp_path / "k.png")
     np.savez(tmp_path / "k.npz", np.ones((3, 3)))
-    (tmp_path / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384) + b"\x89HDF\r\n\x1a\n")
+    (tmp_path / "new.mat").write_bytes(
+        b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384) + b"\x89HDF\r\n\x1a\n"
+    )
     (tmp_path / "empty.mat").write_bytes(b"")
     for name, reason in {"k.png": "a picture", "k.npz": "an archive", "new.mat": "'-v7'", "empty.mat": "empty"}.items():
         with pytest.raises(DataError, match=rf"{name}: not a .npy file or a .mat file.*{reason}"):
