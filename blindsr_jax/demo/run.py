@@ -19,8 +19,10 @@ from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.reading import ImageFile
 from blindsr_jax.images.writing import write_image
+from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import psnr
+from blindsr_jax.pictures import from_unit
 
 SMALL, SHARP = "Small or soft: enlarge it", "Sharp: blur it first, as a test"
 FOUND, TRUE, GAUSSIAN, DRAWN, FILE = "Find it", "The true one", "A Gaussian", "Draw it", "From a file"
@@ -186,9 +188,8 @@ def _result(
 ) -> Result:
     height, width = outcome.image.shape[:2]
     text = f"{width} × {height} pixels, {seconds:.1f} seconds"
-    after = views.shown(outcome.image)
-    if after.shape[:2] != (height, width):
-        text += "; shown smaller, the download is whole"
+    if not outcome.steps and outcome.too_large:
+        text += f"; steps are shown of pictures up to {restoring.STEPS / 1e6:.2f} megapixels"
     if test is not None:
         scores = [psnr(image, test.hr, scale) for image in (outcome.image, outcome.interpolated)]
         text = f"PSNR {scores[0]:.2f} dB, bicubic interpolation {scores[1]:.2f} dB. {text}"
@@ -198,8 +199,8 @@ def _result(
             f"{caption}: {psnr(step.image, test.hr, scale):.2f} dB" for caption, step in zip(captions, outcome.steps)
         ]
     return Result(
-        views.shown(outcome.interpolated),
-        after,
+        outcome.interpolated,
+        from_unit(Pixels(outcome.image).rgb(), np.dtype(np.uint8)),
         text,
         [("true blur", test and test.kernel), (f"{known} blur", outcome.kernel)],
         [(caption, views.shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],
