@@ -46,7 +46,7 @@ window.blindsrCompare = {
     whole ? blindsrCompare.split(box) : blindsrCompare.centre(box);
   },
   drag: event => {
-    if (event.pointerType !== "mouse" || !event.buttons) return;
+    if (event.pointerType !== "mouse" || !event.buttons || !event.target.closest(".pictures")) return;
     const box = event.target.closest(".compare"), view = blindsrCompare.window(box);
     const place = view.getBoundingClientRect();
     box.querySelector("input").value = 100 * (event.clientX - place.left) / view.clientWidth;
@@ -85,7 +85,7 @@ def comparison(before: np.ndarray, after: np.ndarray, folder: pathlib.Path) -> s
 def compare_html(
     close: Pair, whole: Pair, centre: tuple[int, int], width: int, caption: str = "bicubic interpolation"
 ) -> str:
-    """The HTML of a comparison, from the addresses of its pictures, the column and row to open it at, and their width."""
+    """The HTML of a comparison: addresses of its pictures, the column and row to open it at, the width at 100 %."""
     x, y = centre
 
     def view(kind: str, pair: Pair, label: str) -> str:
@@ -101,8 +101,9 @@ def compare_html(
         )
 
     return (
-        f'<div class="compare" data-x="{x}" data-y="{y}" style="--width: {width}px" onpointerdown="blindsrCompare.drag(event)" '
-        f'onpointermove="blindsrCompare.drag(event)"><div class="bar"><div class="zoom">'
+        f'<div class="compare" data-x="{x}" data-y="{y}" style="--width: {width}px" '
+        f'onpointerdown="blindsrCompare.drag(event)" onpointermove="blindsrCompare.drag(event)">'
+        f'<div class="bar"><div class="zoom">'
         f'<button type="button" class="at-100" aria-pressed="true" onclick="blindsrCompare.show(this, false)">100 %'
         f'</button><button type="button" class="fitted" aria-pressed="false" '
         f'onclick="blindsrCompare.show(this, true)">Whole picture</button></div>'

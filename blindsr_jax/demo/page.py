@@ -25,6 +25,7 @@ HEAD = f"""{SCRIPT}<style>
 }}
 </style>"""
 _KEPT_BYTES = 2**30  # pictures and steps of all visitors
+_TO_RESULT = "() => { if (innerWidth <= 700) document.querySelector('#results').scrollIntoView(); }"
 _TITLE = """
 # blindsr
 Makes a small, blurred picture several times larger and sharp, without being told how it was blurred.
@@ -44,7 +45,8 @@ def build(
       seen: folder for pictures to compare, which the page serves.
     """
     seconds = updates.KEPT_SECONDS
-    kept, runs, queue = Kept(_KEPT_BYTES, seconds), stopping.Runs(), turns.Turns()
+    kept, runs = Kept(_KEPT_BYTES, seconds), stopping.Runs()
+    shared = updates.Shared(model_choices, folder, seen, kept, turns.Turns())
     with gr.Blocks(title="blindsr", analytics_enabled=False, delete_cache=(600, seconds)) as page:
         picture = gr.State(None, time_to_live=seconds)
         steps = gr.State(None, time_to_live=seconds)
@@ -65,12 +67,12 @@ def build(
         def run(request: gr.Request, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
             visitor = request.session_hash
             with runs.running(visitor) as stop_event:
-                yield from updates.run_updates(model_choices, folder, seen, kept, queue, visitor, stop_event, values)
+                yield from updates.run_updates(shared, visitor, stop_event, values)
 
         def halt(request: gr.Request) -> None:
             runs.stop(request.session_hash)
 
-        go.click(
+        ended = go.click(
             run,
             [picture, pictures.use, *pictures.test, family, scale, blur, *kernel_parts, noise],
             [go, stop, steps, *results],
@@ -78,5 +80,6 @@ def build(
             concurrency_limit=None,  # ``turns`` lets one run at a time, and tells the others how many are before them
             api_visibility="private",
         )
+        ended.then(None, js=_TO_RESULT)
         stop.click(halt, **QUICK)
     return page

@@ -52,15 +52,26 @@ def fitted(kept: Kept, key: str | None, fit: str, centre: tuple[float, float], m
     return [kept.put(upload, upload.bytes, instead_of=key), views.message(describe(upload)), upload.view]
 
 
+class Shared(typing.NamedTuple):
+    """What all runs of a page share.
+
+    Attributes:
+      model_choices: the models on the page.
+      folder: folder for files to download, until the page has copied them.
+      seen: folder for pictures to compare, which the page serves.
+      kept: the visitors' pictures and steps.
+      turns: the queue of runs.
+    """
+
+    model_choices: typing.Sequence[ModelChoice]
+    folder: pathlib.Path
+    seen: pathlib.Path
+    kept: Kept
+    turns: Turns
+
+
 def run_updates(
-    model_choices: typing.Sequence[ModelChoice],
-    folder: pathlib.Path,
-    seen: pathlib.Path,
-    kept: Kept,
-    turns: Turns,
-    visitor: str,
-    stop: threading.Event,
-    values: typing.Sequence[typing.Any],
+    shared: Shared, visitor: str, stop: threading.Event, values: typing.Sequence[typing.Any]
 ) -> typing.Iterator[list[typing.Any]]:
     """Run the form when it is the visitor's turn: updates of the go and stop buttons, the steps, the message and the
     parts of the result.
@@ -69,14 +80,15 @@ def run_updates(
     """
     nothing = [gr.update()] * 10
     key, *others = values
-    upload = kept.get(key)
+    upload = shared.kept.get(key)
     if key and upload is None:
         yield [*_idle(), gr.update(), views.message(_LOST, "error"), *nothing]
         return
     form = Form(upload and upload.picture, *others)
     busy = [gr.update(interactive=False), gr.update(interactive=True), gr.update()]
+    stages = until(stop, restore(shared.model_choices, form, shared.folder))
     try:
-        for stage in turns.running(visitor, stop, until(stop, restore(model_choices, form, folder))):
+        for stage in shared.turns.running(visitor, stop, stages):
             if isinstance(stage, int):
                 yield [*busy, views.waiting(stage), *nothing]
             elif isinstance(stage, restoring.Progress):
@@ -85,8 +97,8 @@ def run_updates(
                 yield [*_idle(), gr.update(), views.message(str(stage), "error"), *nothing]
             else:
                 size = sum(image.nbytes for _, image, _ in stage.steps)
-                steps = kept.put(stage.steps, size) if size else None
-                yield [*_idle(), steps, *_shown_result(stage, seen)]
+                steps = shared.kept.put(stage.steps, size) if size else None
+                yield [*_idle(), steps, *_shown_result(stage, shared.seen)]
                 return
     except DataError as error:
         yield [*_idle(), gr.update(), views.message(str(error), "error"), *nothing]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import threading
 import typing
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 from blindsr_jax.data.sources import SAMPLE_ROOT
 from blindsr_jax.demo.views import shown
 from blindsr_jax.errors import DataError
-from blindsr_jax.images.folders import EXTENSIONS, list_images
+from blindsr_jax.images.folders import list_images
 from blindsr_jax.images.metadata import Metadata
 from blindsr_jax.images.reading import image_size, read_image
 from blindsr_jax.inference.shrinking import shrunk
@@ -22,7 +23,7 @@ from blindsr_jax.pictures import from_unit
 MEGAPIXELS = 2.0
 MOST_MEGAPIXELS = 64  # of a file that is opened, to be shrunk or cut
 _FIRST_PAGE = {"page": 1, "max_pixels": 0}  # no limit when decoding: read_upload checks the page's limit first
-_KINDS = [extension[1:].upper() for extension in EXTENSIONS if extension not in (".jpeg", ".tiff")]
+_OPENING = threading.Lock()  # large pictures take much memory, so one is opened at a time
 _ROWS = 256  # rows of a shrunk picture that are computed at once
 _SMALLEST = 16  # pixels: the shortest side of a picture
 # Bytes of an uncompressed 16-bit RGBA pixel, and a margin. With the margin, most photographs that are too large still
@@ -89,7 +90,7 @@ def read_upload(path: str, megapixels: float = MEGAPIXELS, centre: tuple[float, 
     try:
         height, width = image_size(file, **_FIRST_PAGE)
     except DataError as error:
-        raise DataError(f"{_without_folder(error, file)}. This page takes {', '.join(_KINDS)}") from None
+        raise DataError(_without_folder(error, file)) from None
     if height * width > MOST_MEGAPIXELS * 1e6:
         raise DataError(
             f"{file.name} has {height * width / 1e6:.0f} megapixels ({width}×{height}); this page opens up to "
@@ -97,11 +98,17 @@ def read_upload(path: str, megapixels: float = MEGAPIXELS, centre: tuple[float, 
         )
     if min(height, width) < _SMALLEST:
         raise DataError(f"{file.name} has {width}×{height} pixels: too few, each side needs {_SMALLEST} or more")
+    with _OPENING:
+        return _opened(path, (height, width), megapixels, centre)
+
+
+def _opened(path: str, size: tuple[int, int], megapixels: float, centre: tuple[float, float] | None) -> Upload:
+    file, (height, width) = pathlib.Path(path), size
     try:
         image = read_image(file, **_FIRST_PAGE)
     except DataError as error:
         raise DataError(_without_folder(error, file)) from None
-    whole, size, view = image.pixels, (height, width), shown(image.pixels)
+    whole, view = image.pixels, shown(image.pixels)
     if height * width <= megapixels * 1e6:
         return Upload(Picture(file.stem, whole, image.metadata), path, size, view)
     if centre is None:

@@ -62,7 +62,7 @@ def progress(share: float, text: str) -> str:
 
 def waiting(before: int) -> str:
     """Format the number of runs before this one as HTML."""
-    return message(f"Waiting: {before} before you. Your run begins by itself.")
+    return f'<div class="progress" role="status">Waiting: {before} before you. Your run begins by itself.</div>'
 
 
 def _data_uri(kernel: np.ndarray) -> str:

@@ -59,13 +59,13 @@ def test_a_test_shows_scores_and_both_kernels(model_choices, page, tmp_path):
     assert all(" dB" in caption for caption, *_ in result.steps)
 
 
-def test_a_picture_that_is_shown_smaller_is_downloaded_whole(model_choices, page, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.views, "MOST_PIXELS", 10_000)
+def test_steps_that_are_not_kept_are_explained(model_choices, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(restoring, "STEPS", 1000)
     with contextlib.closing(run.restore(model_choices, page, tmp_path)) as stages:
         result = next(stage for stage in stages if not isinstance(stage, restoring.Progress))
         assert image_size(result.image_file) == (192, 256)
-    assert "shown smaller" in result.text and result.after.shape == result.before.shape
-    assert result.after[..., 0].size <= 10_000 and list(tmp_path.iterdir()) == []
+    assert "steps are shown of pictures up to 0.00 megapixels" in result.text and result.steps == []
+    assert result.after.shape == result.before.shape == (192, 256, 3)
 
 
 @pytest.mark.slow
