@@ -65,12 +65,15 @@ class Pair(typing.NamedTuple):
     after: str
 
 
-def comparison(before: np.ndarray, after: np.ndarray, folder: pathlib.Path) -> str:
+def comparison(
+    before: np.ndarray, after: np.ndarray, folder: pathlib.Path, caption: str = "bicubic interpolation"
+) -> str:
     """Write two pictures for the browser, and return the HTML that compares them.
 
     Args:
       before, after: uint8 [H, W, 3], of one size.
       folder: a folder that the page serves.
+      caption: what ``before`` is.
     """
     y, x = most_changed(before, after)
     top, left, height, width = _part((y, x), before.shape[:2])
@@ -79,7 +82,7 @@ def comparison(before: np.ndarray, after: np.ndarray, folder: pathlib.Path) -> s
     whole = close
     if (height, width) != before.shape[:2]:
         whole = Pair(*(_written(shown(image), folder) for image in (before, after)))
-    return compare_html(close, whole, (x - left, y - top), width)
+    return compare_html(close, whole, (x - left, y - top), width, caption)
 
 
 def compare_html(

@@ -10,8 +10,10 @@ from blindsr_jax.demo.blur_part import QUICK
 from blindsr_jax.demo.model_choices import ModelChoice
 
 
-def model_part(model_choices: typing.Sequence[ModelChoice]) -> tuple[gr.Dropdown, gr.Radio, gr.Slider]:
-    """The model's family and scale, and the noise level for solvers."""
+def model_part(
+    model_choices: typing.Sequence[ModelChoice],
+) -> tuple[gr.Dropdown, gr.Radio, gr.Slider, gr.Checkbox, gr.Checkbox]:
+    """The model's family and scale, the noise level for solvers, and the size of the result."""
     gr.Markdown("### Model")
     first = model_choices[0]
     value = first.scales[-1]
@@ -32,7 +34,9 @@ def model_part(model_choices: typing.Sequence[ModelChoice]) -> tuple[gr.Dropdown
         return [gr.update(info=choice.line), choices, gr.update(visible=choice.models[value].takes_sigma)]
 
     family.change(changed, [family, scale], [family, scale, noise], **QUICK)
-    return family, scale, noise
+    same_size = gr.Checkbox(label="Keep the picture’s size: shrink it as much before", elem_id="same-size")
+    shrink = gr.Checkbox(label="Shrink it before if it has more pixels than detail", elem_id="shrink")
+    return family, scale, noise, same_size, shrink
 
 
 def _scale_choices(choice: ModelChoice) -> list[tuple[str, int]]:

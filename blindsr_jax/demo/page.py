@@ -54,7 +54,7 @@ def build(
         with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column(scale=2, min_width=280, elem_id="form"):
                 pictures = picture_part(megapixels)
-                family, scale, noise = model_part(model_choices)
+                family, scale, noise, *sizes = model_part(model_choices)
                 blur, kernel_parts = blur_part(model_choices, pictures.use, family, scale)
             with gr.Column(scale=5, min_width=280, elem_id="results"):
                 with gr.Row(elem_id="top"):
@@ -74,7 +74,7 @@ def build(
 
         ended = go.click(
             run,
-            [picture, pictures.use, *pictures.test, family, scale, blur, *kernel_parts, noise],
+            [picture, pictures.use, *pictures.test, family, scale, blur, *kernel_parts, noise, *sizes],
             [go, stop, steps, *results],
             show_progress="hidden",
             concurrency_limit=None,  # ``turns`` lets one run at a time, and tells the others how many are before them

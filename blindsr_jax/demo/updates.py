@@ -118,7 +118,7 @@ def _shown_result(result: Result, seen: pathlib.Path) -> list[typing.Any]:
         gr.update(visible=False),
         gr.update(visible=True),
         gr.update(visible=True),
-        comparison(result.before, result.after, seen) + views.kernel_row(result.kernels),
+        comparison(result.before, result.after, seen, result.caption) + views.kernel_row(result.kernels),
         gr.update(visible=count > 1),
         gr.update(maximum=max(count, 2), value=max(count, 1)),
         *show_step(result.steps, count),

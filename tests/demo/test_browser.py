@@ -106,6 +106,7 @@ def test_upload_run_compare_steps_and_download(visitor, folder):
 def test_test_picture_and_drawn_kernel(visitor):
     visitor.press("#ours button")
     visitor.says("#picture-message", "1440 × 720 pixels")
+    visitor.says("#blur", "The true one")  # the choices of a test have come
     visitor.choose("#blur", "Draw it")
     assert "the drawing is empty" in visitor.restore()
     visitor.drag(browsing.wait(lambda: visitor.find("#drawing canvas"), 5, "the drawing"), 40)
