@@ -38,6 +38,7 @@ class Guard:
           quota: the most bytes of all files in ``cache``.
         """
         self._app, self._cache, self._most, self._quota = app, cache, most_bytes, quota
+        self._coming = 0  # bytes of uploads that have not ended
         self._hosts = {name.lower() for name in (*hosts, "localhost", socket.gethostname(), socket.getfqdn())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +56,16 @@ class Guard:
             await _answer(send, 403, reason)
         elif (count := _length(headers)) is None or count > limit:
             await _answer(send, 413, f"This request is too large: this page takes up to {limit:,} bytes at once.")
-        elif uploads and self._stored() + count > self._quota:
+        elif not uploads:
+            await self._app(scope, _limited(receive, limit), send)
+        elif self._stored() + self._coming + count > self._quota:
             await _answer(send, 507, "The page's room for pictures is full: try again in some minutes.")
         else:
-            await self._app(scope, _limited(receive, limit), send)
+            self._coming += count
+            try:
+                await self._app(scope, _limited(receive, count), send)
+            finally:
+                self._coming -= count
 
     def _foreign(self, headers: dict[str, str], scope: Scope) -> str:
         """Why a request is not the page's own; empty if it is."""

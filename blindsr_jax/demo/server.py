@@ -22,7 +22,7 @@ from blindsr_jax.errors import DataError
 
 HOST, PORT = "127.0.0.1", 7860
 _PORTS = 100  # how many ports to try, starting with the default
-_SESSIONS = 2000  # how many sessions are kept, by last use; pictures are counted apart, see ``keeping``
+_SESSIONS = 20_000  # how many sessions are kept, by last use; pictures are counted apart, see ``keeping``
 _FILES = 30  # the uploads and results of all visitors may have as many bytes as this number of largest files
 _EVENTS = 64  # events of the page that may wait
 

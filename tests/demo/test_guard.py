@@ -92,8 +92,8 @@ def test_bodies_have_limits(tmp_path):
 
 
 def test_a_body_longer_than_declared_is_cut_off(tmp_path):
-    *_, read = _ask(tmp_path, method="POST", path="/upload", headers={"content-length": "5"}, body=bytes(300_000))
-    assert read <= MOST + 2**16
+    *_, read = _ask(tmp_path, method="POST", path="/upload", headers={"content-length": "5000"}, body=bytes(300_000))
+    assert read <= 5000
 
 
 def test_uploads_share_a_quota(tmp_path):
