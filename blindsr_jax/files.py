@@ -1,4 +1,4 @@
-"""Atomic writing: a file is written under a temporary name beside its target and then renamed."""
+"""Atomic writing: a file is written under a temporary name beside its target and then renamed. Safe opening."""
 
 from __future__ import annotations
 
@@ -61,6 +61,26 @@ def remove_temporaries() -> None:
     """Remove the files that this process is writing, because it is about to end without finishing them."""
     for temporary in tuple(_live):
         _remove(temporary)
+
+
+def open_regular(path: str | os.PathLike) -> typing.BinaryIO:
+    """Open a file for reading, without a buffer. A pipe or a device is refused at once instead of being waited for.
+
+    Raises:
+      DataError: it is missing, not allowed, or no regular file. The message begins with the path.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for its writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 (the caller closes it)
+    except FileNotFoundError:
+        raise DataError(f"{os.fspath(path)}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)}: cannot be opened ({error.strerror or error})") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise DataError(f"{os.fspath(path)}: a pipe or a device, not a regular file; save it to a file first")
+    return file
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

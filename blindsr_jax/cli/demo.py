@@ -8,6 +8,7 @@ import math
 from blindsr_jax.cli.arguments import Commands, add_command
 
 _HOST = "address to listen on; default: 127.0.0.1, this machine only; 0.0.0.0: everyone who can reach it, no password"
+_ALLOW = "further names by which browsers reach the page, such as a proxy's; others are refused (DNS rebinding)"
 _MODEL = "further models to offer: packaged names, .safetensors bundles, workdirs of runs, .pth files, ESTIMATOR+SOLVER"
 
 
@@ -16,6 +17,7 @@ def add(commands: Commands) -> None:
     text = "Restore pictures in the browser, on this machine."
     command = add_command(commands, "demo", run, text, in_main_thread=True)
     command.add_argument("--host", default="127.0.0.1", help=_HOST)
+    command.add_argument("--allow-host", nargs="+", default=[], metavar="NAME", help=_ALLOW)
     command.add_argument("--port", type=_port, help="default: 7860, or the next free one")
     command.add_argument("--no-browser", action="store_true", help="do not open a browser, only print the address")
     command.add_argument("--model", nargs="+", default=[], metavar="NAME_OR_FILE", help=_MODEL)
@@ -31,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(
         browser=not arguments.no_browser,
         host=arguments.host,
+        hosts=arguments.allow_host,
         port=arguments.port,
         models=arguments.model,
         megapixels=arguments.max_megapixels,

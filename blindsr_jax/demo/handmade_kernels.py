@@ -13,6 +13,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.images.kernel_arrays import read_kernel
 
 DRAWING_SIDE = 21
+_MOST_CHARACTERS = 16 * DRAWING_SIDE**2  # of a drawing in JSON
 WIDTHS = (0.2, 4.0)  # range of Gaussian widths, in pixels of the restored picture, that DANs are trained for
 
 
@@ -39,23 +40,25 @@ def drawn(cells: str) -> np.ndarray:
     """Convert a drawing to a kernel. Its centre of mass moves to the centre, so restoring does not shift the picture.
 
     Args:
-      cells: JSON list of the cells of a square with an odd side, row by row; each is the ink, from 0 to 1.
+      cells: JSON list of the cells of a square of side ``DRAWING_SIDE``, row by row; each is the ink, from 0 to 1.
 
     Returns:
-      float32 [K, K], not negative, summing to one.
+      float32 [DRAWING_SIDE, DRAWING_SIDE], not negative, summing to one.
 
     Raises:
       DataError: the drawing is empty, or ``cells`` is not such a list.
     """
+    side, unreadable = DRAWING_SIDE, "the drawing could not be read: clear it and draw it again"
+    if not isinstance(cells, str | None) or len(cells or "") > _MOST_CHARACTERS:
+        raise DataError(unreadable)
     try:
         ink = np.asarray(json.loads(cells or "[]"), np.float64).ravel()
-    except (ValueError, TypeError):
-        raise DataError("the drawing could not be read: clear it and draw it again") from None
-    side = round(np.sqrt(ink.size))
+    except (ValueError, TypeError, RecursionError):
+        raise DataError(unreadable) from None
     if not np.isfinite(ink).all() or ink.size == 0 or ink.clip(0, 1).sum() < 1e-3:
         raise DataError("the drawing is empty: draw the path that a point of light took, then restore again")
-    if side * side != ink.size or side % 2 == 0:
-        raise DataError(f"the drawing has {ink.size} cells, which is no square of odd side")
+    if ink.size != side * side:
+        raise DataError(f"the drawing has {ink.size} cells where {side}×{side} were expected: reload the page")
     ink = ink.clip(0, 1).reshape(side, side)
     offset = side // 2 - np.asarray(scipy.ndimage.center_of_mass(ink))
     moved = scipy.ndimage.shift(ink, offset, order=1)

@@ -103,7 +103,8 @@ def _packaged() -> list[ModelChoice]:
         for family, own in members.items():
             families.setdefault(family, {}).update(own)
             about.setdefault(family, lines[name])
-    known = [family for family in _PURPOSES if family in families]
+    first = _family(zoo.default_model())  # what the command line takes if no model is named
+    known = sorted((family for family in _PURPOSES if family in families), key=lambda family: family != first)
     order = known + [family for family in families if family not in _PURPOSES]
     return [ModelChoice(name, *_PURPOSES.get(name, (name, about[name])), families[name]) for name in order]
 

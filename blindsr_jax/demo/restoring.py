@@ -43,12 +43,14 @@ class Outcome(typing.NamedTuple):
       interpolated: bicubic interpolation, uint8 [s·H, s·W, 3].
       kernel: [K, K], estimated or given; None for models without kernels.
       steps: image and kernel after each unfolded step; empty if there is only one step or they were not kept.
+      too_large: whether the steps were not kept because the picture is too large.
     """
 
     image: np.ndarray
     interpolated: np.ndarray
     kernel: np.ndarray | None
     steps: list[Restored]
+    too_large: bool = False
 
 
 def run(model: Restorer, pixels: np.ndarray, kernel: np.ndarray | None = None) -> typing.Iterator[Progress | Outcome]:
@@ -103,4 +105,4 @@ def _by_bands(
         image[done : done + len(band)] = band
         done += len(band)
         yield Progress(0.15 + 0.85 * done / len(image), "restoring")
-    yield Outcome(image, before, restored.kernel, [])
+    yield Outcome(image, before, restored.kernel, [], too_large=model.unfolds)

@@ -13,14 +13,18 @@ import numpy as np
 
 from blindsr_jax.demo import handmade_kernels, restoring, views
 from blindsr_jax.demo.model_choices import ModelChoice, kernel_side
+from blindsr_jax.demo.sizes import brought_to_size, shrunk_picture
 from blindsr_jax.demo.synthetic_test import SyntheticTest, blur_and_shrink
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.reading import ImageFile
 from blindsr_jax.images.writing import write_image
+from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
+from blindsr_jax.inference.shrinking import checked_factor
 from blindsr_jax.metrics import psnr
+from blindsr_jax.pictures import from_unit
 
 SMALL, SHARP = "Small or soft: enlarge it", "Sharp: blur it first, as a test"
 FOUND, TRUE, GAUSSIAN, DRAWN, FILE = "Find it", "The true one", "A Gaussian", "Draw it", "From a file"
@@ -41,6 +45,8 @@ class Form:
       width_x, width_y, angle: widths and angle of the Gaussian.
       cells, file: the drawing, and the path of the uploaded kernel.
       noise: noise level for a solver, 0 to 255.
+      same_size: the result has the picture's own size: the picture is shrunk as much as the model enlarges.
+      shrink: the picture is shrunk first if it has more pixels than detail.
     """
 
     picture: Picture | None
@@ -58,6 +64,8 @@ class Form:
     cells: str
     file: str | None
     noise: float
+    same_size: bool = False
+    shrink: bool = False
 
 
 class Result(typing.NamedTuple):
@@ -69,6 +77,7 @@ class Result(typing.NamedTuple):
       kernels: captions and kernels.
       steps: caption, picture and kernel of each unfolded step.
       image_file, kernel_file: files to download; ``kernel_file`` is None for models without kernels.
+      caption: what ``before`` is.
     """
 
     before: np.ndarray
@@ -78,6 +87,7 @@ class Result(typing.NamedTuple):
     steps: list[tuple[str, np.ndarray, np.ndarray | None]]
     image_file: pathlib.Path
     kernel_file: pathlib.Path | None
+    caption: str = "bicubic interpolation"
 
 
 def blur_choices(model: Restorer, use: str) -> list[str]:
@@ -134,13 +144,21 @@ def _restored(
         yield restoring.Progress(0, "blurring and shrinking the picture")
         test = _tested(form, model, picture)
         picture = Picture(picture.name, test.lr)
-    kernel = _known_kernel(form, model, test)
-    for stage in restoring.run(model, picture.pixels, kernel):
+    kernel, same_size = _known_kernel(form, model, test), form.same_size and test is None
+    factor = 1
+    if test is None and model.scale > 1:
+        factor = checked_factor("auto" if form.shrink and not same_size else 1, same_size, model.scale, picture.pixels)
+    for stage in restoring.run(model, shrunk_picture(picture, factor).pixels, kernel):
         if isinstance(stage, restoring.Progress):
             yield stage
+    outcome = brought_to_size(stage, picture, factor, model.scale, same_size)
     took = time.monotonic() - start
-    files = _write(folder, f"{picture.name}_x{model.scale}", picture, stage)
-    yield _result(stage, test, "found" if kernel is None else "given", model.scale, took, files)
+    ending = "restored" if same_size else f"x{model.scale}"
+    files = _write(folder, f"{picture.name}_{ending}", picture, outcome)
+    result = _result(outcome, test, "found" if kernel is None else "given", model.scale, took, files)
+    if factor > 1:
+        result = result._replace(text=f"{result.text}; shrunk {factor} times before it was restored")
+    yield result._replace(caption="the picture as it was") if same_size else result
 
 
 def _tested(form: Form, model: Restorer, picture: Picture) -> SyntheticTest:
@@ -186,9 +204,8 @@ def _result(
 ) -> Result:
     height, width = outcome.image.shape[:2]
     text = f"{width} × {height} pixels, {seconds:.1f} seconds"
-    after = views.shown(outcome.image)
-    if after.shape[:2] != (height, width):
-        text += "; shown smaller, the download is whole"
+    if not outcome.steps and outcome.too_large:
+        text += f"; steps are shown of pictures up to {restoring.STEPS / 1e6:.2f} megapixels"
     if test is not None:
         scores = [psnr(image, test.hr, scale) for image in (outcome.image, outcome.interpolated)]
         text = f"PSNR {scores[0]:.2f} dB, bicubic interpolation {scores[1]:.2f} dB. {text}"
@@ -198,8 +215,8 @@ def _result(
             f"{caption}: {psnr(step.image, test.hr, scale):.2f} dB" for caption, step in zip(captions, outcome.steps)
         ]
     return Result(
-        views.shown(outcome.interpolated),
-        after,
+        outcome.interpolated,
+        from_unit(Pixels(outcome.image).rgb(), np.dtype(np.uint8)),
         text,
         [("true blur", test and test.kernel), (f"{known} blur", outcome.kernel)],
         [(caption, views.shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],

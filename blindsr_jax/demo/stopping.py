@@ -7,6 +7,7 @@ import contextlib
 import threading
 import typing
 
+RUN = "blindsr-run"  # how the names of threads that compute begin
 _LOOKS = 0.1  # seconds between two checks of the stop event
 
 T = typing.TypeVar("T")
@@ -28,6 +29,11 @@ class Runs:
             if self._stops.get(visitor) is stop:
                 del self._stops[visitor]
 
+    def stop_all(self) -> None:
+        """Stop the runs of all visitors."""
+        for stop in list(self._stops.values()):
+            stop.set()
+
     def stop(self, visitor: str) -> None:
         """Stop a visitor's run, if there is one."""
         if stop := self._stops.get(visitor):
@@ -44,7 +50,7 @@ def until(stop: threading.Event, stages: typing.Generator[T, None, None]) -> typ
       stages: generator of the run's stages. A separate thread computes them, and closes the generator at the end.
     """
     end = object()
-    thread = concurrent.futures.ThreadPoolExecutor(1, "run")
+    thread = concurrent.futures.ThreadPoolExecutor(1, RUN)
     try:
         while not stop.is_set():
             coming = thread.submit(next, stages, end)

@@ -60,6 +60,11 @@ def progress(share: float, text: str) -> str:
     return f'<div class="progress" role="status">{bar}{html.escape(text)} …</div>'
 
 
+def waiting(before: int) -> str:
+    """Format the number of runs before this one as HTML."""
+    return f'<div class="progress" role="status">Waiting: {before} before you. Your run begins by itself.</div>'
+
+
 def _data_uri(kernel: np.ndarray) -> str:
     file = io.BytesIO()
     kernel_picture(np.maximum(kernel, 0), _KERNEL_SIDE).save(file, "png")

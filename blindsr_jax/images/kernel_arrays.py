@@ -1,41 +1,57 @@
-"""Reader for blur kernels in NumPy's .npy and MATLAB's .mat files, one kernel or many. Unpickles nothing."""
+"""Reader for blur kernels in NumPy's .npy and MATLAB's .mat files, one kernel or many. Unpickles nothing.
+
+Files need not be trusted: sizes are compared with limits and with the file before memory is taken.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
+import typing
 
 import numpy as np
-import scipy  # scipy imports its submodules at first use
 
 from blindsr_jax.errors import DataError
+from blindsr_jax.files import open_regular
+from blindsr_jax.images.mat_files import MOST_MEMBERS, MOST_NUMBERS, variables_of
+
+_LARGEST_SIDE = 1023  # of a kernel
+_LARGEST_FILE = 2**28  # bytes of a .mat file, which is read whole
 
 
 def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
-    """Read the kernels of a file. They may differ in size.
+    """Read the kernels of a file. They may differ in size. The content decides the format, not the extension.
 
     A .npy file holds one array. A .mat file (MATLAB 5 to 7.2) holds one variable, or one whose name begins with
-    "kernel" among others. The array is [K, K], [N, K, K], [K, K, N] or a cell array of [K, K].
+    "kernel" among others. The array is [K, K], [N, K, K], [K, K, N] or a cell array of [K, K]. Axes of one element in
+    front do not count: [1, 1, K, K] is [K, K].
 
     Returns:
       A list of float64 [K, K], odd K, each summing to one.
 
     Raises:
-      DataError: the file is missing or of another format, or an entry is not a kernel.
+      DataError: the file is missing or of another format, an entry is not a kernel or larger than 1023 a side, or
+        there are more than 32,768 kernels or 16,777,216 numbers.
     """
     path = pathlib.Path(path)
-    try:
-        array = _from_mat(path) if path.suffix == ".mat" else _from_npy(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except DataError:
-        raise
-    except Exception as error:  # scipy's reader raises many kinds for damaged files
-        kind = "a .mat file of MATLAB 5 to 7.2" if path.suffix == ".mat" else "a .npy file with a kernel"
-        raise DataError(f"{path}: not {kind} ({error})") from None
-    members = list(array.ravel()) if array.dtype == object else _split(path, array)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(520)
+        file.seek(0)
+        if start.startswith(b"\x93NUMPY"):
+            array = _from_npy(path, file, size)
+        elif start[126:128] in (b"IM", b"MI") and b"MATLAB 7.3" not in start[:116]:
+            if size > _LARGEST_FILE:
+                raise DataError(f"{path}: {size:,} bytes are too many for kernels; save the kernels alone")
+            array = _from_mat(path, file.read(size))
+        else:
+            raise DataError(f"{path}: not a .npy file or a .mat file of MATLAB 5 to 7.2; {_reason(start)}")
+    members = array if isinstance(array, list) else _split(path, array)
     if not members:
         raise DataError(f"{path}: there is no kernel in it")
+    if len(members) > MOST_MEMBERS:
+        raise DataError(f"{path}: {len(members):,} kernels, at most {MOST_MEMBERS:,} are read")
     return [_checked(path, member) for member in members]
 
 
@@ -105,20 +121,55 @@ def in_window(kernel: np.ndarray, size: int, name: str = "the kernel") -> np.nda
     return inner / inner.sum()
 
 
-def _from_npy(path: pathlib.Path) -> np.ndarray:
-    with path.open("rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+def _from_npy(path: pathlib.Path, file: typing.BinaryIO, size: int) -> np.ndarray:
+    """Read an array of numbers. Its size is compared with that of the file before memory is taken."""
+    try:
+        version = np.lib.format.read_magic(file)
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, by_column, dtype = header[version](file)
+    except Exception as error:  # NumPy raises many kinds for damaged files
+        raise DataError(f"{path}: not a .npy file with a kernel ({error})") from None
+    if dtype.hasobject or dtype.kind not in "fiu":
+        raise DataError(f"{path}: a kernel [K, K] of numbers was expected, got {dtype} of shape {shape}")
+    count = math.prod(shape)  # Python's integers do not overflow
+    if min(shape, default=1) < 1:
+        raise DataError(f"{path}: there is no kernel in it, its shape is {shape}")
+    if count > MOST_NUMBERS:
+        raise DataError(f"{path}: too many numbers for kernels, at most {MOST_NUMBERS:,} are read")
+    if count * dtype.itemsize > size - file.tell():
+        raise DataError(f"{path}: damaged, it ends before its {count:,} numbers do; copy it again")
+    data = file.read(count * dtype.itemsize)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_column else "C")
 
 
-def _from_mat(path: pathlib.Path) -> np.ndarray:
-    variables = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")}
-    named = [name for name in variables if name.lower().startswith("kernel")] or list(variables)
-    if len(named) != 1:
-        raise DataError(f"{path}: one variable with kernels was expected, it holds {', '.join(variables) or 'none'}")
-    return np.asarray(variables[named[0]])
+def _from_mat(path: pathlib.Path, data: bytes) -> np.ndarray | list[np.ndarray]:
+    try:
+        variables = {variable.name: variable for variable in variables_of(data)}
+        named = [name for name in variables if name.lower().startswith("kernel")] or list(variables)
+        if len(named) == 1:
+            return variables[named[0]].read()
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    held = ", ".join(ascii(name)[1:-1] for name in list(variables)[:10]) or "none"
+    raise DataError(f"{path}: one variable with kernels was expected, it holds {held}")
+
+
+def _reason(start: bytes) -> str:
+    """What a file that begins so is, and what to do with it."""
+    if b"MATLAB 7.3" in start[:116] or start[512:].startswith(b"\x89HDF"):
+        return "it is of MATLAB 7.3: save it with save(..., '-v7')"
+    if start.startswith(b"\x89HDF"):
+        return "it is an HDF5 file: save the kernel with numpy.save"
+    if start.startswith(b"PK\3\4"):
+        return "it is an archive such as .npz: save its array alone with numpy.save"
+    if start.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")):
+        return "it is a picture, whose levels are too coarse for a kernel: give the numbers"
+    return "it is something else" if start else "it is empty"
 
 
 def _split(path: pathlib.Path, array: np.ndarray) -> list[np.ndarray]:
+    while array.ndim > 2 and len(array) == 1:
+        array = array[0]
     if array.ndim == 2:
         return [array]
     if array.ndim == 3 and array.shape[1] == array.shape[2]:
@@ -134,8 +185,11 @@ def _checked(path: pathlib.Path, kernel: np.ndarray) -> np.ndarray:
         raise DataError(f"{path}: a kernel [K, K] of numbers was expected, got {kernel.dtype} of shape {kernel.shape}")
     if kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
         raise DataError(f"{path}: a kernel must be square with an odd side, got shape {kernel.shape}")
+    if len(kernel) > _LARGEST_SIDE:
+        raise DataError(f"{path}: a kernel of {len(kernel)}x{len(kernel)} is larger than {_LARGEST_SIDE} pixels a side")
     kernel = kernel.astype(np.float64)
-    total = kernel.sum()
-    if not np.isfinite(kernel).all() or total <= 0:
-        raise DataError(f"{path}: a kernel must hold finite numbers with a positive sum")
+    with np.errstate(over="ignore"):
+        total = kernel.sum()
+    if not np.isfinite(kernel).all() or not 0 < total < np.inf:
+        raise DataError(f"{path}: a kernel must hold finite numbers with a finite, positive sum")
     return kernel / total

@@ -17,6 +17,7 @@ import typing
 import numpy as np
 
 from blindsr_jax.errors import DataError
+from blindsr_jax.files import open_regular
 from blindsr_jax.images.colour_profiles import profile_of
 from blindsr_jax.images.colour_tags import exif_colours
 from blindsr_jax.images.conversions import UPRIGHT, full_range, in_srgb, unmultiplied
@@ -90,13 +91,15 @@ def open_image(
 
 @contextlib.contextmanager
 def _file(source: str | os.PathLike | bytes, name: str) -> typing.Iterator[typing.BinaryIO]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb", buffering=0) as file:
-            yield file
-    except FileNotFoundError:
-        raise DataError(f"{name}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{name}: cannot be opened ({error.strerror or error})") from None
+        file = open_regular(source)
+    except DataError as error:
+        raise DataError(str(error).replace(os.fspath(source), name, 1)) from None
+    with file:
+        yield file
 
 
 def _no_image(name: str, head: bytes) -> DataError:

@@ -54,9 +54,10 @@ def checked_kernels(kernel: typing.Any) -> np.ndarray | jax.Array:
     kernel = kernel[None] if kernel.ndim == 2 else kernel
     if kernel.ndim != 3 or kernel.shape[1] != kernel.shape[2] or kernel.shape[1] % 2 == 0:
         raise DataError(f"a kernel must be square with an odd side, [K, K] or [B, K, K]; got shape {kernel.shape}")
-    total = kernel.sum(axis=(1, 2), keepdims=True)
-    if not traced(kernel) and (not np.isfinite(kernel).all() or (total <= 0).any()):
-        raise DataError("a kernel must hold finite numbers with a positive sum")
+    with np.errstate(over="ignore"):
+        total = kernel.sum(axis=(1, 2), keepdims=True)
+    if not traced(kernel) and not (np.isfinite(kernel).all() and (total > 0).all() and (total < np.inf).all()):
+        raise DataError("a kernel must hold finite numbers with a finite, positive sum")
     return kernel / total
 
 

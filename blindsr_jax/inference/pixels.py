@@ -73,7 +73,12 @@ class Pixels:
           scale: s.
           first: row of the restored image that ``sr`` begins with.
           dtype: type of the result; by default the image's.
+
+        Raises:
+          DataError: the rows hold numbers that are not finite, which would be written as black.
         """
+        if not np.isfinite(sr).all():
+            raise DataError("the model's result is not finite: its weights are of a failed training")
         dtype = self.dtype if dtype is None else dtype
         colour = sr if self._colours == 3 else sr.mean(axis=-1, keepdims=True)
         result = from_unit(colour, dtype)

@@ -23,6 +23,7 @@ from blindsr_jax.ops.arguments import traced
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
 
+_SMALL_KERNEL = 63
 _wrapped = jax.jit(wrap_smoothly, static_argnums=1)
 
 
@@ -103,11 +104,7 @@ class Solver(NetworkWithWeights):
         kernels = one_for_each(checked_kernels(kernel), lr.shape[0])
         self._check_scale(scale)
         sigma = checked_sigma(sigma, len(lr))
-        if kernels.shape[1] > scale * min(lr.shape[1:3]):
-            raise DataError(
-                f"a {kernels.shape[1]}x{kernels.shape[1]} kernel is larger than the restored image, "
-                f"{scale * lr.shape[2]}x{scale * lr.shape[1]} pixels"
-            )
+        _check_fits(kernels, lr, scale)
         options = {"scale": scale, "iterations": iterations, "trace": trace}
         arrays = lr, kernels, sigma
         with memory_errors(lr):
@@ -131,6 +128,14 @@ class Solver(NetworkWithWeights):
     def _check_scale(self, scale: int) -> None:
         if traced(scale) or scale not in self.scales:
             raise DataError(f"{self.network} restores at scales {', '.join(map(str, self.scales))}, not {scale}")
+
+
+def _check_fits(kernels: np.ndarray | jax.Array, lr: np.ndarray | jax.Array, scale: int) -> None:
+    height, width = (scale * side for side in lr.shape[1:3])
+    if kernels.shape[1] > min(height, width):
+        raise DataError(
+            f"a {kernels.shape[1]}x{kernels.shape[1]} kernel is larger than the restored image, {width}x{height} pixels"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +227,8 @@ class AtScale(RestoresImages):
                 "(blindsr_jax.pipeline)"
             )
         lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)
+        if kernels.shape[1] > _SMALL_KERNEL:  # small images are extended enough for small kernels
+            _check_fits(kernels, lr, self.scale)
         seen = lr
         if self.border == "reflect":
             seen = _wrapped(lr if traced(lr) else jax.device_put(lr), 2 * -(-kernels.shape[1] // self.scale))

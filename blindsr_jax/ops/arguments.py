@@ -70,8 +70,11 @@ def check_kernels(kernel: Array, batch: int | None = None) -> Array:
     if batch is not None and kernel.shape[0] not in (1, batch):
         raise InputError(f"{kernel.shape[0]} kernels for {batch} images: give one each, or one for all")
     values = known(check_floating("kernel", kernel))
-    if values is not None and (values.sum(axis=(1, 2)) <= 0).any():
-        raise InputError("kernel must have a positive sum: each of its kernels is a weighted mean of pixels")
+    if values is not None:
+        with np.errstate(over="ignore"):
+            total = values.sum(axis=(1, 2))
+        if not ((total > 0) & (total < np.inf)).all():
+            raise InputError("kernel must have a finite, positive sum: each is a weighted mean of pixels")
     return kernel
 
 

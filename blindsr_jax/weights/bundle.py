@@ -20,10 +20,11 @@ import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from blindsr_jax.errors import BlindSRError, WeightsError
-from blindsr_jax.files import atomic_path
+from blindsr_jax.errors import BlindSRError, DataError, WeightsError
+from blindsr_jax.files import atomic_path, open_regular
 from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.registry import MODELS, build, init_variables, module_of
+from blindsr_jax.weights.descriptions import check_metadata, check_sizes
 
 FORMAT_VERSION = 1
 _CHECKSUM = "sha256"
@@ -80,11 +81,12 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
     """
     path = pathlib.Path(path)
     try:
+        open_regular(path).close()
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("blindsr_jax")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such file") from None
+    except DataError as error:  # missing, not allowed, or a pipe
+        raise WeightsError(str(error)) from None
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: not a sound .safetensors file ({error})") from None
     header = _parse_header(path, text)
@@ -98,6 +100,7 @@ def load_bundle(path: str | os.PathLike) -> Bundle:
         )
     check_arrays(path, arrays, model)
     metadata = {key: value for key, value in header.items() if key not in ("format", "format_version")}
+    check_metadata(path, metadata)
     return Bundle(_unflatten(arrays), model, metadata)
 
 
@@ -136,14 +139,15 @@ def check_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], model: 
       model: arguments of ``networks.build``.
 
     Raises:
-      WeightsError: the model cannot be built, or an array does not fit; the message names it.
+      WeightsError: the model cannot be built or is too large, or an array does not fit; the message names it.
     """
+    check_sizes(path, model, len(arrays))
     try:
         module = build(**model)
         shapes = jax.eval_shape(lambda: init_variables(module, jax.random.key(0)))
     except BlindSRError as error:
         raise WeightsError(f"{path}: {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{path}: describes a model that cannot be built ({error})") from None
     expected = _flatten(shapes)
     for name in sorted(expected.keys() - arrays.keys()):

@@ -13,6 +13,7 @@ from flax.traverse_util import unflatten_dict
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.weights.bundle import Bundle, check_arrays
+from blindsr_jax.weights.descriptions import check_sizes
 from blindsr_jax.weights.torch_names import to_paths
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 
@@ -30,6 +31,7 @@ def load_official(path: str | os.PathLike) -> Bundle:
     constants = {"pca_basis": _take_basis(path, state)} if name.startswith("dan") else {}
     sizes, parts = _SIZES[name](path, state)
     sizes = {"name": name, **_kernel_sizes(constants), **sizes}
+    check_sizes(path, sizes, len(state))
     params, unknown = to_paths(name, parts, state)
     if unknown:
         raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")

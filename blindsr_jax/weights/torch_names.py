@@ -116,6 +116,7 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
 _TRANSPOSED = {("dssr", "up")} | {
     (model, f"{place}/up{level}") for model, place in (("usrnet", "prior"), ("drunet", "unet")) for level in (1, 2, 3)
 }
+_LEAVES = {"weight": "kernel", "bias": "bias"}
 
 
 def to_paths(model: str, parts: int, state: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -130,23 +131,26 @@ def to_paths(model: str, parts: int, state: dict[str, np.ndarray]) -> tuple[dict
     Returns:
       {path: array in the layout of this package}, and the names that are not in the table.
     """
-    rules = [(_compile(torch), path) for torch, path in TABLES[model](parts)]
+    table = TABLES[model](parts)
+    exact = {torch: path for torch, path in table if "{" not in torch}  # thousands of rows for a ResUNet of many blocks
+    rules = [(_compile(torch), path) for torch, path in table if "{" in torch]
     found, unknown = {}, []
     for name, array in state.items():
-        for pattern, path in rules:
-            match = pattern.fullmatch(name)
-            if match:
-                leaf = "bias" if match["leaf"] == "bias" else "kernel"
-                found[f"{path.format(**match.groupdict())}/{leaf}"] = _relay(array, (model, path) in _TRANSPOSED)
-                break
-        else:
+        stem, _, torch_leaf = name.rpartition(".")
+        path, numbers = exact.get(stem, ""), {}
+        if not path:
+            matches = ((path, pattern.fullmatch(stem)) for pattern, path in rules)
+            path, numbers = next(((path, match.groupdict()) for path, match in matches if match), ("", {}))
+        if not path or torch_leaf not in _LEAVES:
             unknown.append(name)
+            continue
+        found[f"{path.format(**numbers)}/{_LEAVES[torch_leaf]}"] = _relay(array, (model, path) in _TRANSPOSED)
     return found, unknown
 
 
 def _compile(torch: str) -> re.Pattern[str]:
     pattern = re.escape(torch).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{m\}", r"(?P<m>\d+)")
-    return re.compile(pattern + r"\.(?P<leaf>weight|bias)")
+    return re.compile(pattern)
 
 
 def _relay(array: np.ndarray, transposed: bool) -> np.ndarray:

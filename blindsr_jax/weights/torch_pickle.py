@@ -22,6 +22,8 @@ from blindsr_jax.errors import WeightsError
 # The pickle of a checkpoint describes the tensors in about 150 bytes each and does not contain their numbers.
 MAX_PICKLE_BYTES = 4 << 20
 
+_MOST_KEY = 2**24  # of smaller integers at most 128 collide in a dict of 2**17 places
+
 # The advice at the end of a message.
 DAMAGED = "the file looks damaged, download or save it again"
 SAVE_AGAIN = "save only the state dict of the model, torch.save(model.state_dict(), path)"
@@ -178,8 +180,8 @@ def _refuse_opcode(unpickler: _Unpickler) -> None:
 
 
 def _check_keys(keys: list) -> None:
-    """Refuse keys of other types and huge integers: they could be made to collide or to take too long to hash."""
-    plain = all(key.isprintable() if type(key) is str else type(key) is int and abs(key) < 2**63 for key in keys)
+    """Refuse keys of other types, and integers that could be made to collide: those of optimisers count parameters."""
+    plain = all(key.isprintable() if type(key) is str else type(key) is int and 0 <= key < _MOST_KEY for key in keys)
     check(plain, "the pickle has a dict with odd keys", SAVE_AGAIN)
 
 

@@ -123,6 +123,13 @@ class Visitor:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         ActionChains(self.driver).drag_and_drop_by_offset(element, pixels, 0).perform()
 
+    def tap(self, element: typing.Any, right: int, down: int) -> None:
+        """Click so many pixels from the middle of an element."""
+        from selenium.webdriver import ActionChains
+
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        ActionChains(self.driver).move_to_element_with_offset(element, right, down).click().perform()
+
     def upload(self, path: pathlib.Path, selector: str = "#file") -> None:
         """Upload a file to the input below a selector."""
         self.driver.find_element("css selector", f"{selector} input[type=file]").send_keys(str(path))

@@ -30,7 +30,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
     assert main(["demo", "--no-browser"]) == 2
-    assert "pip install 'blindsr_jax[demo]'" in capsys.readouterr().err
+    assert "pip install -e '.[demo]'" in capsys.readouterr().err
 
 
 def test_next_port_if_the_default_one_is_taken_and_an_error_for_one_that_was_asked_for(monkeypatch):

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr_jax.demo import handmade_kernels, model_choices, restoring, synthetic_test, uploads, views
+from blindsr_jax.demo import compare, handmade_kernels, model_choices, restoring, synthetic_test, uploads, views
 from blindsr_jax.errors import DataError, OutOfMemory, WeightsError
+from blindsr_jax.images.reading import image_size
 from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.inference.model import Model
+from blindsr_jax.inference.shrinking import shrunk
 from blindsr_jax.metrics import psnr
+from blindsr_jax.pictures import from_unit
 from blindsr_jax.weights.bundle import save_bundle
+from blindsr_jax.weights.zoo import default_model
 from tests.inference.conftest import tiny_bundle
 
 
@@ -44,23 +48,43 @@ def _saved(path, pixels):
 class TestUploads:
     def test_kind_is_kept(self, tmp_path):
         grey_alpha = np.random.default_rng(0).integers(0, 256, (20, 30, 2), dtype=np.uint8)
-        picture = uploads.read_upload(_saved(tmp_path / "holiday.png", grey_alpha))
-        assert picture.name == "holiday"
-        np.testing.assert_array_equal(picture.pixels, grey_alpha)
-        assert uploads.describe(picture) == "holiday, 30 × 20 pixels"
+        upload = uploads.read_upload(_saved(tmp_path / "holiday.png", grey_alpha))
+        assert upload.picture.name == "holiday" and upload.change == ""
+        np.testing.assert_array_equal(upload.picture.pixels, grey_alpha)
+        assert uploads.describe(upload) == "holiday, 30 × 20 pixels"
 
-    def test_too_large_says_limit_and_option_before_it_is_decoded(self, tmp_path, monkeypatch):
-        path = _saved(tmp_path / "big.png", np.zeros((200, 100), np.uint8))
-        assert uploads.read_upload(path, 0.02).pixels.shape == (200, 100)
+    def test_far_too_large_says_what_to_do_before_it_is_decoded(self, tmp_path, monkeypatch):
+        path = _saved(tmp_path / "big.png", np.zeros((2000, 1000), np.uint8))
+        monkeypatch.setattr(uploads, "MOST_MEGAPIXELS", 1)
         monkeypatch.setattr(uploads, "read_image", lambda path: pytest.fail("decoded"))
-        with pytest.raises(DataError, match=r"big.png has 0.0 megapixels \(100×200\).* 0.0199.*--max-megapixels"):
-            uploads.read_upload(path, 0.0199)
+        with pytest.raises(DataError, match=r"big.png has 2 megapixels.*Shrink it, or use 'blindsr restore'"):
+            uploads.read_upload(path)
+
+    @pytest.mark.parametrize("shape", [(1000, 700), (999, 701, 3), (1000, 700, 4)])
+    def test_large_ones_are_shrunk_as_a_whole_picture_is(self, tmp_path, shape, monkeypatch):
+        pixels = np.random.default_rng(0).integers(1, 256, shape, dtype=np.uint8)
+        monkeypatch.setattr(uploads, "_ROWS", 40)
+        upload = uploads.read_upload(_saved(tmp_path / "a.png", pixels), 0.1)
+        assert (upload.size, upload.change) == (shape[:2], f"shrunk 3 times, from {shape[1]} × {shape[0]}")
+        whole = from_unit(shrunk(pixels, 3), np.dtype(np.uint8))
+        got = upload.picture.pixels.reshape(*upload.picture.pixels.shape[:2], -1)
+        assert got.shape[:2] == (-(-shape[0] // 3), -(-shape[1] // 3))
+        assert np.abs(np.int16(got) - np.int16(whole.reshape(got.shape))).max() <= 1
+
+    @pytest.mark.parametrize(("centre", "top_left"), [((0, 0), (0, 0)), ((0.5, 0.5), (250, 175)), ((1, 1), (500, 350))])
+    def test_a_part_has_the_full_size(self, tmp_path, centre, top_left):
+        pixels = np.random.default_rng(0).integers(0, 256, (1000, 700), dtype=np.uint8)
+        upload = uploads.read_upload(_saved(tmp_path / "a.png", pixels), 0.175, centre)
+        top, left = top_left
+        np.testing.assert_array_equal(upload.picture.pixels, pixels[top : top + 500, left : left + 350])
+        assert "a part of 700 × 1000" in uploads.describe(upload)
+        assert upload.view.shape == (1000, 700, 3) and (upload.view == 255).all(axis=2).any()
 
     @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut"])
     def test_bad_file_is_named_without_its_folder(self, tmp_path, content):
         path = tmp_path / "bad.png"
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"^bad.png is not a picture.*PNG, JPG") as caught:
+        with pytest.raises(DataError, match=r"^bad.png: ") as caught:
             uploads.read_upload(str(path))
         assert str(tmp_path) not in str(caught.value)
 
@@ -83,7 +107,7 @@ class TestUploads:
 
     def test_samples_are_pictures_within_the_limit(self):
         assert len(uploads.samples()) >= 3
-        assert all(uploads.read_upload(str(path)).pixels.ndim == 3 for path in uploads.samples())
+        assert all(uploads.read_upload(str(path)).change == "" for path in uploads.samples())
 
 
 def encoded(pixels, kind="png"):
@@ -116,7 +140,20 @@ class TestKernels:
 
     @pytest.mark.parametrize(
         "cells",
-        ["", "[]", "[0,0,0,0,0,0,0,0,0]", "nonsense", '{"a": 1}', "[1,1,1,1]", "[1,1]", "[1,null,1]", "[1e999]"],
+        [
+            "",
+            "[]",
+            "[0,0,0,0,0,0,0,0,0]",
+            "nonsense",
+            '{"a": 1}',
+            "[1,1,1,1]",
+            "[1,1]",
+            "[1,null,1]",
+            "[1e999]",
+            "[" * 9**6,
+            str([1] * 23**2),
+            5,
+        ],
     )
     def test_drawing_refuses(self, cells):
         with pytest.raises(DataError, match="drawing"):
@@ -173,6 +210,11 @@ class TestModelChoices:
         for choice in found.values():
             assert choice.title and choice.line
             assert all(model.restores and model.scale == scale for scale, model in choice.models.items())
+
+    def test_the_first_is_that_of_the_command_line(self):
+        first = model_choices.find_model_choices()[0]
+        shared = load(default_model())
+        assert first.scales[-1] == shared.scale and first.models[shared.scale].fingerprint == shared.fingerprint
 
     def test_given_ones_stand_first(self, tmp_path):
         path = tmp_path / "mine.safetensors"
@@ -249,6 +291,27 @@ class TestRuns:
 
 
 class TestViews:
+    def test_the_detail_that_changed_most(self):
+        before = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+        after = before.copy()
+        after[600:700, 200:300] = 255 - after[600:700, 200:300]
+        y, x = compare.most_changed(before, after)
+        assert abs(y - 650) < 160 and abs(x - 250) < 160
+
+    def test_pictures_of_any_size_are_compared(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(compare, "MOST_PIXELS", 10_000)
+        after = np.full((300, 400, 3), 9, np.uint8)
+        before = after.copy()
+        before[280:, 380:] = 200
+        shown = compare.comparison(before, after, tmp_path)
+        sizes = sorted(image_size(path)[::-1] for path in tmp_path.iterdir())
+        assert sizes == [(115, 86), (115, 86), (400, 300), (400, 300)]
+        assert shown.count("<img") == 4 and str(tmp_path) in shown
+        compare.sweep_views(tmp_path, 60)
+        assert len(list(tmp_path.iterdir())) == 4
+        compare.sweep_views(tmp_path, -1)
+        assert list(tmp_path.iterdir()) == []
+
     def test_large_pictures_are_reduced_small_ones_are_not(self):
         noise = np.random.default_rng(0).integers(1, 256, (30, 40, 4), dtype=np.uint8)  # nothing is wholly transparent
         np.testing.assert_array_equal(views.shown(noise), noise[..., :3])

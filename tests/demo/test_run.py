@@ -59,13 +59,13 @@ def test_a_test_shows_scores_and_both_kernels(model_choices, page, tmp_path):
     assert all(" dB" in caption for caption, *_ in result.steps)
 
 
-def test_a_picture_that_is_shown_smaller_is_downloaded_whole(model_choices, page, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.views, "MOST_PIXELS", 10_000)
+def test_steps_that_are_not_kept_are_explained(model_choices, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(restoring, "STEPS", 1000)
     with contextlib.closing(run.restore(model_choices, page, tmp_path)) as stages:
         result = next(stage for stage in stages if not isinstance(stage, restoring.Progress))
         assert image_size(result.image_file) == (192, 256)
-    assert "shown smaller" in result.text and result.after.shape == result.before.shape
-    assert result.after[..., 0].size <= 10_000 and list(tmp_path.iterdir()) == []
+    assert "steps are shown of pictures up to 0.00 megapixels" in result.text and result.steps == []
+    assert result.after.shape == result.before.shape == (192, 256, 3)
 
 
 @pytest.mark.slow
@@ -109,3 +109,26 @@ def test_blurs_that_can_be_told(model_choices):
     assert run.blur_choices(dan, SMALL)[0] == FOUND and TRUE not in run.blur_choices(dan, SMALL)
     assert TRUE in run.blur_choices(dan, SHARP)
     assert FOUND not in run.blur_choices(solver, SHARP) and GAUSSIAN in run.blur_choices(solver, SMALL)
+
+
+def test_a_result_of_the_pictures_own_size(model_choices, page, photo, tmp_path):
+    odd = photo[:95, :127]
+    form = dataclasses.replace(page, picture=Picture("odd", odd), same_size=True)
+    result = _last(model_choices, form, tmp_path)
+    wanted = model_choices[0].models[2].restore(odd, same_size=True)
+    assert result.after.shape == odd.shape and np.abs(np.int16(result.after) - np.int16(wanted)).max() <= 1
+    np.testing.assert_array_equal(result.before, odd)
+    assert result.image_file.name == "odd_restored.png" and result.caption == "the picture as it was"
+    assert "shrunk 2 times" in result.text
+
+
+@pytest.mark.parametrize("channels", [slice(0, 3), 0])
+def test_a_picture_with_more_pixels_than_detail_is_shrunk(model_choices, page, photo, tmp_path, monkeypatch, channels):
+    monkeypatch.setattr(run, "checked_factor", lambda shrink, *others: 2 if shrink == "auto" else 1)
+    pixels = photo[..., channels]
+    form = dataclasses.replace(page, picture=Picture("soft", pixels), shrink=True)
+    result = _last(model_choices, form, tmp_path)
+    whole = model_choices[0].models[2].restore(pixels, shrink=2)
+    assert result.before.shape == result.after.shape == (192, 256, 3) and "shrunk 2 times" in result.text
+    assert np.abs(np.int16(result.after) - np.int16(whole.reshape(192, 256, -1))).max() <= 1
+    assert "shrunk" not in _last(model_choices, dataclasses.replace(form, use=SHARP), tmp_path).text

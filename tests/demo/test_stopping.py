@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
+from blindsr_jax.demo.keeping import Kept
 from blindsr_jax.demo.stopping import Runs, until
+from blindsr_jax.demo.turns import Turns
 
 SECONDS = 30  # after this time a wait has failed
 
@@ -98,5 +100,6 @@ def test_a_stopped_run_says_so_and_gives_the_buttons_back(tmp_path):
     updates = pytest.importorskip("blindsr_jax.demo.updates", reason="pip install -e '.[demo]'")
     stop = threading.Event()
     stop.set()
-    ((go, halt, _, message, *others),) = updates.run_updates([], tmp_path, stop, [None] * 15)
-    assert "Stopped." in message and go["interactive"] and not halt["interactive"] and len(others) == 11
+    shared = updates.Shared([], tmp_path, tmp_path, Kept(1, 1), Turns())
+    ((go, halt, _, message, *others),) = updates.run_updates(shared, "visitor", stop, [None] * 15)
+    assert "Stopped." in message and go["interactive"] and not halt["interactive"] and len(others) == 10

@@ -414,13 +414,29 @@ names another format. Channels have 8 bits unless the table says otherwise. Each
 """
 
 
+_KERNELS = """
+## Kernels
+
+`--kernel`, `--kernels` and pools take .npy and .mat files (MATLAB 5 to 7.2), told by content. Each row is a test
+(`tests/images/test_kernel_arrays.py`, `test_hostile_kernel_files.py`).
+
+| file | what is read |
+|---|---|
+| .npy | an array of numbers [K, K], [N, K, K] or [1, 1, K, K], odd K |
+| .mat | the variable whose name begins with "kernel", or the only one: [K, K], [K, K, N], or a cell array of [K, K] |
+| .mat of MATLAB 7.3 | refused: save it with `save(..., '-v7')` |
+| .npz, HDF5, a picture | refused by its name; the levels of a picture are too coarse for a kernel |
+| more than 32,768 kernels, 16,777,216 numbers or 1023 pixels a side | refused |
+"""
+
+
 def page() -> str:
     """docs/files.md."""
     rows = [
         f"| {kind.what} | {'`' + ' '.join(kind.options) + '`' if kind.options else ''} | {kind.outcome.text()} |"
         for kind in KINDS
     ]
-    return _HEAD + "\n".join(rows) + "\n" + colour_kinds.section()
+    return _HEAD + "\n".join(rows) + "\n" + colour_kinds.section() + _KERNELS
 
 
 def write(kind: Kind, folder: pathlib.Path) -> pathlib.Path:

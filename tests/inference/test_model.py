@@ -1,3 +1,6 @@
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
@@ -36,6 +39,7 @@ def test_a_kernel_may_be_single_or_per_image(model):
         (np.ones((4, 4)), "odd side"),
         (np.ones((3, 5)), "odd side"),
         (np.zeros((3, 3)), "positive sum"),
+        (np.full((3, 3), 1e38), "finite, positive sum"),
         (np.full((3, 3), np.nan), "finite"),
         (-np.ones((3, 3)), "positive sum"),
         (np.ones((21, 21)), "lies outside 11x11"),
@@ -156,3 +160,10 @@ def test_unknown_models_are_named(tmp_path):
         load("no-such-model")
     with pytest.raises(WeightsError, match="no such file"):
         load(tmp_path / "absent.safetensors")
+
+
+def test_a_result_that_is_not_finite_is_refused(model, photo):
+    huge = jax.tree.map(lambda x: np.full_like(x, 1e30), model.variables["params"])
+    broken = dataclasses.replace(model, variables=model.variables | {"params": huge})
+    with pytest.raises(DataError, match="result is not finite"):
+        broken.restore(photo)

@@ -141,6 +141,10 @@ def test_what_cannot_be_is_named(solver, estimator, model):
         (lambda: solver(lr, kernel=np.ones((4, 4)), scale=2), "odd side"),
         (lambda: solver(lr, kernel=np.zeros((3, 3)), scale=2), "positive sum"),
         (lambda: solver(lr, kernel=-np.ones((3, 3)), scale=2), "positive sum"),
+        (
+            lambda: solver.restore(np.zeros((64, 64, 3)), kernel=np.ones((601, 601)), scale=4),
+            "larger than the restored",
+        ),
         (lambda: solver(lr, kernel=np.ones((25, 25)), scale=2), "25x25 kernel is larger than the restored image"),
         (lambda: solver(lr, kernel=np.ones((3, 3)), scale=5), "scales 1, 2, 3, 4, not 5"),
         (lambda: solver(lr, kernel=np.ones((3, 3)), scale=2, sigma=2.55), "divide levels by 255"),

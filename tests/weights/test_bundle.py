@@ -1,5 +1,7 @@
 import json
+import os
 import random
+import threading
 
 import jax
 import numpy as np
@@ -115,6 +117,18 @@ def test_wrong_arrays_are_named(path, change, message):
         (lambda h: h | {"model": MODEL | {"name": "other"}}, "no model 'other'"),
         (lambda h: h | {"model": MODEL | {"blocks": "many"}}, "positive whole number"),
         (lambda h: h | {"model": MODEL | {"wings": 2}}, "has no wings"),
+        (lambda h: h | {"model": MODEL | {"blocks": 3000}}, "blocks of the model must be at most"),
+        (lambda h: h | {"model": MODEL | {"blocks": 100}}, "blocks of the model must be at most"),
+        (lambda h: h | {"model": MODEL | {"name": "danv2", "blocks": 20, "groups": 20}}, "400 blocks"),
+        (lambda h: h | {"model": MODEL | {"iterations": 10**6}}, "iterations of the model must be at most 1,000"),
+        (lambda h: h | {"model": MODEL | {"kernel_size": 100001}}, "kernel_size of the model must be at most"),
+        (lambda h: h | {"model": {"name": "kernelnet", "scale": 2, "kernel_size": 100001}}, "kernel_size"),
+        (lambda h: h | {"model": {"name": "usrnet", "features": [10**9, 1, 1, 1]}}, "features of the model must be"),
+        (lambda h: h | {"protocol": ["gaussian8"]}, "protocol is of another kind"),
+        (lambda h: h | {"scores": [30.0]}, "scores is of another kind"),
+        (lambda h: h | {"scores": {"Set5": "30 dB"}}, "scores is of another kind"),
+        (lambda h: h | {"source": {"config": {"degradation": 3}}}, "source is of another kind"),
+        (lambda h: h | {"evaluations": [3]}, "evaluations is of another kind"),
     ],
 )
 def test_wrong_descriptions_are_named(path, header, message):
@@ -128,6 +142,27 @@ def test_damaged_files_are_refused(path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(WeightsError, match=str(path)):
         load_bundle(path)
+
+
+def test_a_description_of_brackets_is_refused(path):
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(2)}, {"blindsr_jax": "[" * 200_000}))
+    with pytest.raises(WeightsError, match="description inside the bundle is damaged"):
+        load_bundle(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model.safetensors")
+    answered = []
+
+    def read():
+        with pytest.raises(WeightsError, match="a pipe or a device"):
+            load_bundle(tmp_path / "model.safetensors")
+        answered.append(True)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert answered
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Checkpoints of USRNet and DRUNet are recognised with all sizes and tensors. The authors' files are not needed."""
 
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -103,3 +105,16 @@ def test_a_checkpoint_without_blocks_is_refused(tmp_path, monkeypatch):
     state = {name: x for name, x in _state("drunet").items() if "m_down1" not in name}
     with pytest.raises(WeightsError, match="m_down1"):
         _load(tmp_path, monkeypatch, state)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"), [(1500, "arrays, at most"), (300, "blocks of the model must be at most")]
+)
+def test_more_blocks_than_any_network_has_are_refused_at_once(tmp_path, monkeypatch, blocks, message):
+    names = _resunet(blocks)
+    if blocks == 300:
+        names = {name: shape for name, shape in names.items() if "res.2" not in name}
+    started = time.monotonic()
+    with pytest.raises(WeightsError, match=message):
+        _load(tmp_path, monkeypatch, {name: np.zeros((1, 1, 1, 1), np.float32) for name in names})
+    assert time.monotonic() - started < 2

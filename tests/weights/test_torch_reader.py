@@ -512,6 +512,7 @@ REFUSED = {
         "a key of half a character": b"}X\x03\x00\x00\x00\xed\xa0\x80" + encode(1) + b"s",
         "a key that rings the bell": encode({"a\a": 1}),
         "keys that collide": encode({step * (2**61 - 1): 0 for step in range(5_000)}),
+        "keys that collide in a dict": encode({step << 40: 0 for step in range(5_000)}),
         "a key that takes 2**60 steps to hash": b"}" + encode(()) + b"q\x00h\x00\x86" * 60 + encode(1) + b"s",
     },
     "where a state dict is expected": {"a list": encode([FOUR]), "None": b"N"},
