@@ -16,13 +16,13 @@ def as_array(image: typing.Any) -> np.ndarray:
     """An image as an array. Pillow's palettes become RGB or RGBA, and its pictures of one bit grey.
 
     Args:
-      image: an array, or a Pillow image of grey, RGB or a palette, with or without alpha.
+      image: an array of any byte order, or a Pillow image of grey, RGB or a palette, with or without alpha.
 
     Raises:
       DataError: a Pillow image of another mode, such as CMYK, whose channels would be taken for others.
     """
     if not isinstance(image, Image.Image):
-        return np.asarray(image)
+        return _native(np.asarray(image))
     if image.mode == "1":
         return np.asarray(image.convert("L"))
     if image.mode in ("P", "PA"):
@@ -32,5 +32,9 @@ def as_array(image: typing.Any) -> np.ndarray:
             f"a Pillow image of mode {image.mode} is not restored as it is: give image.convert('RGB'), or its file to "
             "the command blindsr restore, which knows its colour profile"
         )
-    array = np.asarray(image)
-    return array.astype(array.dtype.newbyteorder("="))
+    return _native(np.asarray(image))
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in the byte order of this machine."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

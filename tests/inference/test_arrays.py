@@ -61,3 +61,12 @@ def test_an_interpolation_may_overshoot(model):
     image = np.linspace(-0.09, 1.09, 12 * 10, dtype=np.float32).reshape(10, 12)
     restored = model.restore(image)
     assert restored.min() >= 0 and restored.max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4"])
+def test_any_byte_order(model, dtype):
+    levels = 65535 if dtype.endswith("u2") else 1
+    image = (np.random.default_rng(0).random((12, 14, 3)) * levels).astype(dtype)
+    native = image.astype(image.dtype.newbyteorder("="))
+    np.testing.assert_array_equal(model.restore(image), model.restore(native))
+    np.testing.assert_array_equal(model.restore(image, shrink=2), model.restore(native, shrink=2))
