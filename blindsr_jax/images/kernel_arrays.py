@@ -40,7 +40,7 @@ def read_kernels(path: str | os.PathLike) -> list[np.ndarray]:
         start = file.read(520)
         file.seek(0)
         if start.startswith(b"\x93NUMPY"):
-            array = _from_npy(path, file, size)
+            array: np.ndarray | list[np.ndarray] = _from_npy(path, file, size)
         elif start[126:128] in (b"IM", b"MI") and b"MATLAB 7.3" not in start[:116]:
             if size > _LARGEST_FILE:
                 raise DataError(f"{path}: {size:,} bytes are too many for kernels; save the kernels alone")

@@ -54,7 +54,8 @@ def variables_of(data: bytes) -> list[Variable]:
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
         raise DataError("it does not begin as a .mat file of MATLAB 5 to 7.2")
     order = "<" if data[126:128] == b"IM" else ">"
-    found, rest = [], _Elements(data[_HEADER:], order)
+    found: list[Variable] = []
+    rest = _Elements(data[_HEADER:], order)
     while rest.more():
         kind, content = rest.next()
         if kind not in (_MATRIX, _COMPRESSED):
@@ -67,7 +68,7 @@ def variables_of(data: bytes) -> list[Variable]:
     return found
 
 
-def _reader(kind: int, content: bytes, order: str) -> typing.Callable[[], np.ndarray | list[np.ndarray]]:
+def _reader(kind: int, content: bytes | memoryview, order: str) -> typing.Callable[[], np.ndarray | list[np.ndarray]]:
     def read() -> np.ndarray | list[np.ndarray]:
         return _matrix(_inflated(content, order) if kind == _COMPRESSED else content, order, cells=True)
 
@@ -77,7 +78,7 @@ def _reader(kind: int, content: bytes, order: str) -> typing.Callable[[], np.nda
 class _Elements:
     """The elements of a block of bytes, one after the other."""
 
-    def __init__(self, data: bytes, order: str):
+    def __init__(self, data: bytes | memoryview, order: str):
         self._data, self._order, self._at = memoryview(data), order, 0
 
     def more(self) -> bool:
@@ -172,7 +173,7 @@ def _members(parts: _Elements, order: str) -> list[np.ndarray]:
             raise DataError(f"a cell array holds something else than arrays, or more than {MOST_MEMBERS:,}")
         if not content:
             raise DataError("a cell array has an empty cell")
-        members.append(_matrix(content, order, cells=False))
+        members.append(typing.cast(np.ndarray, _matrix(content, order, cells=False)))  # no cell inside a cell
         numbers += members[-1].size
         if numbers > MOST_NUMBERS:
             raise DataError(f"a cell array has more than {MOST_NUMBERS:,} numbers, too many for kernels")

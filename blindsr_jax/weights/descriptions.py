@@ -31,7 +31,7 @@ def check_sizes(path: typing.Any, model: dict[str, typing.Any], arrays: int) -> 
     """
     if arrays > MOST_ARRAYS:
         raise WeightsError(f"{path}: {arrays:,} arrays, at most {MOST_ARRAYS:,} are read")
-    parts = 1
+    parts: float = 1
     for name, value in model.items():
         numbers = [x for x in (value if isinstance(value, list | tuple) else [value]) if isinstance(x, int | float)]
         counts = name.endswith(_COUNTS)

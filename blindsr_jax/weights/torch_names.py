@@ -134,7 +134,9 @@ def to_paths(model: str, parts: int, state: dict[str, np.ndarray]) -> tuple[dict
     table = TABLES[model](parts)
     exact = {torch: path for torch, path in table if "{" not in torch}  # thousands of rows for a ResUNet of many blocks
     rules = [(_compile(torch), path) for torch, path in table if "{" in torch]
-    found, unknown = {}, []
+    found: dict[str, typing.Any] = {}
+    unknown: list[str] = []
+    numbers: dict[str, str]
     for name, array in state.items():
         stem, _, torch_leaf = name.rpartition(".")
         path, numbers = exact.get(stem, ""), {}
