@@ -34,6 +34,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+def pytest_terminal_summary(terminalreporter: typing.Any) -> None:
+    """With --durations: the files that took longest, since a file's tests run in one process."""
+    if not terminalreporter.config.option.durations:
+        return
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.nodeid.split("::")[0]
+                seconds[file] = seconds.get(file, 0.0) + report.duration
+    terminalreporter.section(f"slowest files of {sum(seconds.values()):.0f} seconds in all")
+    for file, total in sorted(seconds.items(), key=lambda item: -item[1])[:40]:
+        terminalreporter.write_line(f"{total:7.1f}s {file}")
+
+
 def pytest_unconfigure() -> None:
     """Takes the compiled programs away."""
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
