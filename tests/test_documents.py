@@ -29,6 +29,7 @@ ELSEWHERE = {
     "blindsr demo": "tests/demo drives it in a browser",
     "blindsr data prepare --source div2k": "downloads 3.5 GB; tests/test_data_commands.py has it with a small archive",
     "python -c": "downloads DIV2K; tests/data/test_sources.py reads a small data set of the same form",
+    "--import deblurrer": "tests/test_adding_a_model.py has the network, tests/cli/test_restore.py the option",
     "python -m benchmarks": "hours; tests/test_benchmark*.py run its parts",
     "--coordinator": "wants four hosts; tests/multihost runs several processes",
     "--config.data.source=div2k": "wants DIV2K; tests/data/test_sources.py",
@@ -90,9 +91,12 @@ def place(tmp_path_factory):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(crops[0][:40, :48]).save(path)
-    for name in ("OTHER_PHOTOS", "hr", "Set5", "Set14", "BSD100"):
+    for name in ("OTHER_PHOTOS", "hr", "Set5", "Set14", "BSD100", "my_photos", "photos"):
         (folder / name).mkdir()
         Image.fromarray(crops[len(name) % 3]).save(folder / name / "one.png")
+    (folder / "RealSR" / "Test" / "4").mkdir(parents=True)
+    for name, picture in (("HR", crops[0][:96, :96]), ("LR4", crops[0][:96:4, :96:4])):
+        Image.fromarray(picture).save(folder / "RealSR" / "Test" / "4" / f"Canon_001_{name}.png")
     (folder / "PHOTOS").mkdir()
     Image.fromarray(photos.read(1)[:500, :600]).save(folder / "PHOTOS" / "one.png")
     np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))

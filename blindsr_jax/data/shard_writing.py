@@ -18,7 +18,7 @@ from blindsr_jax.data.shard_plan import Plan, check_room, kept_shards, plan_shar
 from blindsr_jax.data.sources import FolderSource
 from blindsr_jax.data.subimages import Cutting
 from blindsr_jax.data.tensorflow import import_tfds
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 from blindsr_jax.files import atomic_path
 
 if typing.TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _open(kind: str, data: str, split: str, cutting: Cutting) -> tuple[HrSubImag
     from blindsr_jax.data.subimage_builder import HrSubImages
 
     if kind == "folder" and not data:
-        raise DataError("source folder: say which with --data DIR")
+        raise UsageError("source folder: say which with --data DIR")
     home = pathlib.Path(data if kind == "div2k" and data else tfds.core.constants.DATA_DIR).expanduser()
     root = data if kind == "folder" else ""
     builder = HrSubImages(root=root, split=split, cutting=cutting, data_dir=home, file_format="array_record")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, UsageError
 
 ENCODINGS = ("png", "raw")
 
@@ -40,7 +40,7 @@ class Cutting:
 
     def __post_init__(self):
         if not 1 <= self.step <= self.size:
-            raise DataError(f"step must be 1 to {self.size}, the size of a sub-image, got {self.step}")
+            raise UsageError(f"step must be 1 to {self.size}, the size of a sub-image, got {self.step}")
         if not 1 <= self.smallest <= self.size:
             raise DataError(f"smallest must be 1 to {self.size}, the size of a sub-image, got {self.smallest}")
         if self.encoding not in ENCODINGS:

@@ -241,7 +241,8 @@ def _columns_of(means: typing.Iterable[dict[str, float | None]], leave_out: str 
 
 def _legend(rows: list[Row]) -> list[str]:
     """What the methods and columns of a report mean."""
-    methods = [*group(rows, "method"), "bicubic"]
+    restored = any(row.bicubic_psnr_y is not None or row.bicubic_flat_residual is not None for row in rows)
+    methods = [*group(rows, "method"), *(["bicubic"] if restored else [])]
     known = [f"- *{name}*: {_METHODS[name]}" for name in methods if name in _METHODS]
     columns = _columns_of([mean_scores(rows)])
     return ["## Legend", "", *known, *(f"- **{c.heading}**: {c.meaning}" for c in columns)]

@@ -234,7 +234,8 @@ def test_a_command_ends_at_once_and_leaves_nothing(place, sent):
     options = ["--model", "tiny.safetensors", "--self-ensemble", "--tile", "0", "-o", "out/large.png"]
     command = [sys.executable, "-m", "blindsr_jax.cli", "restore", "large.png", *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    options = {"stderr": subprocess.PIPE, "text": True, "preexec_fn": _hears_ctrl_c}
+    with subprocess.Popen(command, cwd=place, env=environment, **options) as process:
         while process.poll() is None and _seconds_of_work(process.pid) < 6:  # past its imports
             time.sleep(0.1)
         assert process.poll() is None
@@ -246,6 +247,11 @@ def test_a_command_ends_at_once_and_leaves_nothing(place, sent):
     assert "what is finished is complete" in said and "Traceback" not in said
     assert seconds < 10, "two on a quiet machine"
     assert not (place / "out").exists() or not list((place / "out").iterdir())
+
+
+def _hears_ctrl_c():
+    """A process of a shell's background job is started deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _seconds_of_work(process_id):
