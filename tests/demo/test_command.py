@@ -29,7 +29,7 @@ def test_wrong_options(words, capsys):
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
-    assert main(["demo", "--no-browser"]) == 2
+    assert main(["demo", "--no-browser"]) == 1
     assert "pip install -e '.[demo]'" in capsys.readouterr().err
 
 
