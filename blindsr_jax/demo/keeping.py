@@ -1,4 +1,4 @@
-"""What the page remembers for its visitors: pictures and results, in a bounded part of the memory."""
+"""The pictures and results that the page keeps for its visitors, in a bounded part of the memory."""
 
 from __future__ import annotations
 

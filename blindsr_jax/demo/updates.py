@@ -53,7 +53,7 @@ def fitted(kept: Kept, key: str | None, fit: str, centre: tuple[float, float], m
 
 
 class Shared(typing.NamedTuple):
-    """What all runs of a page share.
+    """The state that all runs of a page share.
 
     Attributes:
       model_choices: the models on the page.

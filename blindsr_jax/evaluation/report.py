@@ -240,7 +240,7 @@ def _columns_of(means: typing.Iterable[dict[str, float | None]], leave_out: str 
 
 
 def _legend(rows: list[Row]) -> list[str]:
-    """What the methods and columns of a report mean."""
+    """Explain the methods and columns of a report."""
     restored = any(row.bicubic_psnr_y is not None or row.bicubic_flat_residual is not None for row in rows)
     methods = [*group(rows, "method"), *(["bicubic"] if restored else [])]
     known = [f"- *{name}*: {_METHODS[name]}" for name in methods if name in _METHODS]

@@ -1,4 +1,4 @@
-"""What files say about their colours in other ways than by an ICC profile.
+"""Colours that files give in other ways than by an ICC profile.
 
 libvips keeps ICC profiles and nothing else. What is found here becomes a profile, so that it lasts in every format.
 """

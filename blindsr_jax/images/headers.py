@@ -21,7 +21,7 @@ _PROCESSES = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG", 0xF7: "JPEG-LS"} | d
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the header of a file says.
+    """The content of a file's header.
 
     Attributes:
       frames: number of frames of an animation.
@@ -81,7 +81,7 @@ def not_read(name: str, what: str) -> DataError:
 
 
 def _unread_jpeg(file: typing.BinaryIO) -> str:
-    """What kind of JPEG a file is, if it is no usual one of 8 bits."""
+    """Name the kind of a JPEG that is not a usual one of 8 bits; empty for usual ones."""
     file.seek(2)
     for _ in range(_MARKERS):
         head = file.read(5)

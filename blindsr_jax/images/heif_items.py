@@ -12,7 +12,7 @@ _LARGEST = 2**22  # bytes of metadata that are read
 
 
 class HeifItem(typing.NamedTuple):
-    """What a file says about its main picture.
+    """The properties that a file gives its main picture.
 
     Attributes:
       nclx: primaries, transfer and matrix by the numbers of ITU-T H.273; None if the file does not give them, or has an

@@ -155,7 +155,7 @@ def _from_mat(path: pathlib.Path, data: bytes) -> np.ndarray | list[np.ndarray]:
 
 
 def _reason(start: bytes) -> str:
-    """What a file that begins so is, and what to do with it."""
+    """Name the kind of a file by its first bytes, and say how to get a kernel from it."""
     if b"MATLAB 7.3" in start[:116] or start[512:].startswith(b"\x89HDF"):
         return "it is of MATLAB 7.3: save it with save(..., '-v7')"
     if start.startswith(b"\x89HDF"):

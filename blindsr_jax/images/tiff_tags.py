@@ -65,7 +65,7 @@ def check_tiff(name: str, tags: Tags, head: bytes) -> None:
 
 
 def unread_tiff(tags: Tags) -> str:
-    """What a TIFF is if its compression is one that libvips is often built without; else empty."""
+    """Name a compression that libvips is often built without; empty for all others."""
     compression = tags.get(_COMPRESSION, (1,))[0]
     if compression in _USUAL:
         return ""

@@ -190,7 +190,7 @@ def restore_bands(
     if factor > 1:
         options = {"kernel": kernel, "iterations": iterations, "self_ensemble": self_ensemble}
         options |= {"tile": tile, "tiles_at_once": tiles_at_once, "image_only": image_only}
-        small = restore_image(model, shrunk(np.asarray(image), factor), **options)
+        small = restore_image(model, shrunk(image, factor), **options)
         shape = pixels.shape(1 if same_size else model.scale)
         rows = enlarged_rows(small.image, 1 if same_size else factor, shape)
         bands = (from_unit(part, dtype) for part in rows)

@@ -10,6 +10,7 @@ from blindsr_jax.ops.color import rgb_to_y
 
 _BLOCK = 8  # LR pixels: side of JPEG's blocks
 _SIGMA = 8.0  # HR pixels: what is coarser than this Gaussian is the picture, not grain
+_LEAST = 1e-6  # squared levels, so that a picture of one colour has no grid
 _FLAT = 0.1  # share of the picture that counts as flat
 
 
@@ -55,7 +56,8 @@ def block_edges(image: np.ndarray, scale: int) -> float:
         raise InputError(f"JPEG's grid needs at least 16x16 LR pixels at scale {scale}, got {image.shape}")
     y = _luma(image)
     at_blocks, elsewhere = zip(*(_joints(y if axis else y.T, scale) for axis in (0, 1)))
-    return float(np.concatenate(at_blocks).mean() / max(np.concatenate(elsewhere).mean(), 1e-12))
+    blocks, others = (np.concatenate(part).mean() + _LEAST for part in (at_blocks, elsewhere))
+    return float(blocks / others)
 
 
 def _joints(y: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:

@@ -56,11 +56,12 @@ def test_pictures_without_ground_truth(tmp_path, photo, capsys):
     pictures.mkdir()
     Image.fromarray(photo).save(pictures / "a.jpg", quality=30)
     Image.fromarray(photo[:, ::-1]).save(pictures / "b.png")
+    Image.new("RGB", (60, 40), (80, 90, 100)).save(pictures / "flat.png")
     options = ["--protocol", "no_reference", "--data", str(pictures), "-o", str(tmp_path / "report")]
     assert main(["evaluate", "--model", str(tmp_path / "tiny.safetensors"), *options]) == 0
     assert "flat-area residual" in capsys.readouterr().out
     summary = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert summary["psnr_y"] is None and summary["images"] == 2
+    assert summary["psnr_y"] is None and summary["images"] == 3
     assert 0.5 < summary["flat_ratio"] < 2 and 0.5 < summary["block_ratio"] < 2
     page = (tmp_path / "report" / "report.md").read_text()
     assert "flat ratio" in page and "| a.jpg |" in page and "PSNR" not in page

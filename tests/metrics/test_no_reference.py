@@ -55,6 +55,12 @@ def test_block_edges_see_the_grid_of_jpeg_and_no_other(scale):
     assert metrics.block_edges(_grey(128 + 9 * rng.normal(size=(400 * scale, 400))), scale) == pytest.approx(1, abs=0.1)
 
 
+def test_a_picture_of_one_colour_has_neither_grain_nor_grid():
+    image = np.full((64, 64, 3), 90, np.uint8)
+    assert metrics.flat_residual(image, image) == pytest.approx(0, abs=1e-9)
+    assert metrics.block_edges(image, 2) == 1
+
+
 def test_images_that_cannot_be_measured():
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(InputError, match="uint8"):
