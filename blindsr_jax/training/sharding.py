@@ -23,7 +23,8 @@ def use_all_cores(batch_size: int) -> None:
     Args:
       batch_size: number of images in a batch.
     """
-    configured = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    config = typing.cast(typing.Any, jax.config)  # JAX 0.10 does not declare the option's type
+    configured = config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not configured and not jax.distributed.is_initialized():
         jax.config.update("jax_num_cpu_devices", cores_that_share(batch_size))
 

@@ -14,6 +14,7 @@ from blindsr_jax.errors import WeightsError
 MOST_ARRAYS = 4096
 _COUNTS = ("blocks", "groups")  # ends of the names of sizes that count parts, each with arrays of its own
 _MOST_PARTS = 256
+_MOST_PARTS_WITHOUT_ARRAYS = 16  # a network that learns nothing may still name the sizes of one that does
 _LIMITS = {"iterations": 1000, "kernel_size": 1023}
 _MOST = 2**20  # any other size
 
@@ -31,15 +32,16 @@ def check_sizes(path: typing.Any, model: dict[str, typing.Any], arrays: int) -> 
     """
     if arrays > MOST_ARRAYS:
         raise WeightsError(f"{path}: {arrays:,} arrays, at most {MOST_ARRAYS:,} are read")
+    most_parts = min(_MOST_PARTS, arrays or _MOST_PARTS_WITHOUT_ARRAYS)
     parts: float = 1
     for name, value in model.items():
         numbers = [x for x in (value if isinstance(value, list | tuple) else [value]) if isinstance(x, int | float)]
         counts = name.endswith(_COUNTS)
-        limit = min(_MOST_PARTS, arrays) if counts else _LIMITS.get(name, _MOST)
+        limit = most_parts if counts else _LIMITS.get(name, _MOST)
         if len(numbers) > _MOST_PARTS or any(abs(x) > limit for x in numbers):
             raise WeightsError(f"{path}: {name} of the model must be at most {limit:,}; the file is damaged")
         parts *= max([1, *numbers]) if name in _COUNTS else 1
-    if parts > min(_MOST_PARTS, arrays):
+    if parts > most_parts:
         raise WeightsError(f"{path}: the model would have {parts} blocks, more than fit; the file is damaged")
 
 
