@@ -37,11 +37,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast(compile_fast):
-    """All of these trainings are short."""
-
-
 @pytest.fixture(autouse=True)
 def registered():
     """Networks that a test registers are gone after it."""

@@ -16,8 +16,6 @@ from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 from tests.benchmark_runs import SMALL, measured
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
-
 
 @pytest.mark.parametrize("name", ["danv1_x2", "danv1_x4", "danv2_x3", "dssr_x3", "dssr_x4"])
 def test_weights_are_given_back_to_pytorch(reference, name):

@@ -65,6 +65,7 @@ def test_a_loop_without_known_length_is_refused():
         work_of(lambda x: jax.lax.while_loop(lambda y: y.sum() < 9, lambda y: y @ y, x), jnp.ones((2, 2)))
 
 
+@pytest.mark.usefixtures("compile_as_users")
 @pytest.mark.parametrize("channels", [4, 64])
 def test_operations_are_told_apart_in_a_compiled_gradient(channels):
     arguments = _inputs(channels, channels)

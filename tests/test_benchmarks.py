@@ -12,8 +12,6 @@ from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
 from tests.benchmark_runs import SMALL, measured, sizes_of
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
-
 
 @pytest.mark.drill
 @pytest.mark.parametrize("name", ["danv1", "dssr"])

@@ -125,7 +125,6 @@ def official(place):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compile_fast")
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_works(command, place, official, monkeypatch):
     monkeypatch.chdir(place)

@@ -17,7 +17,6 @@ from blindsr_jax.training.loop import train
 from tests.drawn_pictures import draw_pictures
 from tests.training.conftest import tiny_config
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
 TINY = [

@@ -30,7 +30,6 @@ def _commands():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compile_fast")
 def test_quickstart_command_leaves_what_is_promised(tmp_path):
     install, run = _marked("quickstart").split(" && ")
     assert install == "python3 -m pip install -e '.[train]'"

@@ -15,7 +15,7 @@ PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "your_own_loop.md").read_te
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, compile_fast):
+def page(tmp_path_factory):
     """The names that the page's code leaves; what it registers is forgotten afterwards."""
     tables = SAMPLERS, STEPS, networks.MODELS
     before = [dict(table) for table in tables]

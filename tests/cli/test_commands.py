@@ -16,8 +16,6 @@ from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.inference.loading import load
 from tests.cli.commands import restore, size
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
-
 ROOT = pathlib.Path(__file__).parents[2]
 
 

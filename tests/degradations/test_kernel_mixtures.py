@@ -7,7 +7,6 @@ import pytest
 from blindsr_jax import degradations, ops
 from blindsr_jax.degradations.pools import moments
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
 SAMPLERS = {
     "sample_real_esrgan": {},
     "sample_realdan": {},

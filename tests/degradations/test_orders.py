@@ -17,8 +17,6 @@ from blindsr_jax.degradations.pipeline import start_batch
 from blindsr_jax.degradations.published_orders import bsrgan, real_esrgan, realdan
 from blindsr_jax.degradations.steps import Keys, Task, run_steps
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
-
 
 def _hr(count, scale):
     rough = jax.random.uniform(jax.random.key(7), (count, 8, 8, 3))

@@ -7,7 +7,6 @@ import pytest
 from blindsr_jax import degradations
 from blindsr_jax.degradations.pools import moments
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
 KINDS = ("none", "gaussian", "anisotropic", "defocus", "motion", "generalized")
 
 

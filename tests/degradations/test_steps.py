@@ -15,8 +15,6 @@ from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.pipeline import kernels_in, start_batch
 from blindsr_jax.degradations.steps import STEPS, Keys, Task, register_step, run_steps
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
-
 
 def _run(text, images, *, scale=2, seed=0, kernel=None, size=None):
     """Steps in a batch that need not end at LR size."""

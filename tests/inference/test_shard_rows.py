@@ -43,6 +43,7 @@ def test_several_devices_restore_what_one_does(name):
             )
 
 
+@pytest.mark.usefixtures("compile_as_users")
 @pytest.mark.parametrize("name", list(_SIZES))
 def test_devices_exchange_rows_not_feature_maps(name, monkeypatch):
     """Only the image of three channels or a few columns of a feature map may be gathered."""

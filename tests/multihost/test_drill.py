@@ -4,7 +4,7 @@ import pytest
 
 from tests.multihost.drill import drill
 
-pytestmark = [pytest.mark.drill, pytest.mark.usefixtures("compile_fast")]
+pytestmark = pytest.mark.drill
 
 
 def test_killed_once_and_stopped_once_it_ends_as_if_nothing_had_happened(tmp_path):

@@ -25,7 +25,6 @@ from tests.multihost.tiny import get_config
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("compile_fast"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 

@@ -18,7 +18,6 @@ from blindsr_jax.networks.region import Region
 from blindsr_jax.training.step import supervised_loss
 from blindsr_jax.types import Degraded
 
-pytestmark = pytest.mark.usefixtures("compile_fast")
 NETWORKS = {
     "danv1": {"blocks": 2, "features": 36, "estimator_features": 8, "estimator_blocks": 1, "kernel_size": 11}
     | {"iterations": 2},

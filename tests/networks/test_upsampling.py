@@ -49,6 +49,7 @@ def test_the_composed_convolution_equals_the_chain(scale, size):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours[1], theirs[1])
 
 
+@pytest.mark.usefixtures("compile_as_users")
 def test_nothing_wide_is_computed_at_full_size():
     """A map of 64 channels at full size would take 64 MiB."""
     network, x = Upsampler(4), jnp.zeros((1, 128, 128, 64))

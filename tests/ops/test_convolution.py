@@ -73,6 +73,7 @@ def _windows(function, x, kernel):
     return [int(side) for side in re.findall(r"window={size=(\d+)x", program)]
 
 
+@pytest.mark.usefixtures("compile_as_users")
 def test_on_a_cpu_no_window_is_as_large_as_the_image():
     if jax.default_backend() != "cpu":
         pytest.skip("XLA's own gradient is used on accelerators")

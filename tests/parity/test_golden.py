@@ -23,7 +23,6 @@ from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.torch_names import to_paths
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
-pytestmark = pytest.mark.usefixtures("compile_fast")
 NETWORKS, OPERATORS = 2e-4, 2e-6  # of the largest value; absolute
 
 

@@ -21,11 +21,6 @@ def tiny_config(**overrides):
     return config
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast(compile_fast):
-    """All of these trainings are short."""
-
-
 @pytest.fixture
 def config():
     return tiny_config()
