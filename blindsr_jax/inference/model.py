@@ -120,7 +120,7 @@ class Model(BlindNetwork, RestoresImages):
         Raises:
           DataError: the network sees the whole image through an FFT.
         """
-        if not self.restores:
+        if not self.restores or self.module.through_fft:
             raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
         devices = np.array(jax.devices() if devices is None else devices)
         rows = NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows"))

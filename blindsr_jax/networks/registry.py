@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.dan_v1 import build_dan_v1
 from blindsr_jax.networks.dan_v2 import build_dan_v2
+from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import build_dpir
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
@@ -28,6 +29,7 @@ MODELS: dict[str, Builder] = {
     "danv1": build_dan_v1,
     "danv2": build_dan_v2,
     "dssr": DSSR,
+    "dcls": DCLS,
     "kernelnet": KernelNet,
     "fixed_gaussian": FixedGaussian,
     "model_based": ModelBased,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 import typing
 
 import numpy as np
@@ -12,6 +13,7 @@ from flax.traverse_util import unflatten_dict
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import WeightsError
+from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, linear_layers
 from blindsr_jax.weights.bundle import Bundle, check_arrays
 from blindsr_jax.weights.descriptions import check_sizes
 from blindsr_jax.weights.torch_names import to_paths
@@ -21,7 +23,9 @@ State = dict[str, np.ndarray]
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Read a checkpoint of DANv1, DANv2, DSSR, USRNet or DRUNet with any scale, width, depth, kernel and code size.
+    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, USRNet or DRUNet with any scale, width, depth and sizes.
+
+    The kernel of a DCLS with K = 11 gets a softmax, as the authors' weights for setting 2 ×2 want. No tensor tells.
 
     Raises:
       WeightsError: the file cannot be read safely, its model is unknown, or its tensors do not fit the model.
@@ -46,6 +50,8 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv2"
     if "Restorer.head.weight" in state and "Estimator.out.weight" in state:
         return "danv1"
+    if "Estimator.dec.0.weight" in state:
+        return "dcls"
     if "compress_in.weight" in state:
         return "dssr"
     if "p.m_head.weight" in state and "h.mlp.0.weight" in state:
@@ -115,6 +121,32 @@ def _dssr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing
     }, stages
 
 
+def _dcls_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = _width(path, state, "Restorer.conv_first.weight")
+    scale, stages = _scale(path, state, "Restorer.upscale", features)
+    kernel_size = _kernel_size_of_filters(path, state)
+    return {
+        "scale": scale,
+        "kernel_size": kernel_size,
+        "features": features,
+        "reduction": features // max(_width(path, state, "Restorer.head1.weight"), 1),
+        "groups": _count(state, "Restorer.body."),
+        "blocks": _count(state, "Restorer.body.0.body."),
+        "latent_features": _width(path, state, "Estimator.tail.4.weight"),
+        "kernel_softmax": kernel_size == 11,
+    }, stages
+
+
+def _kernel_size_of_filters(path: str | os.PathLike, state: State) -> int:
+    """K of DCLS's linear network, from the lengths of the biases that hold the filters of its layers."""
+    lengths = tuple(state[name].size for name in sorted(state) if re.fullmatch(r"Estimator\.dec\.\d\.bias", name))
+    for kernel_size, sizes in FILTER_SIZES.items():
+        if lengths == tuple(inner * outer * size**2 for inner, outer, size in linear_layers(sizes)):
+            return kernel_size
+    known = ", ".join(map(str, FILTER_SIZES))
+    raise WeightsError(f"{path}: the filters of its Estimator (Estimator.dec) make no kernel of {known} pixels")
+
+
 def _usrnet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
     features, blocks = _resunet_sizes(path, state, "p.")
     return {
@@ -146,6 +178,7 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv1": _danv1_sizes,
     "danv2": _danv2_sizes,
     "dssr": _dssr_sizes,
+    "dcls": _dcls_sizes,
     "usrnet": _usrnet_sizes,
     "drunet": _drunet_sizes,
 }
