@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from blindsr_jax.degradations.kernels import dirac
+from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region
 from blindsr_jax.types import SROutput
 
@@ -119,6 +120,42 @@ def restore_tiles(
     """
     output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def part_of_pooled(
+    module: PooledOnePass, variables: Variables, part: jax.Array, weights: dict[str, tuple[jax.Array, jax.Array]]
+) -> Pooled:
+    """Apply ``PooledOnePass.part_of_pooled`` to a part [1, H, W, 3] of an image."""
+    return module.apply(variables, part, weights, method="part_of_pooled")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def kernel_of_pooled(module: PooledOnePass, variables: Variables, pooled: Pooled) -> jax.Array | None:
+    """Apply ``PooledOnePass.kernel_of``."""
+    return module.apply(variables, pooled, method="kernel_of")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def restore_with_pooled(
+    module: PooledOnePass, variables: Variables, tiles: jax.Array, windows: jax.Array, pooled: Pooled
+) -> tuple[jax.Array, Means]:
+    """Apply a network to tiles of one image whose means of maps are known.
+
+    Args:
+      module, variables: the network; the variables may include ``means``.
+      tiles: [B, H, W, 3].
+      windows: [B, 4], the windows whose means are returned, see ``networks.region``.
+      pooled: [1, N, N, C] by name.
+
+    Returns:
+      The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
+    """
+    region = Region(windows=windows)
+    found, noted = module.apply(
+        variables, tiles, pooled, region=region, method="restored_with", mutable=["means"]
+    )
+    return found.sr, noted.get("means", {})
 
 
 def _first_kernel(module: nn.Module, images: jax.Array) -> jax.Array:

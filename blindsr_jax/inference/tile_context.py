@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import typing
 
 import flax.linen as nn
 import jax
@@ -38,6 +39,7 @@ class TileContext:
       iterations: number of unfolded steps for a tile; None for the number used in training.
       last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. None
         for models that restore tiles like whole images.
+      pooled: [1, N, N, C] by name, the means of maps that a network restores with, see ``networks.pooled``.
       means: channel attention's means over the image, by module; empty for networks without attention.
     """
 
@@ -45,6 +47,7 @@ class TileContext:
     kernel_code: np.ndarray | None = None
     iterations: int | None = None
     last_code: np.ndarray | None = None
+    pooled: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     means: Means = dataclasses.field(default_factory=dict)
 
 
@@ -68,16 +71,33 @@ def context_of_patches(
       OutOfMemory: not even one patch fits.
     """
     given = {} if kernel is None else {"kernel": kernel}
+
+    def measure(images: np.ndarray, windows: np.ndarray) -> TileContext:
+        region = Region(valid_size_of(images), windows)
+        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
+        found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
+        kernel, code, last_code, means = jax.device_get(found)
+        return TileContext(kernel, code, iterations, last_code, means)
+
+    return from_patches(pixels, measure)
+
+
+def from_patches(pixels: Pixels, measure: typing.Callable[[np.ndarray, np.ndarray], TileContext]) -> TileContext:
+    """Measure the context of an image on as many of its ``patches`` as fit into memory.
+
+    Args:
+      pixels: the image.
+      measure: (patches [B, h, w, 3], windows [B, 4]) -> context.
+
+    Raises:
+      OutOfMemory: not even one patch fits.
+    """
     count = _COUNT
     while True:
         images, windows = patches(pixels, count)
-        region = Region(valid_size_of(images), windows)
-        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
         try:
             with memory_errors(images):
-                found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
-                kernel, code, last_code, means = jax.device_get(found)
-                return TileContext(kernel, code, iterations, last_code, means)
+                return measure(images, windows)
         except OutOfMemory:
             if count == 1:
                 raise

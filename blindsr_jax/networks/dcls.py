@@ -20,7 +20,8 @@ from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dcls_estimator import Estimator
 from blindsr_jax.networks.layers import ChannelAttention, ResidualBlock, conv, lrelu
-from blindsr_jax.networks.pooled import Pooled, PooledOnePass, Pooling
+from blindsr_jax.networks.network import Pooling
+from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.fft import constrained_least_squares

@@ -10,6 +10,7 @@ import typing
 
 import jax
 
+from blindsr_jax.networks.network import Pooling
 from blindsr_jax.networks.one_pass import OnePass
 from blindsr_jax.networks.region import Region
 from blindsr_jax.ops.pooling import bin_weights, pool
@@ -19,18 +20,6 @@ Pooled = dict[str, jax.Array]
 Weights = dict[str, tuple[jax.Array, jax.Array]]
 
 
-class Pooling(typing.NamedTuple):
-    """How a map is averaged over the image.
-
-    Attributes:
-      bins: N; the means are over N×N bins of the image, see ``ops.pooling``.
-      border: pixels of the image on each side where the map has none, as after convolutions without padding.
-    """
-
-    bins: int
-    border: int
-
-
 class PooledOnePass(OnePass):
     """Base of networks that restore an image in one pass, given means of some of its maps.
 
@@ -38,7 +27,7 @@ class PooledOnePass(OnePass):
     calls ``pooled_of`` in ``restored``.
 
     Attributes:
-      poolings: how each map is averaged, by its name.
+      poolings: how each map is averaged, by its name; not empty.
       reach: LR pixels; the farthest that a pixel of a map sees.
     """
 
