@@ -256,6 +256,8 @@ class Model(BlindNetwork, RestoresImages):
         """A given kernel or code of so many images, checked."""
         if kernel is None and code is None:
             return {}
+        if self.kernel_space == "lr":
+            raise DataError(f"{self.network} finds the kernel of the LR image, no kernel of the HR image: leave it out")
         if not self.takes_kernel:
             raise DataError(f"{self.network} does not use a kernel; leave it out")
         if kernel is not None and code is not None:

@@ -75,9 +75,7 @@ def restore_pooled(
     """Restore tiles [B, h, w, 3] in the context of their image, see ``tile_context.restore_in_context``."""
     variables = variables | {"means": context.means}
     with memory_errors(tiles):
-        return jax.device_get(
-            checked(programs.restore_with_pooled, module, variables, tiles, windows, context.pooled)
-        )
+        return jax.device_get(checked(programs.restore_with_pooled, module, variables, tiles, windows, context.pooled))
 
 
 def _weights_of_part(pooling: Pooling, length: int, start: int, size: int, core: tuple[int, int]) -> np.ndarray:

@@ -152,9 +152,7 @@ def restore_with_pooled(
       The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
     """
     region = Region(windows=windows)
-    found, noted = module.apply(
-        variables, tiles, pooled, region=region, method="restored_with", mutable=["means"]
-    )
+    found, noted = module.apply(variables, tiles, pooled, region=region, method="restored_with", mutable=["means"])
     return found.sr, noted.get("means", {})
 
 

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import ResidualBlock, conv, lrelu
@@ -21,7 +20,7 @@ _COLOURS = 3
 _SLOPE = 0.1
 _BLOCKS = 3
 _FIRST_WIDTH = 0.8  # LR pixels: the kernel's width before training
-_FIRST_SPREAD = 0.01  # of PyTorch's initial weights; so first kernels are Gaussians, nearly
+_FIRST_SPREAD = 0.01  # of PyTorch's initial weights; so first kernels hardly depend on the image
 
 
 class Estimator(nn.Module):
@@ -30,7 +29,8 @@ class Estimator(nn.Module):
     A latent code gives the filters of a linear network by one matrix for each layer. The kernel is the network's
     impulse response, the mean over three channels, divided by its sum. It may be negative in places.
 
-    Before training it is a Gaussian. This initialisation is ours: the sum of random filters may be near zero.
+    Before training it is a small blur, 0.8 pixels wide. This initialisation is ours: the sum of random filters may be
+    near zero.
 
     Attributes:
       kernel_size: K, a key of ``FILTER_SIZES``.
@@ -53,11 +53,12 @@ class Estimator(nn.Module):
         self.tail1, self.tail2 = layer(3, padding=0), layer(3, padding=0)
         self.latent = conv(self.latent_features, 1, last=True, compute=self.compute)
         sizes = FILTER_SIZES[self.kernel_size]
+        wide = sum(size > 1 for size in sizes)
         self.filters = [
             nn.Dense(
                 inner * outer * size**2,
                 kernel_init=_small_weights,
-                bias_init=functools.partial(_gaussian_filters, channels=(outer, inner), size=size, layers=len(sizes)),
+                bias_init=functools.partial(_first_filters, channels=(outer, inner), size=size, layers=wide),
             )
             for inner, outer, size in linear_layers(sizes)
         ]
@@ -113,9 +114,17 @@ def _small_weights(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = j
     return jax.random.uniform(key, shape, dtype, -1, 1) * (_FIRST_SPREAD / np.sqrt(shape[0]))
 
 
-def _gaussian_filters(
+def _first_filters(
     key: jax.Array, shape: tuple[int, ...], dtype: typing.Any, *, channels: tuple[int, int], size: int, layers: int
 ) -> jax.Array:
-    """The flat filters [C', C, f, f] of a layer that blurs the mean over its channels."""
-    blur = isotropic_gaussian(_FIRST_WIDTH / np.sqrt(layers), size) / channels[1]
+    """The flat filters [C', C, f, f] of a layer that blurs the mean over its channels; a filter of one pixel does not.
+
+    Variances add up over layers.
+    """
+    beside = _FIRST_WIDTH**2 / layers / 2 if size > 1 else 0.0
+    taps = np.zeros(size)
+    taps[size // 2] = 1 - 2 * beside
+    if size > 1:
+        taps[[size // 2 - 1, size // 2 + 1]] = beside
+    blur = np.outer(taps, taps) / channels[1]
     return jnp.broadcast_to(jnp.asarray(blur, dtype), (*channels, size, size)).reshape(shape)

@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from blindsr_jax import degradations, load, ops, pipeline
+from blindsr_jax.errors import DataError
+from blindsr_jax.inference.loading import model_of
+from blindsr_jax.inference.pixels import Pixels
+from blindsr_jax.inference.pooled_context import pooled_means
+from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.metrics.kernel import kernel_width
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, Estimator, impulse_response
+
+
+SIZES = {"features": 8, "groups": 1, "blocks": 1, "latent_features": 4}
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Random weights, but kernels as before training, which are narrow: others have no stable inverse."""
+    network, rng = build("dcls", scale=2, kernel_size=11, **SIZES), np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))["params"]
+    params = jax.tree.map(lambda x: np.float32(rng.uniform(-1, 1, x.shape) / np.prod(x.shape[:-1]) ** 0.5), shapes)
+    params["estimator"] |= _first_estimate()[1]["params"]
+    return model_of(network, {"params": params, "constants": {}})
+
+
+def _first_estimate():
+    """Kernel and parameters of an Estimator before training, from means that are random."""
+    estimator, mean = Estimator(11, 8, 4), jax.random.normal(jax.random.key(1), (1, 1, 1, 8))
+    return jax.jit(lambda key: estimator.init_with_output(key, mean, method="kernel_of"))(jax.random.key(0, impl="rbg"))
+
+
+def _images(height, width, batch=1, seed=2):
+    return np.asarray(jax.random.uniform(jax.random.key(seed), (batch, height, width, 3)))
+
+
+@pytest.mark.parametrize(
+    ("scale", "kernel_size", "millions"),
+    [(2, 21, 13.48), (3, 21, 13.66), (4, 21, 13.63), (2, 11, 8.91), (4, 31, 19.05)],
+)
+def test_full_size(scale, kernel_size, millions):
+    """The numbers of parameters of the authors' networks, whose 50 blocks are equal."""
+
+    def count(blocks):
+        network = build("dcls", scale=scale, kernel_size=kernel_size, groups=1, blocks=blocks)
+        variables = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+        return sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+
+    one, two = count(1), count(2)
+    assert round((one + 49 * (two - one)) / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize("kernel_size", FILTER_SIZES)
+def test_the_impulse_response_of_a_chain_of_convolutions(kernel_size):
+    rng, channels = np.random.default_rng(0), [3, *[2] * (len(FILTER_SIZES[kernel_size]) - 1), 3]
+    filters = [
+        rng.normal(size=(1, after, before, size, size))
+        for before, after, size in zip(channels[:-1], channels[1:], FILTER_SIZES[kernel_size])
+    ]
+    maps = np.ones((3, 1, 1))
+    for layer in filters:
+        pairs = [
+            [scipy.signal.convolve(maps[i], layer[0, o, i]) for i in range(len(maps))] for o in range(len(layer[0]))
+        ]
+        maps = np.array([sum(row) for row in pairs])
+    got = impulse_response([jnp.float32(layer) for layer in filters])[0]
+    assert got.shape == (3, kernel_size, kernel_size)
+    np.testing.assert_allclose(got, maps, atol=2e-6 * np.abs(maps).max())
+
+
+def test_before_training_the_kernel_is_narrow():
+    kernel = np.asarray(_first_estimate()[0][0])
+    assert kernel.sum() == pytest.approx(1, abs=1e-5)
+    assert kernel_width(kernel) == pytest.approx(0.8, rel=0.1)
+
+
+def test_what_tiles_share_is_that_of_the_whole_image(model):
+    image = _images(45, 70)[0]
+    whole = model.module.apply(model.variables, image[None], method=lambda net, lr: net.pooled_of(net.maps(lr)))
+    parts = pooled_means(model.module, model.variables, Pixels(image), part=40)
+    for name, mean in whole.items():
+        np.testing.assert_allclose(parts[name], mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.estimate(Pixels(image)).kernel, model(image[None]).kernel, atol=1e-6)
+
+
+def test_tiles_are_the_whole_image(model):
+    smooth = np.asarray(ops.imresize(_images(20, 26), 5))[0].clip(0, 1)
+    whole, tiled = (restore_image(model, smooth, tile=tile) for tile in (0, 64))
+    np.testing.assert_allclose(tiled.kernel, whole.kernel, atol=1e-6)
+    assert np.abs(tiled.image - whole.image).max() < 2 / 255
+
+
+def test_what_it_cannot_do_is_refused(model):
+    lr = _images(12, 12)
+    with pytest.raises(DataError, match="7x7 pixels or more"):
+        model(_images(6, 9))
+    with pytest.raises(DataError, match="one pass"):
+        model(lr, iterations=2)
+    with pytest.raises(DataError, match="kernel of the HR image"):
+        model(lr, kernel=np.full((3, 3), 1 / 9))
+    with pytest.raises(DataError, match="float32 only"):
+        model.in_precision("bfloat16")
+    with pytest.raises(DataError, match="FFT"):
+        model.shard_rows()
+    with pytest.raises(DataError, match="kernels of LR images"):
+        pipeline(model, load("dpir-tv"))
+
+
+def _target(clean, blurred):
+    return jax.jit(degradations.reformulated_kernel, static_argnums=2)(clean, blurred, 11)
+
+
+def test_the_target_is_the_kernel_of_the_lr_image():
+    """Of periodic images, where the division is exact: the true kernel, lowered by a faint weight and cut off."""
+    clean = _images(32, 40, batch=2)
+    kernel = degradations.anisotropic_gaussian(jnp.array([1.2, 1.0]), jnp.array([2.0, 1.6]), jnp.array([0.3, 1.2]), 11)
+    got = _target(clean, ops.blur(clean, kernel, "circular"))
+    faint = 0.75 * np.sort(np.asarray(kernel).reshape(2, -1))[:, -41]
+    want = np.maximum(kernel - faint[:, None, None], 0)
+    np.testing.assert_allclose(got, want / want.sum(axis=(1, 2), keepdims=True), atol=1e-4)
+
+
+def test_the_target_of_images_without_blur_is_one_pixel():
+    clean = _images(24, 24)
+    kernel = _target(clean, clean)
+    np.testing.assert_allclose(kernel[0], degradations.dirac(11), atol=1e-5)
