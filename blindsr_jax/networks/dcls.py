@@ -79,7 +79,7 @@ class Deconvolution(nn.Module):
 
 
 class DPAB(nn.Module):
-    """Dual-path attention block: a, the deblurred features, learns from both paths, and b, the plain ones, from its own.
+    """Dual-path attention block: the deblurred features a see both paths, the plain features b their own.
 
     Attributes:
       compute: see ``networks.compute``.

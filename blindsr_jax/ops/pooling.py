@@ -34,7 +34,7 @@ def bin_weights(length: int, bins: int, *, start: int = 0, stop: int | None = No
     inside = (places >= index * length // bins) & (places < -(-(index + 1) * length // bins))
     weights = inside / inside.sum(axis=1, keepdims=True)
     kept = (places >= start) & (places < (length if stop is None else stop))
-    return np.float32(weights * kept)
+    return (weights * kept).astype(np.float32)
 
 
 def pool(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

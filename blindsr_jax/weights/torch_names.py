@@ -1,7 +1,8 @@
 """Tables from the tensor names of the authors' PyTorch checkpoints to parameter paths here, one table per model.
 
 A row is (PyTorch name, path here). ``{n}`` and ``{m}`` are block numbers. Convolution weights change from
-[out, in, h, w] to [h, w, in, out], matrices from [out, in] to [in, out]. The leaves ``weight`` and ``bias`` become ``kernel`` and ``bias``.
+[out, in, h, w] to [h, w, in, out], matrices from [out, in] to [in, out]. The leaves ``weight`` and ``bias`` become
+``kernel`` and ``bias``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from blindsr_jax.metrics.kernel import kernel_width
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, Estimator, impulse_response
 
-
 SIZES = {"features": 8, "groups": 1, "blocks": 1, "latent_features": 4}
 
 
