@@ -59,7 +59,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture
 def compile_as_users() -> typing.Iterator[None]:
     """Programs are optimised as outside of tests: for what is asserted of the program itself, or of its last bits."""
-    before = jax.config.jax_disable_most_optimizations
+    before = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
     jax.config.update("jax_disable_most_optimizations", False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # of processes that a test starts

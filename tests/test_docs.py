@@ -1,5 +1,6 @@
 """What the documents count and claim."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -18,6 +19,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("docs", "launch", "benchmarks")
 PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md")))]
 MODELS = (ROOT / "docs" / "models.md").read_text()
+DEGRADATIONS = (ROOT / "docs" / "degradations.md").read_text()
 
 
 def _count(name, **sizes):
@@ -47,7 +49,7 @@ def test_every_protocol_is_described():
 
 def test_the_code_about_degradations_runs():
     """All of it, in one go as a reader would; what it registers is taken away again."""
-    page = (ROOT / "docs" / "degradations.md").read_text()
+    page = DEGRADATIONS
     tables = SAMPLERS, STEPS, ORDERS
     before = [dict(table) for table in tables]
     names = {"__name__": "reader"}
@@ -62,9 +64,19 @@ def test_the_code_about_degradations_runs():
 
 
 def test_every_step_and_order_is_described():
-    text = (ROOT / "docs" / "degradations.md").read_text()
     for name in (*STEPS, *ORDERS):
-        assert f"`{name}`" in text
+        assert f"`{name}`" in DEGRADATIONS
+
+
+def test_every_option_of_a_step_is_named_with_its_default():
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", DEGRADATIONS.split("| step |")[1], re.MULTILINE)
+    told = {name: re.findall(r"`([^`]+)`", options) for name, options in rows}
+
+    def written(field):
+        plain = field.default in (dataclasses.MISSING, None)
+        return field.name if plain else f"{field.name}={field.default!r}".replace("'", '"')
+
+    assert told == {name: [written(field) for field in dataclasses.fields(step)] for name, step in STEPS.items()}
 
 
 def test_every_room_is_on_the_map():

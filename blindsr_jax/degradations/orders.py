@@ -24,7 +24,17 @@ _OrderFunction = typing.TypeVar("_OrderFunction", bound=Order)
 
 
 def register_order(name: str) -> typing.Callable[[_OrderFunction], _OrderFunction]:
-    """Register a function (scale, **options) -> steps as a degradation with this name."""
+    """Register a function as a degradation with this name.
+
+    The function has the signature (scale, **options) -> tuple of steps. Its options have plain Python values and
+    defaults. It is called once for each configuration, outside of ``jax.jit``.
+
+    Args:
+      name: what configs, protocols and ``blindsr degrade --steps`` call it.
+
+    Raises:
+      InputError: the package has a degradation or a step of that name.
+    """
     return registering(ORDERS, "degradation", name, reserved=STEPS)
 
 

@@ -54,8 +54,8 @@ def gaussian_sliders(name: str, values: tuple[float, float, float]) -> list[gr.S
         gr.Slider(-90, 90, values[2], step=5, label="angle, degrees", elem_id=f"{name}-angle"),
     ]
 
-    def picture(*numbers: float) -> str:
-        return views.kernel_row([("blur", gaussian(*numbers, 21))])
+    def picture(along: float, across: float, degrees: float) -> str:
+        return views.kernel_row([("blur", gaussian(along, across, degrees, 21))])
 
     live = gr.HTML(picture(*values), elem_id=f"{name}-kernel")
     for slider in sliders:

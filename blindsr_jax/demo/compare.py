@@ -129,7 +129,7 @@ def most_changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
     change = np.abs(a - b)[: down * block, : across * block].reshape(down, block, across, block).mean(axis=(1, 3))
     around = scipy.ndimage.uniform_filter(change, size=side, mode="constant")
     row, column = np.unravel_index(around.argmax(), around.shape)
-    return tuple(int((n + 0.5) * block * step) for n in (row, column))
+    return int((row + 0.5) * block * step), int((column + 0.5) * block * step)
 
 
 def data_uri(path: pathlib.Path) -> str:

@@ -59,10 +59,10 @@ def drawn(cells: str) -> np.ndarray:
         raise DataError("the drawing is empty: draw the path that a point of light took, then restore again")
     if ink.size != side * side:
         raise DataError(f"the drawing has {ink.size} cells where {side}×{side} were expected: reload the page")
-    ink = ink.clip(0, 1).reshape(side, side)
-    offset = side // 2 - np.asarray(scipy.ndimage.center_of_mass(ink))
-    moved = scipy.ndimage.shift(ink, offset, order=1)
-    return np.float32(moved / moved.sum())
+    path = ink.clip(0, 1).reshape(side, side)
+    offset = side // 2 - np.asarray(scipy.ndimage.center_of_mass(path))
+    moved = scipy.ndimage.shift(path, offset, order=1)
+    return np.asarray(moved / moved.sum(), np.float32)
 
 
 def from_file(path: str | None) -> np.ndarray:

@@ -39,7 +39,7 @@ class Kept:
     def get(self, key: str | None) -> typing.Any:
         """The value of a key; None if it is no longer kept."""
         with self._lock:
-            if key not in self._values or self._old(key):
+            if key is None or key not in self._values or self._old(key):
                 return None
             value, size, _ = self._values.pop(key)
             self._values[key] = (value, size, time.monotonic())

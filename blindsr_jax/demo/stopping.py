@@ -40,7 +40,7 @@ class Runs:
             stop.set()
 
 
-def until(stop: threading.Event, stages: typing.Generator[T, None, None]) -> typing.Iterator[T]:
+def until(stop: threading.Event, stages: typing.Generator[T, None, None]) -> typing.Generator[T, None, None]:
     """Yield the stages of a run until an event is set; then end at once.
 
     A program cannot be interrupted, so the current stage runs to its end in the background and its result is dropped.
@@ -49,7 +49,7 @@ def until(stop: threading.Event, stages: typing.Generator[T, None, None]) -> typ
       stop: the event.
       stages: generator of the run's stages. A separate thread computes them, and closes the generator at the end.
     """
-    end = object()
+    end: typing.Any = object()
     thread = concurrent.futures.ThreadPoolExecutor(1, RUN)
     try:
         while not stop.is_set():

@@ -91,4 +91,4 @@ def interpolated(lr: np.ndarray, scale: int, downsample: Downsample) -> np.ndarr
         return enlarged
     offset = -(scale - 1) / 2
     moved = scipy.ndimage.shift(np.float32(enlarged), (offset, offset, 0), mode="nearest")
-    return np.uint8(np.clip(np.round(moved), 0, 255))
+    return np.clip(np.round(moved), 0, 255).astype(np.uint8)

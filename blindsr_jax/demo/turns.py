@@ -27,7 +27,7 @@ class Turns:
         self._most, self._queue, self._lock = most, typing.cast("list[_Turn]", []), threading.Lock()
 
     def running(
-        self, visitor: str, stop: threading.Event, stages: typing.Iterator[typing.Any]
+        self, visitor: str, stop: threading.Event, stages: typing.Generator[typing.Any, None, None]
     ) -> typing.Iterator[typing.Any]:
         """Yield the number of visitors before this one each time it changes, and then the stages.
 

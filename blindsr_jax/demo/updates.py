@@ -86,7 +86,7 @@ def run_updates(
         return
     form = Form(upload and upload.picture, *others)
     busy = [gr.update(interactive=False), gr.update(interactive=True), gr.update()]
-    stages = until(stop, restore(shared.model_choices, form, shared.folder))
+    stages: typing.Any = until(stop, restore(shared.model_choices, form, shared.folder))
     try:
         for stage in shared.turns.running(visitor, stop, stages):
             if isinstance(stage, int):

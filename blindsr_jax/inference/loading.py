@@ -82,7 +82,7 @@ def from_bundle(bundle: Bundle) -> Model | Solver:
     if module.denoises:
         if module.channels != 3:
             raise WeightsError(f"a denoiser of {module.channels} channels: DPIR wants one of colour images")
-        module, variables = DPIR(module), {"params": {"denoiser": variables["params"]}, "constants": {}}
+        module, variables = DPIR(denoiser=module), {"params": {"denoiser": variables["params"]}, "constants": {}}
     return model_of(module, variables, bundle.metadata)
 
 

@@ -220,22 +220,22 @@ class Model(BlindNetwork, RestoresImages):
             return self._traced(run, lr, given)
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
-            return self._on_devices(run, seen, given).replace(lr=lr)
+            return dataclasses.replace(self._on_devices(run, seen, given), lr=lr)
         given = jax.device_put(given)
         shape = smallest(self.shapes, seen.shape[1:3])
         if shape is not None:
             try:
-                return self._padded(run, shape, seen, given).replace(lr=lr)
+                return dataclasses.replace(self._padded(run, shape, seen, given), lr=lr)
             except OutOfMemory:
                 pass  # at its own size it may fit
         with memory_errors(seen):
-            return run(self.variables, jax.device_put(seen), given).replace(lr=lr)
+            return dataclasses.replace(run(self.variables, jax.device_put(seen), given), lr=lr)
 
     def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:
         """A call below ``jit`` or ``grad``: an image's size is known there, so nothing is padded."""
         if self.kernel_window:
             raise DataError("the most textured part of an image is not known under jit: leave the window out there")
-        return run(self.variables, lr, given, rows=self.rows).replace(lr=lr)
+        return dataclasses.replace(run(self.variables, lr, given, rows=self.rows), lr=lr)
 
     def _padded(
         self, run: typing.Callable[..., SROutput], shape: Size, lr: np.ndarray, given: dict[str, np.ndarray]

@@ -8,6 +8,7 @@ would be compiled for each shape.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import typing
 
 import numpy as np
@@ -84,8 +85,10 @@ def cropped(output: SROutput, height: int, width: int) -> SROutput:
     def part(x: np.ndarray | None) -> np.ndarray | None:
         return None if x is None else x[..., :height, :width, :]
 
-    trace = output.trace and output.trace.replace(sr=part(output.trace.sr), detail=part(output.trace.detail))
-    return output.replace(sr=part(output.sr), trace=trace)
+    trace = output.trace and dataclasses.replace(
+        output.trace, sr=part(output.trace.sr), detail=part(output.trace.detail)
+    )
+    return dataclasses.replace(output, sr=part(output.sr), trace=trace)
 
 
 def _rounded(sizes: typing.Sequence[Size]) -> dict[Size, int]:

@@ -118,7 +118,8 @@ class Pipeline(RestoresImages):
         lr = checked_batch(lr, iterations)
         kernels = checked_kernels(self.estimator(lr).kernel if kernel is None else kernel)
         output = self.solver(lr, kernel=self._for_solver(kernels), iterations=iterations, trace=trace)
-        return output.replace(kernel=None if image_only else one_for_each(kernels, lr.shape[0]), lr=lr)
+        seen = None if image_only else one_for_each(kernels, lr.shape[0])
+        return dataclasses.replace(output, kernel=seen, lr=lr)
 
     def _for_solver(self, kernels: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
         """Convert kernels for the estimator's downsampling to kernels for s-fold sampling, which the solver assumes."""
@@ -153,11 +154,11 @@ class Pipeline(RestoresImages):
 
     def padded_to(self, shapes: typing.Sequence[tuple[int, int]]) -> typing.NoReturn:
         """Raise DataError, because the solver's FFT sees the whole image."""
-        return self.solver.padded_to(shapes)
+        self.solver.padded_to(shapes)
 
     def shard_rows(self) -> typing.NoReturn:
         """Raise DataError, because the solver's FFT sees the whole image."""
-        return self.solver.shard_rows()
+        self.solver.shard_rows()
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
         """Estimate the kernel of one image of any size. ``iterations`` belongs to the solver and is not used."""

@@ -110,7 +110,7 @@ class Solver(NetworkWithWeights):
         with memory_errors(lr):
             arrays = arrays if traced(*arrays) else jax.device_put(arrays)
             output = checked(apply_solver, self.module, self.variables, *arrays, **options)
-        return output.replace(lr=lr)
+        return dataclasses.replace(output, lr=lr)
 
     def restore(
         self,
@@ -237,7 +237,8 @@ class AtScale(RestoresImages):
         )
         height, width = (self.scale * side for side in lr.shape[1:3])
         sr, steps = jax.tree.map(lambda x: _upper_left(x, height, width), (output.sr, output.trace))
-        return output.replace(sr=sr, trace=steps, kernel=None if image_only else output.kernel, lr=lr)
+        kernel = None if image_only else output.kernel
+        return dataclasses.replace(output, sr=sr, trace=steps, kernel=kernel, lr=lr)
 
     def reported(self, images: jax.Array) -> jax.Array:
         """The images of a trace, unchanged."""

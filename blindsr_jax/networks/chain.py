@@ -47,7 +47,7 @@ class Chain(nn.Module):
 
     def _loop(self, features: Features, one: Step) -> Features:
         parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]
-        blocks = parameters, self.get_variable("means", _STACKED)  # see ``layers.ChannelAttention``
+        blocks: typing.Any = parameters, self.get_variable("means", _STACKED)  # see ``layers.ChannelAttention``
         size = min(self.compute.blocks_per_group, self.length)
         if size == 1:
             features, means = jax.lax.scan(self.compute.checkpoint(one), features, blocks)

@@ -127,7 +127,8 @@ class ChannelAttention(nn.Module):
 
     def _mean(self, x: jax.Array, region: Region | None) -> jax.Array:
         """Return the mean in the collection ``means``, or else the mean of x. Write the latter there if mutable."""
-        own, given = mean(x, region), self.get_variable("means", "of_image")
+        own = mean(x, region)
+        given: jax.Array | None = self.get_variable("means", "of_image")
         if self.is_mutable_collection("means") and not self.is_initializing():
             self.put_variable("means", "of_image", own[:1].astype(jnp.float32))
         return own if given is None else jnp.broadcast_to(given.astype(x.dtype), own.shape)

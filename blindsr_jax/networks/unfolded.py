@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 import flax.linen as nn
@@ -153,7 +154,7 @@ class Unfolded(Network):
             estimate = with_known(lr, known, **options)
             steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
             output = _as_output(estimate.sr, estimate, steps)
-        return output.replace(kernel=None, kernel_code=None) if image_only else output
+        return dataclasses.replace(output, kernel=None, kernel_code=None) if image_only else output
 
     def _unfolded(self, lr: jax.Array, count: int, trace: bool, image_only: bool, region: Region | None) -> SROutput:
         schedule = ()
