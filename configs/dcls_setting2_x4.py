@@ -2,8 +2,8 @@
 
   python -m blindsr_jax.main --config configs/dcls_setting2_x4.py --workdir runs/dcls_setting2_x4
 
-Time:  TIME
-Score: SCORE
+Time:  not measured yet
+Score: published, DIV2KRK: 28.99 / 0.7946
        (PSNR / SSIM on luma; ours has not been trained to the end yet)
 """
 

@@ -2,9 +2,8 @@
 
   python -m blindsr_jax.main --config configs/dcls_x2.py --workdir runs/dcls_x2
 
-Time:  TIME
-Score: SCORE
-       (PSNR / SSIM on luma; ours has not been trained to the end yet)
+Time:  not measured yet
+Score: not trained to the end yet
 """
 
 from blindsr_jax import config as config_lib

@@ -1,10 +1,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.signal
+from flax.traverse_util import flatten_dict
 
-from blindsr_jax import degradations, load, ops, pipeline
+from blindsr_jax import degradations, load, losses, ops, pipeline
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.loading import model_of
 from blindsr_jax.inference.pixels import Pixels
@@ -12,7 +14,11 @@ from blindsr_jax.inference.pooled_context import pooled_means
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.metrics.kernel import kernel_width
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, Estimator, impulse_response
+from blindsr_jax.training.step import supervised_loss
+from blindsr_jax.types import Degraded
+from blindsr_jax.weights.torch_names import to_paths
 
 SIZES = {"features": 8, "groups": 1, "blocks": 1, "latent_features": 4}
 
@@ -127,3 +133,28 @@ def test_the_target_of_images_without_blur_is_one_pixel():
     clean = _images(24, 24)
     kernel = _target(clean, clean)
     np.testing.assert_allclose(kernel[0], degradations.dirac(11), atol=1e-5)
+
+
+def test_loss_and_gradients_are_those_of_the_authors(reference):
+    golden, model = np.load(reference / "field" / "dcls_x4_train.npz"), load(reference / "field" / "dcls_x4.pth")
+    kernel = degradations.reformulated_kernel(golden["lr_clean"], golden["lr_blurred"], 21)
+    np.testing.assert_allclose(
+        kernel[:, ::-1, ::-1], golden["kernel_target"], atol=2e-4 * golden["kernel_target"].max()
+    )
+
+    def loss(params):
+        degraded = Degraded(lr=jnp.asarray(golden["lr"]), kernel=jnp.asarray(golden["blur_kernel"]))
+        variables, hr = {"params": params, "constants": {}}, jnp.asarray(golden["hr"])
+        return supervised_loss(model.module, variables, hr, degraded, loss=losses.kernel_supervision, supervise="last")
+
+    (_, parts), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(model.variables["params"])
+    np.testing.assert_allclose(parts["loss_sr"], golden["loss_sr"], rtol=1e-5)
+    np.testing.assert_allclose(parts["loss_kernel"], golden["loss_kernel"], rtol=1e-4)
+    for name in ("restorer", "estimator"):  # each is trained by its own term alone
+        np.testing.assert_allclose(optax.global_norm(grads[name]), golden[f"grad_norm_{name}"], rtol=1e-4)
+    wanted, unknown = to_paths("dcls", 2, {name[5:]: golden[name] for name in golden.files if name[:5] == "grad/"})
+    assert len(wanted) == 8
+    assert not unknown
+    grads = flatten_dict(unstack_chains(grads), sep="/")
+    for path, want in wanted.items():
+        np.testing.assert_allclose(grads[path], want, atol=1e-3 * np.abs(want).max(), err_msg=path)

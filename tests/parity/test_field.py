@@ -1,25 +1,17 @@
 """DCLS: same numbers as the authors' PyTorch code, from their own checkpoint files."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from flax.traverse_util import flatten_dict
 
-from blindsr_jax import load, losses
-from blindsr_jax.degradations import reformulated_kernel
-from blindsr_jax.networks.chain import unstack_chains
-from blindsr_jax.training.step import supervised_loss
-from blindsr_jax.types import Degraded
-from blindsr_jax.weights.torch_names import to_paths
+from blindsr_jax import load
 
-NETWORKS, GRADIENTS = 2e-4, 1e-3  # of the largest reference value, in float32
+TOLERANCE = 2e-4  # of the largest reference value, in float32
 
 
-def _assert_close(got, want, name, tolerance=NETWORKS):
+def _assert_close(got, want, name):
     error = np.abs(np.asarray(got).reshape(want.shape) - want).max() / np.abs(want).max()
-    assert error <= tolerance, f"{name}: relative error {error:.1e}"
+    assert error <= TOLERANCE, f"{name}: relative error {error:.1e}"
 
 
 def _flipped(kernels):
@@ -64,26 +56,3 @@ def test_the_parts_of_dcls(reference):
 
     for name, got in jax.jit(parts)(model.variables, golden["lr"]).items():
         _assert_close(got, golden[name], name)
-
-
-def test_loss_and_gradients_of_dcls(reference):
-    golden, model = np.load(reference / "field" / "dcls_x4_train.npz"), load(reference / "field" / "dcls_x4.pth")
-    kernel = reformulated_kernel(golden["lr_clean"], golden["lr_blurred"], 21)
-    _assert_close(_flipped(kernel), golden["kernel_target"], "kernel target")
-
-    def loss(params):
-        degraded = Degraded(lr=jnp.asarray(golden["lr"]), kernel=jnp.asarray(golden["blur_kernel"]))
-        variables, hr = {"params": params, "constants": {}}, jnp.asarray(golden["hr"])
-        return supervised_loss(model.module, variables, hr, degraded, loss=losses.kernel_supervision, supervise="last")
-
-    (_, parts), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(model.variables["params"])
-    np.testing.assert_allclose(parts["loss_sr"], golden["loss_sr"], rtol=1e-5)
-    np.testing.assert_allclose(parts["loss_kernel"], golden["loss_kernel"], rtol=1e-4)
-    for name in ("restorer", "estimator"):  # each is trained by its own term alone
-        np.testing.assert_allclose(optax.global_norm(grads[name]), golden[f"grad_norm_{name}"], rtol=1e-4)
-    wanted, unknown = to_paths("dcls", 2, {name[5:]: golden[name] for name in golden.files if name[:5] == "grad/"})
-    assert len(wanted) == 8
-    assert not unknown
-    grads = flatten_dict(unstack_chains(grads), sep="/")
-    for path, want in wanted.items():
-        _assert_close(grads[path], want, path, GRADIENTS)
