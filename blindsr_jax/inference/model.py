@@ -30,7 +30,13 @@ from blindsr_jax.inference.programs import Means, apply, kernel_of_pooled
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
-from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
+from blindsr_jax.inference.tile_context import (
+    TileContext,
+    context_of_patches,
+    context_of_steps,
+    restore_in_context,
+    whole_windows,
+)
 from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.ops.arguments import traced
@@ -306,6 +312,8 @@ class Model(BlindNetwork, RestoresImages):
             self._known(1, kernel, None)  # raises if there is one
             if self.module.poolings:
                 return pooled_context(self.module, self.variables, pixels)
+            if self.module.shares_code:
+                return context_of_steps(self.module, self.variables, pixels, iterations=iterations)
             return TileContext(iterations=iterations)
         if not self.takes_padding:
             kernel = self.estimate(pixels, iterations=iterations).kernel if kernel is None else kernel

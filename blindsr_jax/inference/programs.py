@@ -15,7 +15,8 @@ from jax.sharding import NamedSharding
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
-from blindsr_jax.networks.region import Region
+from blindsr_jax.networks.region import Region, optional
+from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
@@ -97,6 +98,26 @@ def estimate_from_patches(
     last, noted = module.apply(variables, patches, region=region, **shared, mutable=["means"])
     kernel, code = (last.kernel, last.kernel_code) if given else (steps.kernel[-1], steps.kernel_code[-1])
     return kernel[:1], code[:1], last.kernel_code[:1], noted.get("means", {})
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
+def codes_of_steps(
+    module: Unfolded, variables: Variables, images: jax.Array, region: Region | None, *, iterations: int | None
+) -> tuple[jax.Array | None, jax.Array, jax.Array]:
+    """Apply a network of the fact ``shares_code`` to an image, or to patches of one.
+
+    Args:
+      module, variables: the network.
+      images: [B, H, W, 3].
+      region: None for a whole image; otherwise the patches' valid size and windows.
+      iterations: see ``apply``.
+
+    Returns:
+      The kernel [1, K, K] or None, the code [1, L] of the last step, and the codes [1, T·L] of all steps.
+    """
+    steps = module.apply(variables, images, iterations=iterations, trace=True, **optional(region)).trace
+    kernel = None if steps.kernel is None else steps.kernel[-1, :1]
+    return kernel, steps.kernel_code[-1, :1], steps.kernel_code[:, 0].reshape(1, -1)
 
 
 @functools.partial(jax.jit, static_argnums=0)

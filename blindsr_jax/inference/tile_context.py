@@ -8,6 +8,7 @@ the patches. The result is therefore close to exact, but not exact: see ``docs/m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import typing
@@ -23,7 +24,9 @@ from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, Variables
+from blindsr_jax.inference.tile_policy import WHOLE
 from blindsr_jax.networks.region import Region
+from blindsr_jax.networks.unfolded import Unfolded
 
 _PATCH, _EDGE = 64, 8  # LR pixels: the side of a patch, and its border, which means leave out
 _COUNT = 64  # patches of every image, small or large, so that one program serves all
@@ -37,8 +40,8 @@ class TileContext:
       kernel: [1, K, K], estimated or given; None for networks without a kernel.
       kernel_code: [1, L], the kernel's code; None for networks without codes.
       iterations: number of unfolded steps for a tile; None for the number used in training.
-      last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. None
-        for models that restore tiles like whole images.
+      last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. For
+        a RealDAN, the codes of all steps. None for models that restore tiles like whole images.
       pooled: [1, N, N, C] by name, the means of maps that a network restores with, see ``networks.pooled``.
       means: channel attention's means over the image, by module; empty for networks without attention.
     """
@@ -79,6 +82,29 @@ def context_of_patches(
         kernel, code, last_code, means = jax.device_get(found)
         return TileContext(kernel, code, iterations, last_code, means)
 
+    return from_patches(pixels, measure)
+
+
+def context_of_steps(module: Unfolded, variables: Variables, pixels: Pixels, *, iterations: int | None) -> TileContext:
+    """Find the codes of all steps of an image, for networks of the fact ``shares_code``.
+
+    They are those of the whole image, up to ``tile_policy.WHOLE`` pixels and if memory allows; otherwise of patches.
+
+    Raises:
+      OutOfMemory: not even one patch fits.
+    """
+
+    def measure(images: np.ndarray, windows: np.ndarray | None) -> TileContext:
+        region = None if windows is None else Region(None, windows)
+        arguments = module, variables, images, region
+        found = jax.device_get(checked(programs.codes_of_steps, *arguments, iterations=iterations))
+        kernel, code, codes = found
+        return TileContext(kernel, code, iterations, codes)
+
+    if math.prod(pixels.size) <= WHOLE:
+        image = pixels.rgb()[None]
+        with contextlib.suppress(OutOfMemory), memory_errors(image):
+            return measure(image, None)
     return from_patches(pixels, measure)
 
 

@@ -16,6 +16,7 @@ from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.one_pass import OnePass
 from blindsr_jax.networks.pooled import PooledOnePass
+from blindsr_jax.networks.real_dan import KernelDAN, RealDAN
 from blindsr_jax.networks.region import Region
 from blindsr_jax.networks.registry import MODELS, build, init_variables, register
 from blindsr_jax.networks.unfolded import Unfolded
@@ -30,11 +31,13 @@ __all__ = [
     "Chain",
     "Compute",
     "DRUNet",
+    "KernelDAN",
     "KernelEstimator",
     "KernelNet",
     "Network",
     "OnePass",
     "PooledOnePass",
+    "RealDAN",
     "Region",
     "USRNet",
     "Unfolded",

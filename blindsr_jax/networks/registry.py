@@ -21,6 +21,7 @@ from blindsr_jax.networks.fixed_gaussian import FixedGaussian
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.model_based import ModelBased
 from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.real_dan import KernelDAN, RealDAN
 from blindsr_jax.networks.usrnet import USRNet
 
 Builder = typing.Callable[..., Network]
@@ -30,6 +31,8 @@ MODELS: dict[str, Builder] = {
     "danv2": build_dan_v2,
     "dssr": DSSR,
     "dcls": DCLS,
+    "kerneldan": KernelDAN,
+    "realdan": RealDAN,
     "kernelnet": KernelNet,
     "fixed_gaussian": FixedGaussian,
     "model_based": ModelBased,

@@ -107,6 +107,24 @@ def _dcls(stages: int) -> list[tuple[str, str]]:
     return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
 
 
+def _realdan(stages: int) -> list[tuple[str, str]]:
+    restorer = [("conv1", "conv1"), ("conv2", "conv2")]  # of kind edsr
+    restorer += [(f"rdb{i}.conv{j}", f"rdb{i}/conv{j}") for i in range(1, 4) for j in range(1, 6)]
+    return [
+        ("img_head", "image_head"),
+        ("deg_head", "degradation_head"),
+        ("Restorer.fusion", "restorer/fusion/conv"),
+        ("Estimator.fusion", "estimator/fusion/conv"),
+        *_under("Restorer.body.{n}", "restorer/body/{n}", restorer),
+        *_under("Estimator.body.{n}", "estimator/block{n}", [("body.2", "conv1"), ("body.5", "conv2")]),
+        ("Estimator.out", "estimator/out"),
+        ("img_tail.0", "image_tail"),
+        *[(f"img_tail.1.{2 * i}", f"upscale/up{i}") for i in range(stages)],
+        ("img_tail.2", "upscale/out"),
+        ("deg_tail.0", "degradation_tail"),
+    ]
+
+
 def _resunet(blocks: int) -> list[tuple[str, str]]:
     """A ResUNet, with one Sequential per size.
 
@@ -139,6 +157,8 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
     "danv2": _danv2,
     "dssr": _dssr,
     "dcls": _dcls,
+    "kerneldan": _realdan,
+    "realdan": _realdan,
     "usrnet": _usrnet,
     "drunet": _drunet,
 }
