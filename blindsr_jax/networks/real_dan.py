@@ -66,8 +66,8 @@ class RRDB(nn.Module):
 class PreactivationBlock(nn.Module):
     """conv(relu(conv(relu(x)))) + relu(x).
 
-    With stride 2, the first convolution halves the size, and the skip is the mean of 3×3 pixels. The authors' first ReLU works in place, so their skip sees its result, not x. Their means divide by nine at the
-    border too.
+    With stride 2, the first convolution halves the size, and the skip is the mean of 3×3 pixels. The authors' first
+    ReLU works in place, so their skip sees its result, not x. Their means divide by nine at the border too.
 
     Attributes:
       stride: 1 or 2.
@@ -177,7 +177,7 @@ class RealDAN(Unfolded):
       degradation_length: D.
       features: C, the channels of all feature maps.
       blocks, body: see ``Restorer``.
-      estimator_size: see ``Estimator``.
+      estimator_size: see ``Estimator``; the authors' is large with ``rrdb`` and otherwise small.
       iterations: default T.
     """
 
@@ -186,7 +186,7 @@ class RealDAN(Unfolded):
     features: int = 64
     blocks: int = 16
     body: typing.Literal["edsr", "rrdb"] = "edsr"
-    estimator_size: typing.Literal["small", "large"] = "large"
+    estimator_size: typing.Literal["small", "large"] = "small"
     iterations: int = 3
     estimates_kernel: typing.ClassVar[bool] = False
     supervise: typing.ClassVar[tuple[str, ...]] = ()
@@ -205,7 +205,7 @@ class RealDAN(Unfolded):
 
     def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
         """Start with the LR features, also as the restored ones, and with the learned degradation."""
-        x = self.image_head(mask_outside(lr - jnp.asarray(MEAN, lr.dtype), region), region)
+        x = self.image_head(mask_outside(lr - _mean_colour(lr), region), region)
         degradation = self.degradation_head(self.initial_degradation.reshape(1, 1, 1, -1))
         return State(x, jnp.broadcast_to(degradation, (len(lr), *degradation.shape[1:])), x, region)
 
@@ -218,7 +218,7 @@ class RealDAN(Unfolded):
     def estimate_of(self, state: State) -> Estimate:
         """Compute the image and the degradation [B, D] of a state; its code is the degradation's features [B, C]."""
         sr = self.upscale(self.image_tail(state.restored, state.region), state.region)
-        sr = mask_outside(sr + jnp.asarray(MEAN, sr.dtype), enlarged(state.region, self.scale))
+        sr = mask_outside(sr + _mean_colour(sr), enlarged(state.region, self.scale))
         vector = self.degradation_tail(state.degradation)[:, 0, 0]
         code = state.degradation[:, 0, 0]
         return Estimate(sr=sr, kernel=self.kernel_of(vector), code=code, degradation=vector)
@@ -260,7 +260,6 @@ class KernelDAN(RealDAN):
     """
 
     degradation_length: int = 8
-    estimator_size: typing.Literal["small", "large"] = "small"
     kernel_size: int | None = None
     estimates_kernel: typing.ClassVar[bool] = True
 
@@ -279,3 +278,7 @@ class KernelDAN(RealDAN):
         sigma_x, sigma_y = (narrowest + (widest - narrowest) * ratios[:, i] for i in (0, 1))
         theta, gaussian = jnp.pi / 2 * ratios[:, 2], jnp.ones_like(sigma_x)
         return generalized_gaussian(sigma_x, sigma_y, theta, gaussian, self.kernel_size, convention="realdan")
+
+
+def _mean_colour(like: jax.Array) -> jax.Array:
+    return jnp.asarray(MEAN, like.dtype).reshape(1, 1, 1, 3)

@@ -1,10 +1,11 @@
-"""DCLS: same numbers as the authors' PyTorch code, from their own checkpoint files."""
+"""DCLS, KernelDAN and RealDAN: same numbers as the authors' PyTorch code, from their own checkpoint files."""
 
 import jax
 import numpy as np
 import pytest
 
 from blindsr_jax import load
+from blindsr_jax.networks import build
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32
 
@@ -56,3 +57,21 @@ def test_the_parts_of_dcls(reference):
 
     for name, got in jax.jit(parts)(model.variables, golden["lr"]).items():
         _assert_close(got, golden[name], name)
+
+
+@pytest.mark.parametrize("name", ["kerneldan_x2", "realdan_rrdb_x4"])
+def test_every_step_of_kerneldan_and_realdan(reference, name):
+    golden = np.load(reference / "field" / f"{name}_io.npz")
+    out = load(reference / "field" / f"{name}.pth")(golden["lr"], iterations=len(golden["sr_steps"]), trace=True)
+    _assert_close(out.trace.sr, golden["sr_steps"], "sr")
+    _assert_close(out.trace.degradation, golden["deg_steps"], "degradation")
+    _assert_close(out.trace.kernel_code, golden["deg_feature"], "features of the degradation")
+    _assert_close(out.sr, golden["sr"], "last sr")
+    _assert_close(out.degradation, golden["deg"], "last degradation")
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_kernels_of_kerneldan(reference, scale):
+    golden = np.load(reference / "field" / "kerneldan_kernels.npz")
+    kernels = jax.jit(build("kerneldan", scale=scale).kernel_of)(golden[f"deg_x{scale}"])
+    np.testing.assert_allclose(kernels, golden[f"kernel_x{scale}"], atol=1e-6)
