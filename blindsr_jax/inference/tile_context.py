@@ -42,16 +42,16 @@ class TileContext:
       iterations: number of unfolded steps for a tile; None for the number used in training.
       last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. For
         a RealDAN, the codes of all steps. None for models that restore tiles like whole images.
-      pooled: [1, N, N, C] by name, the means of maps that a network restores with, see ``networks.pooled``.
       means: channel attention's means over the image, by module; empty for networks without attention.
+      pooled: [1, N, N, C] by name, the means of maps that a network restores with, see ``networks.pooled``.
     """
 
     kernel: np.ndarray | None = None
     kernel_code: np.ndarray | None = None
     iterations: int | None = None
     last_code: np.ndarray | None = None
-    pooled: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     means: Means = dataclasses.field(default_factory=dict)
+    pooled: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def context_of_patches(
