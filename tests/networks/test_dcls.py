@@ -6,8 +6,9 @@ import pytest
 import scipy.signal
 from flax.traverse_util import flatten_dict
 
+from blindsr_jax import config as config_lib
 from blindsr_jax import degradations, load, losses, ops, pipeline
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import ConfigError, DataError, WeightsError
 from blindsr_jax.inference.loading import model_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.pooled_context import pooled_means
@@ -16,9 +17,13 @@ from blindsr_jax.metrics.kernel import kernel_width
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, Estimator, impulse_response
-from blindsr_jax.training.step import supervised_loss
+from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
+from blindsr_jax.training.sharding import data_mesh, put_batch
+from blindsr_jax.training.step import make_train_step, supervised_loss
 from blindsr_jax.types import Degraded
+from blindsr_jax.weights import official
 from blindsr_jax.weights.torch_names import to_paths
+from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 
 SIZES = {"features": 8, "groups": 1, "blocks": 1, "latent_features": 4}
 
@@ -158,3 +163,54 @@ def test_loss_and_gradients_are_those_of_the_authors(reference):
     grads = flatten_dict(unstack_chains(grads), sep="/")
     for path, want in wanted.items():
         np.testing.assert_allclose(grads[path], want, atol=1e-3 * np.abs(want).max(), err_msg=path)
+
+
+def test_every_tensor_of_a_file_must_fit(reference, monkeypatch, tmp_path):
+    state = read_torch_checkpoint(reference / "field" / "dcls_x2_setting2.pth")
+    path, bias = tmp_path / "weights.pth", "Estimator.dec.1.bias"
+    path.write_bytes(b"stands for the file that holds these tensors")
+
+    def load(state):
+        monkeypatch.setattr(official, "read_torch_checkpoint", lambda path: dict(state))
+        return official.load_official(path)
+
+    model = load(state).model
+    assert (model["kernel_size"], model["kernel_softmax"], model["blocks"], model["groups"]) == (11, True, 1, 2)
+    with pytest.raises(WeightsError, match=r"make no kernel of 11, 21, 31 pixels"):
+        load(state | {bias: state[bias][1:]})
+    with pytest.raises(WeightsError, match=r"Restorer\.extra\.weight has no place"):
+        load(state | {"Restorer.extra.weight": np.zeros((1, 1, 3, 3), np.float32)})
+    with pytest.raises(WeightsError, match=r"restorer/fusion/bias of shape .* is missing"):
+        load({name: x for name, x in state.items() if name != "Restorer.fusion.bias"})
+
+
+def test_recipe_and_settings():
+    config = config_lib.default("dcls", 2)
+    config_lib.validate(config)
+    assert (config.optimizer.learning_rate, config.optimizer.estimator_learning_rate) == (4e-4, 4e-4)
+    assert (config.on_divergence, config.optimizer.clip_norm, config.model.kernel_softmax) == ("rollback", 1.0, False)
+    assert config_lib.setting2(config).model.kernel_softmax
+    assert not config_lib.setting2(config_lib.default("dcls", 4)).model.kernel_softmax
+    config.data.patch = 10
+    with pytest.raises(ConfigError, match="smaller than the 11x11 kernel of the LR image"):
+        config_lib.validate(config)
+    config.data.patch, config.degradation.kernel_size = 32, 15
+    with pytest.raises(ConfigError, match="kernel_size of model 'dcls' must be 11, 21, 31"):
+        config_lib.validate(config)
+
+
+@pytest.mark.drill
+def test_an_update_trains_both_parts():
+    config = config_lib.default("dcls", 2)
+    config.model.update(SIZES)
+    config.degradation.kernel_size, config.optimizer.warmup = 11, 0
+    mesh, (stage,) = data_mesh(), stages_of(config)
+    state = state_of(config, mesh)
+    before = jax.device_get(state.params)
+    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
+    after, metrics = step(state, put_batch(mesh, hr))
+    terms = float(metrics["loss_sr"]), float(metrics["loss_kernel"])
+    assert float(metrics["loss"]) == pytest.approx(sum(terms), rel=1e-5)
+    for part, params in jax.device_get(after.params).items():
+        assert all(jax.tree.leaves(jax.tree.map(lambda a, b: (a != b).any(), params, before[part]))), part
