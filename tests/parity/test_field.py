@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax import load
+from blindsr_jax.degradations import reformulated_kernel
 from blindsr_jax.networks import build
+from blindsr_jax.types import Degraded
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32
 
@@ -57,6 +59,15 @@ def test_the_parts_of_dcls(reference):
 
     for name, got in jax.jit(parts)(model.variables, golden["lr"]).items():
         _assert_close(got, golden[name], name)
+
+
+def test_the_kernel_target_of_dcls(reference):
+    golden = np.load(reference / "field" / "dcls_x4_train.npz")
+    found = jax.jit(reformulated_kernel, static_argnums=2)(golden["lr_clean"], golden["lr_blurred"], 21)
+    _assert_close(_flipped(found), golden["kernel_target"], "kernel target")
+    lr = np.zeros_like(golden["lr"])  # noise and rounding do not count: the blurred image is made again
+    targets = build("dcls", scale=4).targets(golden["hr"], Degraded(lr, golden["blur_kernel"]))
+    _assert_close(_flipped(targets.kernel), golden["kernel_target"], "kernel target from the HR image")
 
 
 @pytest.mark.parametrize("name", ["kerneldan_x2", "realdan_rrdb_x4"])
