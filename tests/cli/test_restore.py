@@ -17,6 +17,7 @@ from blindsr_jax.cli.jobs import plan_outputs
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.errors import DataError
 from tests.cli.commands import restore, size
+from tests.conftest import drilled
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -96,7 +97,7 @@ def test_a_large_picture_in_tiles(place, capsys):
     assert "at least 64" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [[], ["--tile", "64"]], ids=str)
+@pytest.mark.parametrize("options", [[], drilled(["--tile", "64"])], ids=str)
 def test_a_second_command_need_not_compile(place, options):
     """In separate processes, as users run it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
@@ -234,7 +235,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, drilled(signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
 @pytest.mark.slow
 def test_a_command_ends_at_once_and_leaves_nothing(place, sent):
     """While a program computes, nothing can interrupt it: here a picture of two megapixels."""
