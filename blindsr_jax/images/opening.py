@@ -128,6 +128,7 @@ def _open(file: typing.BinaryIO, kind: str, header: Header, name: str, page: int
     if page is not None and pages > 1 and kind in _PAGED:
         image = load(page=page - 1)
     _check_size(name, image.width, image.height, max_pixels)
+    _check_bytes(name, file, header)
     depth = image.get("bits-per-sample") if kind == "heif" and image.format == "ushort" else 16
     if image.interpretation == "cmyk":
         image = in_srgb(image, input_profile="cmyk")
@@ -212,6 +213,14 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
             f"{name}: {width}x{height}, larger than {max_pixels:,} pixels; "
             "cut it into parts, or allow as many if you trust the file (restore: --max-pixels)"
         )
+
+
+def _check_bytes(name: str, file: typing.BinaryIO, header: Header) -> None:
+    """Refuse a file that is too short for its pixels, before they take memory. libvips owns its position."""
+    present = file.getbuffer().nbytes if isinstance(file, io.BytesIO) else os.fstat(file.fileno()).st_size
+    if header.least_bytes > present:
+        needs = f"its pixels take {header.least_bytes:,} bytes or more, the file has {present:,}"
+        raise DataError(f"{name}: cannot be read as an image, it may be damaged ({needs})")
 
 
 def _check_pixels(name: str, image: pyvips.Image) -> None:
