@@ -128,7 +128,6 @@ def _open(file: typing.BinaryIO, kind: str, header: Header, name: str, page: int
     if page is not None and pages > 1 and kind in _PAGED:
         image = load(page=page - 1)
     _check_size(name, image.width, image.height, max_pixels)
-    _check_bytes(name, file, header)
     depth = image.get("bits-per-sample") if kind == "heif" and image.format == "ushort" else 16
     if image.interpretation == "cmyk":
         image = in_srgb(image, input_profile="cmyk")
@@ -137,8 +136,10 @@ def _open(file: typing.BinaryIO, kind: str, header: Header, name: str, page: int
         image = unmultiplied(image, depth)
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     turned = 5 <= orientation <= 8
+    present = os.fstat(file.fileno()).st_size if data is None else len(data)
 
     def decode() -> np.ndarray:
+        _check_bytes(name, present, header.least_bytes)
         try:
             return UPRIGHT.get(orientation, lambda x: x)(full_range(pixels_of(image), depth))
         except vips.Error as error:
@@ -215,11 +216,10 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _check_bytes(name: str, file: typing.BinaryIO, header: Header) -> None:
-    """Refuse a file that is too short for its pixels, before they take memory. libvips owns its position."""
-    present = file.getbuffer().nbytes if isinstance(file, io.BytesIO) else os.fstat(file.fileno()).st_size
-    if header.least_bytes > present:
-        needs = f"its pixels take {header.least_bytes:,} bytes or more, the file has {present:,}"
+def _check_bytes(name: str, present: int, least: int) -> None:
+    """Refuse a file that is too short for its pixels, before they take memory."""
+    if least > present:
+        needs = f"its pixels take {least:,} bytes or more, the file has {present:,}"
         raise DataError(f"{name}: cannot be read as an image, it may be damaged ({needs})")
 
 

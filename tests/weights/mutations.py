@@ -33,7 +33,10 @@ from tests.reading import read_each
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 OPENED = "blindsr_jax.opened"  # a file that only code of a checkpoint would make
 _VALUES = (None, True, -1, 0, 1, 2, 3, 255, 10**6, 2**31, 2**63, 1e308, "", "x", "danv1", "F64", [], {}, [1] * 300)
-_CALLS = (b"cos\nsystem\n(S'touch blindsr_jax.opened'\ntR.", b"cbuiltins\neval\n(S'open(\"blindsr_jax.opened\", \"w\")'\ntR.")
+_CALLS = (
+    b"cos\nsystem\n(S'touch blindsr_jax.opened'\ntR.",
+    b"cbuiltins\neval\n(S'open(\"blindsr_jax.opened\", \"w\")'\ntR.",
+)
 
 
 def originals(folder: pathlib.Path) -> dict[str, list[bytes]]:
