@@ -35,7 +35,7 @@ OPENED = "blindsr_jax.opened"  # a file that only code of a checkpoint would mak
 _VALUES = (None, True, -1, 0, 1, 2, 3, 255, 10**6, 2**31, 2**63, 1e308, "", "x", "danv1", "F64", [], {}, [1] * 300)
 _CALLS = (
     b"cos\nsystem\n(S'touch blindsr_jax.opened'\ntR.",
-    b"cbuiltins\neval\n(S'open(\"blindsr_jax.opened\", \"w\")'\ntR.",
+    b'cbuiltins\neval\n(S\'open("blindsr_jax.opened", "w")\'\ntR.',
 )
 
 
