@@ -106,11 +106,16 @@ def test_a_second_command_need_not_compile(place, options):
 
     def hits():
         result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, check=True)
+        assert "Error reading" not in result.stderr
         return result.stderr.count("Persistent compilation cache hit for 'jit_apply'")
 
     assert hits() == 0
     programs = place / "cache" / "blindsr_jax" / "programs"
     assert list(programs.glob("jit_apply*")) and programs.stat().st_mode & 0o777 == 0o700
+    for program in programs.glob("jit_apply*-cache"):  # as a process that was killed while it wrote leaves them
+        os.truncate(program, 1000)
+        program.with_name(program.name.replace("-cache", "-atime")).unlink()
+    assert hits() == 0
     assert hits() == 1
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     assert hits() == 0

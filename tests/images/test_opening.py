@@ -170,9 +170,8 @@ def _entry(data, tag):
     """Where the entry of a tag begins in the first directory of a little-endian TIFF."""
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
-    return next(
-        at for at in range(start + 2, start + 2 + 12 * count, 12) if data[at : at + 2] == struct.pack("<H", tag)
-    )
+    entries = range(start + 2, start + 2 + 12 * count, 12)
+    return next(at for at in entries if data[at : at + 2] == struct.pack("<H", tag))
 
 
 @pytest.mark.parametrize(
