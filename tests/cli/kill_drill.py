@@ -127,7 +127,7 @@ def drill(place: pathlib.Path, name: str, kills: int, seed: int) -> str:
         else:
             while process.poll() is None and not _files(out):
                 time.sleep(0.002)
-            time.sleep(rng.uniform(0, 1.1 * (seconds - began)))
+            time.sleep(rng.uniform(0, 0.8 * (seconds - began)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         left, names = _files(out), _files(wanted)
