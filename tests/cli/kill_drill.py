@@ -105,7 +105,7 @@ def main() -> int:
 def _prepare(place: pathlib.Path) -> None:
     rng = np.random.default_rng(0)
     save_bundle(place / "tiny.safetensors", tiny_bundle())
-    Image.fromarray(rng.integers(0, 256, (700, 900, 3), np.uint8)).save(place / "large.png")
+    Image.fromarray(rng.integers(0, 256, (260, 340, 3), np.uint8)).save(place / "large.png")
     draw_pictures(place / "drawn", 6)
     (place / "photographs").mkdir()
     for number in range(60):

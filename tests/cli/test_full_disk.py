@@ -53,20 +53,25 @@ def _refused(capsys, *words):
     return said
 
 
+@pytest.fixture
+def noise(place):
+    """A picture that no format makes small."""
+    pixels = np.random.default_rng(0).integers(0, 256, (280, 280, 3), np.uint8)
+    Image.fromarray(pixels).save(place / "noise.png")
+    return place / "noise.png"
+
+
 @pytest.mark.parametrize("form", NAMES)
-def test_restore_in_each_format(place, disk, capsys, form):
-    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
-    Image.fromarray(noise).save(place / "noise.png")
-    words = ["restore", place / "noise.png", "--model", place / "tiny.safetensors", "-o", disk / f"large.{form}"]
+def test_restore_in_each_format(place, noise, disk, capsys, form):
+    words = ["restore", noise, "--model", place / "tiny.safetensors", "-o", disk / f"large.{form}"]
     quality = ["--quality", "100"] if form in ("jpg", "webp", "avif") else []
     said = _refused(capsys, *words, *quality)
     assert f"large.{form}: cannot be written" in said
     assert list(disk.iterdir()) == []
 
 
-def test_degrade(place, disk, capsys):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)).save(place / "noise.png")
-    _refused(capsys, "degrade", place / "noise.png", "--scale", "2", "-o", disk / "lr.png")
+def test_degrade(noise, disk, capsys):
+    _refused(capsys, "degrade", noise, "--scale", "2", "--noise", "90", "-o", disk / "lr.png")
     assert list(disk.iterdir()) == []
 
 
