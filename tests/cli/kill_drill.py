@@ -126,8 +126,8 @@ def drill(place: pathlib.Path, name: str, kills: int, seed: int) -> str:
             time.sleep(rng.uniform(0, began))
         else:
             while process.poll() is None and not _files(out):
-                time.sleep(0.002)
-            time.sleep(rng.uniform(0, 0.8 * (seconds - began)))
+                time.sleep(0.0005)
+            time.sleep(rng.random() ** 4 * (seconds - began))  # soon more often than late
         process.send_signal(signal.SIGKILL)
         process.communicate()
         left, names = _files(out), _files(wanted)
@@ -156,7 +156,7 @@ def _moments(place: pathlib.Path, command: Command, out: pathlib.Path) -> tuple[
     while process.poll() is None:
         if not began and _files(out):
             began = time.monotonic() - start
-        time.sleep(0.002)
+        time.sleep(0.0005)
     said = process.communicate()[0]
     assert process.returncode == 0, said
     return began, time.monotonic() - start
