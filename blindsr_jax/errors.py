@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import re
 
+_LONGEST, _END = 900, 200  # characters of a message that quotes a file, and those kept of its end
+
 # Characters that steer a terminal or turn the direction of text, and bytes of a name that are no UTF-8.
 _STEERING = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
@@ -73,7 +75,11 @@ class OutOfMemory(DataError):
 
 
 class WeightsError(BlindSRError):
-    """A weight file is damaged, has an unknown format, or does not match the model."""
+    """A weight file is damaged, has an unknown format, or does not match the model. What it quotes is cut."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - _END - 3]} … {text[-_END:]}"
 
 
 class Interrupted(BlindSRError):

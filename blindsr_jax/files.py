@@ -41,7 +41,7 @@ def atomic_path(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     temporary = path.with_name(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep(path.parent)
         _live.add(temporary)
         replaced = _claimed(temporary, path)
         yield temporary
@@ -140,9 +140,9 @@ def _to_disk(path: pathlib.Path) -> None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _sweep(folder: pathlib.Path) -> None:
-    """Remove temporary files of dead processes; runs once per folder, before the first write."""
-    for entry in folder.iterdir():
+def sweep(folder: pathlib.Path) -> None:
+    """Remove temporary files of dead processes, if there is such a folder; runs once for each."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
         found = _TEMPORARY.fullmatch(entry.name)
         if not found:
             continue

@@ -56,6 +56,11 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
+def drilled(*values: typing.Any, **options: typing.Any) -> typing.Any:
+    """Make a parameter that only the drill takes, because other parameters of the test hold nearly all of it."""
+    return pytest.param(*values, marks=pytest.mark.drill, **options)
+
+
 @pytest.fixture
 def compile_as_users() -> typing.Iterator[None]:
     """Programs are optimised as outside of tests: for what is asserted of the program itself, or of its last bits."""

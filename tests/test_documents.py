@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from absl import flags
@@ -18,6 +19,8 @@ from blindsr_jax import config as config_lib
 from blindsr_jax.cli import main, parser
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.degradations import isotropic_gaussian
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.weights.bundle import Bundle, save_bundle
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -101,7 +104,10 @@ def place(tmp_path_factory):
     Image.fromarray(photos.read(1)[:500, :600]).save(folder / "PHOTOS" / "one.png")
     np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))
     packaged = ROOT / "blindsr_jax" / "weights" / "packaged"
-    shutil.copy(packaged / "dan-lite-x4.safetensors", folder / "model.safetensors")
+    network = {"name": "danv1", "scale": 4, "features": 4, "blocks": 1, "estimator_features": 4, "estimator_blocks": 1}
+    variables = init_variables(build(**network, upsampler="single"), jax.random.key(0))
+    small = Bundle(jax.tree.map(np.asarray, variables), network | {"upsampler": "single"}, {})
+    save_bundle(folder / "model.safetensors", small)
     for name in ("dan_x4.safetensors", "danv2_x4.safetensors", "runs/quickstart/model.safetensors"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "model.safetensors", folder / name)

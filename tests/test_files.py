@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from blindsr_jax.cli.jobs import run_jobs
 from blindsr_jax.cli.kernel_files import write_kernel
 from blindsr_jax.errors import DataError
 from blindsr_jax.files import atomic_path, write_text
@@ -35,6 +36,14 @@ def test_what_a_killed_process_left_is_swept_by_the_next_one(tmp_path):
     assert left.name.startswith(".") and left.suffix == ".png"
     assert _run(WRITES, tmp_path / "b.txt") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_what_a_killed_command_left_is_swept_where_all_is_skipped(tmp_path, capsys):
+    assert _run(KILLED, tmp_path / "a.png.compare.jpg") == -signal.SIGKILL
+    (tmp_path / "a.png").touch()
+    assert run_jobs([(tmp_path / "in.png", tmp_path / "a.png")], lambda *_: None, overwrite=False, verb="x") == 0
+    assert "1 skipped" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_what_is_being_written_is_not_swept(tmp_path):

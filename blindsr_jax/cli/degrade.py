@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.cli.kernel_files import kernel_from_text, write_kernel
     from blindsr_jax.degradations.notation import text_of_steps
     from blindsr_jax.degradations.pipeline import degrade_by
-    from blindsr_jax.images.reading import ImageFile, read_rgb
+    from blindsr_jax.images.reading import ImageFile, read_picture
     from blindsr_jax.images.writing import write_image
     from blindsr_jax.pictures import from_unit
 
@@ -66,14 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = plan_outputs(arguments.inputs, arguments.output, "png")
 
     def one(source: pathlib.Path, target: pathlib.Path) -> None:
-        hr = read_rgb(source)
+        hr, metadata = read_picture(source)
         height, width = (side // arguments.scale * arguments.scale for side in hr.shape[:2])
         key = jax.random.fold_in(jax.random.key(arguments.seed), _number_of(source))
         try:
             degraded = degrade(key, jnp.asarray(hr[None, :height, :width], jnp.float32) / 255, kernel=kernel)
         except ValueError as error:
             raise DataError(f"{source}: {error}") from None
-        write_image(target, ImageFile(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8))))
+        write_image(target, ImageFile(from_unit(np.asarray(degraded.lr[0]), np.dtype(np.uint8)), metadata))
         write_kernel(target, np.asarray(degraded.kernel[0]))
 
     return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="degrading")

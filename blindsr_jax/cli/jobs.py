@@ -11,6 +11,7 @@ import typing
 from tqdm import tqdm
 
 from blindsr_jax.errors import BlindSRError, UsageError, printable
+from blindsr_jax.files import sweep
 from blindsr_jax.images.folders import find_images, list_images
 from blindsr_jax.images.formats import FORMATS
 
@@ -142,6 +143,8 @@ def run_jobs(
     Returns:
       Exit code: 0, or 1 if a file failed.
     """
+    for folder in {target.parent for _, target in jobs}:
+        sweep(folder)  # also where everything is skipped
     failed = skipped = 0
     told: str | None = None
     with tqdm(jobs, verb, unit="image", disable=len(jobs) == 1) as bar:

@@ -7,6 +7,9 @@ import os
 import pathlib
 import sys
 
+import filelock
+
+_LOCK, _PROGRAM, _TIME = ".lockfile", "-cache", "-atime"  # JAX's names in the folder
 _MOST_BYTES = 512 * 2**20
 
 
@@ -26,6 +29,19 @@ def keep_compiled_programs() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         if os.access(folder, os.W_OK):
+            _remove_half_written(folder)
             os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
             os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(_MOST_BYTES))
             os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+def _remove_half_written(folder: pathlib.Path) -> None:
+    """Remove programs that a killed process did not finish writing.
+
+    JAX would warn of such a program in every later command, and compile it again each time. It writes the file with the
+    time of last use after the program, and holds the lock meanwhile.
+    """
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / _LOCK, timeout=0):
+        for program in folder.glob(f"*{_PROGRAM}"):
+            if not program.with_name(program.name.removesuffix(_PROGRAM) + _TIME).exists():
+                program.unlink()

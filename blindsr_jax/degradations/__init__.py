@@ -1,5 +1,6 @@
 """Degradations from HR to LR images: kernels, their PCA code, noise, JPEG, and ``degrade``, which composes them."""
 
+from blindsr_jax.degradations.div2krk import div2krk_lr
 from blindsr_jax.degradations.jpeg import jpeg
 from blindsr_jax.degradations.kernel_mixtures import (
     sample_bsrgan,
@@ -57,6 +58,7 @@ __all__ = [
     "degrade",
     "dirac",
     "disk",
+    "div2krk_lr",
     "encode",
     "filled",
     "full_size",

@@ -24,8 +24,8 @@ _SamplerFunction = typing.TypeVar("_SamplerFunction", bound=Sampler)
 def register_sampler(name: str) -> typing.Callable[[_SamplerFunction], _SamplerFunction]:
     """Register a function as a kernel sampler with this name.
 
-    The function has the signature (key, count, *, size, **options) -> [count, K, K], where K is ``size``. Each kernel is
-    a correlation kernel with a sum of one. The call is traced by ``jax.jit``; ``count`` and ``size`` are static. A
+    The function has the signature (key, count, *, size, **options) -> [count, K, K], where K is ``size``. Each kernel
+    is a correlation kernel with a sum of one. The call is traced by ``jax.jit``; ``count`` and ``size`` are static. A
     function with an argument ``pool`` also gets the run's pool [N, K, K], or None.
 
     Args:

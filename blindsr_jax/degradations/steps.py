@@ -103,10 +103,10 @@ _StepClass = typing.TypeVar("_StepClass", bound=type)
 def register_step(name: str) -> typing.Callable[[_StepClass], _StepClass]:
     """Register a class as a step with this name.
 
-    The class is a frozen dataclass. Its fields are the step's options; they have plain Python values, and defaults where
-    a step may be written without them. Its instances are called with (batch, keys, task) and return the new batch:
-    ``Batch`` has the images, ``Keys`` gives random keys by name, ``Task`` has the scale and the size of LR images. The
-    call is traced by ``jax.jit``. It should use a draw for each image.
+    The class is a frozen dataclass. Its fields are the step's options; they have plain Python values, and defaults
+    where a step may be written without them. Its instances are called with (batch, keys, task) and return the new
+    batch: ``Batch`` has the images, ``Keys`` gives random keys by name, ``Task`` has the scale and the size of LR
+    images. The call is traced by ``jax.jit``. It should use a draw for each image.
 
     Args:
       name: what configs, protocols and ``blindsr degrade --steps`` call it.

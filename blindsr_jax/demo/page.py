@@ -67,7 +67,8 @@ def build(
         def run(request: gr.Request, *values: typing.Any) -> typing.Iterator[list[typing.Any]]:
             visitor = request.session_hash
             with runs.running(visitor) as stop_event:
-                yield from updates.run_updates(shared, visitor, stop_event, values)
+                address = request.client.host if request.client else ""
+                yield from updates.run_updates(shared, visitor, stop_event, values, address)
 
         def halt(request: gr.Request) -> None:
             runs.stop(request.session_hash)

@@ -19,6 +19,7 @@ from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import BlindSRError, DataError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.reading import ImageFile
+from blindsr_jax.images.srgb import srgb_of
 from blindsr_jax.images.writing import write_image
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
@@ -72,7 +73,7 @@ class Result(typing.NamedTuple):
     """The result of a run, as the page shows it.
 
     Attributes:
-      before, after: uint8 [H, W, 3] of equal size.
+      before, after: uint8 [H, W, 3] of equal size, in sRGB.
       text: size, time and scores.
       kernels: captions and kernels.
       steps: caption, picture and kernel of each unfolded step.
@@ -143,7 +144,7 @@ def _restored(
     if form.use == SHARP:
         yield restoring.Progress(0, "blurring and shrinking the picture")
         test = _tested(form, model, picture)
-        picture = Picture(picture.name, test.lr)
+        picture = Picture(picture.name, test.lr, picture.metadata.stripped())
     kernel, same_size = _known_kernel(form, model, test), form.same_size and test is None
     factor = 1
     if test is None and model.scale > 1:
@@ -155,7 +156,7 @@ def _restored(
     took = time.monotonic() - start
     ending = "restored" if same_size else f"x{model.scale}"
     files = _write(folder, f"{picture.name}_{ending}", picture, outcome)
-    result = _result(outcome, test, "found" if kernel is None else "given", model.scale, took, files)
+    result = _result(outcome, test, "found" if kernel is None else "given", model.scale, took, files, picture)
     if factor > 1:
         result = result._replace(text=f"{result.text}; shrunk {factor} times before it was restored")
     yield result._replace(caption="the picture as it was") if same_size else result
@@ -201,6 +202,7 @@ def _result(
     scale: int,
     seconds: float,
     files: tuple[pathlib.Path, pathlib.Path | None],
+    picture: Picture,
 ) -> Result:
     height, width = outcome.image.shape[:2]
     text = f"{width} × {height} pixels, {seconds:.1f} seconds"
@@ -214,12 +216,14 @@ def _result(
         captions = [
             f"{caption}: {psnr(step.image, test.hr, scale):.2f} dB" for caption, step in zip(captions, outcome.steps)
         ]
+    profile, grey = picture.metadata.icc_profile, Pixels(picture.pixels).grey
+    restored = from_unit(Pixels(outcome.image).rgb(), np.dtype(np.uint8))
     return Result(
-        outcome.interpolated,
-        from_unit(Pixels(outcome.image).rgb(), np.dtype(np.uint8)),
+        srgb_of(outcome.interpolated, profile, grey=grey),
+        srgb_of(restored, profile, grey=grey),
         text,
         [("true blur", test and test.kernel), (f"{known} blur", outcome.kernel)],
-        [(caption, views.shown(step.image), step.kernel) for caption, step in zip(captions, outcome.steps)],
+        [(caption, views.shown(step.image, profile), step.kernel) for caption, step in zip(captions, outcome.steps)],
         *files,
     )
 

@@ -71,7 +71,7 @@ class Shared(typing.NamedTuple):
 
 
 def run_updates(
-    shared: Shared, visitor: str, stop: threading.Event, values: typing.Sequence[typing.Any]
+    shared: Shared, visitor: str, stop: threading.Event, values: typing.Sequence[typing.Any], address: str = ""
 ) -> typing.Iterator[list[typing.Any]]:
     """Run the form when it is the visitor's turn: updates of the go and stop buttons, the steps, the message and the
     parts of the result.
@@ -88,7 +88,7 @@ def run_updates(
     busy = [gr.update(interactive=False), gr.update(interactive=True), gr.update()]
     stages: typing.Any = until(stop, restore(shared.model_choices, form, shared.folder))
     try:
-        for stage in shared.turns.running(visitor, stop, stages):
+        for stage in shared.turns.running(visitor, stop, stages, address):
             if isinstance(stage, int):
                 yield [*busy, views.waiting(stage), *nothing]
             elif isinstance(stage, restoring.Progress):

@@ -108,7 +108,7 @@ def _opened(path: str, size: tuple[int, int], megapixels: float, centre: tuple[f
         image = read_image(file, **_FIRST_PAGE)
     except DataError as error:
         raise DataError(_without_folder(error, file)) from None
-    whole, view = image.pixels, shown(image.pixels)
+    whole, view = image.pixels, shown(image.pixels, image.metadata.icc_profile)
     if height * width <= megapixels * 1e6:
         return Upload(Picture(file.stem, whole, image.metadata), path, size, view)
     if centre is None:

@@ -10,6 +10,7 @@ import typing
 import numpy as np
 from PIL import Image
 
+from blindsr_jax.images.srgb import srgb_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.pictures import from_unit, kernel_picture
 
@@ -17,22 +18,24 @@ MOST_PIXELS = 2_000_000  # the most pixels of a picture that is shown; files to 
 _KERNEL_SIDE = 168
 
 
-def shown(image: np.ndarray) -> np.ndarray:
-    """Convert a picture of any kind to uint8 RGB and reduce it to at most ``MOST_PIXELS``.
+def shown(image: np.ndarray, profile: bytes | None = None) -> np.ndarray:
+    """Convert a picture of any kind to uint8 sRGB and reduce it to at most ``MOST_PIXELS``.
 
     Args:
       image: as for ``Model.restore``.
+      profile: the colour profile of its numbers; None for sRGB.
 
     Returns:
       uint8 [H', W', 3].
     """
-    rgb = from_unit(Pixels(image).rgb(), np.dtype(np.uint8))
+    pixels = Pixels(image)
+    rgb = from_unit(pixels.rgb(), np.dtype(np.uint8))
     height, width = rgb.shape[:2]
     factor = (MOST_PIXELS / (height * width)) ** 0.5
-    if factor >= 1:
-        return rgb
-    size = (max(1, int(width * factor)), max(1, int(height * factor)))
-    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+    if factor < 1:
+        size = (max(1, int(width * factor)), max(1, int(height * factor)))
+        rgb = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+    return srgb_of(rgb, profile, grey=pixels.grey)
 
 
 def kernel_row(kernels: typing.Sequence[tuple[str, np.ndarray | None]]) -> str:

@@ -113,7 +113,7 @@ class Protocol:
       scale: s; also the width of the border that scores leave out.
       cases: the blurs of synthetic LR images; a score is the mean over images and cases. Empty if LR images are stored.
       downsample, blur_mode: see ``degradations.degrade``.
-      block_centres: first move the kernel to sample the centres of s×s blocks: see ``degradations.move_kernel``.
+      block_centres: LR pixels are samples at the centres of s×s blocks: see ``degradations.div2krk_lr``.
       rounding: rounding to 8 bits: ``nearest``, or ``down`` as a plain cast does.
       noise: standard deviation of white noise that is added before rounding, on the 0–255 scale.
       rgb: also score all three channels.

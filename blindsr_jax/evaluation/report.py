@@ -38,6 +38,9 @@ _COLUMNS = (
     _Column("kernel_psnr", "kernel PSNR", 2, "dB of the estimated kernel as an image"),
     _Column("code_l1", "code ℓ1", 3, "sum of the errors of the kernel's PCA code"),
     _Column("lr_psnr", "PSNR of LR remade", 2, "dB of the LR image that the estimated kernel makes of the HR image"),
+    _Column(
+        "lr_remade", "LR files remade", 5, "share of the test's LR pixels that its HR images and kernels make again"
+    ),
     _Column("flat_residual", "flat residual", 2, "grain in the flattest tenth of the picture, levels of 255"),
     _Column("bicubic_flat_residual", "bicubic flat residual", 2, "of bicubic interpolation"),
     _Column("flat_ratio", "flat ratio", 2, "flat residual over bicubic's, below 1 is smoother; the geometric mean"),

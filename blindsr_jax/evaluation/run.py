@@ -160,6 +160,7 @@ def score(
             method=one.name,
             **_with_ratios(_scores(one.restored.image, bicubic, sample, protocol) | bicubic_scores),
             **_kernel_scores(one.restored, sample, protocol, model),
+            lr_remade=sample.remade,
             seconds=one.seconds,
             kernel_seconds=one.kernel_seconds,
         )

@@ -16,13 +16,14 @@ import numpy as np
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.data.pairs import PairedFiles, PairFolder
 from blindsr_jax.data.sources import Source, open_source
+from blindsr_jax.degradations.div2krk import div2krk_lr
 from blindsr_jax.degradations.file_steps import Round8
 from blindsr_jax.degradations.kernels import move_kernel
 from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.degradations.pipeline import start_batch
 from blindsr_jax.degradations.size_steps import Downsample
 from blindsr_jax.degradations.steps import Batch, Keys, Step, Steps, Task, run_steps
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, InputError
 from blindsr_jax.evaluation.protocols import Case, Protocol
 from blindsr_jax.pictures import from_unit
 
@@ -40,6 +41,7 @@ class Sample:
       hr: uint8 [sH, sW, 3]; None if there is no ground truth.
       lr: uint8 [H, W, 3].
       kernel: the true kernel [K, K], or None if it is not known.
+      remade: share of the pixels of ``lr`` that ``hr`` and the kernel make again, for files of DIV2KRK.
     """
 
     image: str
@@ -48,6 +50,7 @@ class Sample:
     hr: np.ndarray | None
     lr: np.ndarray
     kernel: np.ndarray | None
+    remade: float | None = None
 
 
 class EvaluationImage(typing.NamedTuple):
@@ -126,8 +129,12 @@ class StoredTests:
     def open(self, index: int) -> EvaluationImage:
         """Read an image; it has a single sample."""
         stored, name = self._source.read(index), self.names[index]
-        kernel = None if stored.kernel is None else move_kernel(stored.kernel)
-        sample = Sample(name, "its own", None, stored.hr, stored.lr, kernel)
+        kernel, remade = None, None
+        if stored.kernel is not None:
+            kernel = move_kernel(stored.kernel)
+            if self.protocol.tests == "div2krk":
+                remade = float((make_lr(stored.hr, self.protocol, stored.kernel) == stored.lr).all(axis=-1).mean())
+        sample = Sample(name, "its own", None, stored.hr, stored.lr, kernel, remade)
         return EvaluationImage(name, _digest(stored.hr, stored.lr), [sample])
 
 
@@ -208,7 +215,10 @@ def make_lr(
       DataError: the kernel is larger than the image.
     """
     if protocol.block_centres and kernel_space == "hr":
-        kernel = move_kernel(kernel, (protocol.scale - 1) / 2)
+        try:
+            return div2krk_lr(hr, kernel, protocol.scale)
+        except InputError as error:
+            raise DataError(str(error)) from None
     batch = start_batch(jnp.asarray(hr, jnp.float32)[None] / 255, jnp.asarray(kernel, jnp.float32)[None])
     task = Task(protocol.scale, tuple(side // protocol.scale for side in hr.shape[:2]))
     steps = protocol.steps_of(case)

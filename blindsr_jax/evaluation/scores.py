@@ -28,6 +28,7 @@ class Row:
       kernel_psnr: PSNR of k̂ as an image whose peak is the largest weight of k.
       code_l1: ‖ĉ − c‖₁ of the model's PCA code (DAN's figure 5).
       lr_psnr: PSNR on luma of the LR image that k̂ makes from the HR image.
+      lr_remade: share of LR pixels of the file that equal those made again from the HR image and the true kernel.
       flat_residual, block_edges: measures without ground truth, see ``metrics.no_reference``.
       bicubic_flat_residual, bicubic_block_edges: the same of bicubic interpolation.
       flat_ratio: ``flat_residual`` over bicubic's, a quarter of a level added to each.
@@ -53,6 +54,7 @@ class Row:
     kernel_psnr: float | None = None
     code_l1: float | None = None
     lr_psnr: float | None = None
+    lr_remade: float | None = None
     flat_residual: float | None = None
     bicubic_flat_residual: float | None = None
     flat_ratio: float | None = None

@@ -11,9 +11,11 @@ from blindsr_jax.images.colour_profiles import Colours
 from blindsr_jax.images.colour_tags import coded_colours, png_colours
 from blindsr_jax.images.frames import avif_frames, png_frames
 from blindsr_jax.images.heif_items import main_item
+from blindsr_jax.images.least_bytes import least_of_jpeg, least_of_png, least_of_tiff
 from blindsr_jax.images.tiff_tags import check_tiff, read_tags, unread_tiff
 
 _MARKERS = 1000  # most JPEG segments to search for the frame header
+_HUFFMAN, _ARITHMETIC = (0xC0, 0xC1, 0xC2), (0xC9, 0xCA)  # markers of the frame headers of usual JPEGs
 _PROCESSES = {0xC3: "lossless JPEG", 0xCB: "lossless JPEG", 0xF7: "JPEG-LS"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"
 )
@@ -29,6 +31,7 @@ class Header:
       replaces_profile: whether ``colours`` has precedence over an ICC profile in the file.
       premultiplied: whether colours are multiplied by alpha, which libvips does not undo.
       unread: what the file is, if libvips is often built without its decoder; else empty.
+      least_bytes: the fewest bytes that a file of its size in pixels has.
     """
 
     frames: int = 1
@@ -36,6 +39,7 @@ class Header:
     replaces_profile: bool = False
     premultiplied: bool = False
     unread: str = ""
+    least_bytes: int = 0
 
 
 def read_header(file: typing.BinaryIO, kind: str, name: str, page: int) -> Header:
@@ -52,7 +56,7 @@ def read_header(file: typing.BinaryIO, kind: str, name: str, page: int) -> Heade
     """
     if kind == "png":
         colours, replaces = png_colours(file, name)
-        return Header(png_frames(file), colours, replaces)
+        return Header(png_frames(file), colours, replaces, least_bytes=least_of_png(file))
     if kind in ("heif", "heic"):
         item = main_item(file)
         colours = coded_colours(name, *item.nclx[:2]) if item.nclx else None
@@ -62,8 +66,8 @@ def read_header(file: typing.BinaryIO, kind: str, name: str, page: int) -> Heade
         file.seek(0)
         head, tags = file.read(16), read_tags(file, page)
         check_tiff(name, tags, head)
-        return Header(unread=unread_tiff(tags))
-    return Header(unread=_unread_jpeg(file)) if kind == "jpeg" else Header()
+        return Header(unread=unread_tiff(tags), least_bytes=least_of_tiff(tags))
+    return _jpeg_header(file) if kind == "jpeg" else Header()
 
 
 def bmp_profile(data: bytes) -> bytes | None:
@@ -80,20 +84,22 @@ def not_read(name: str, what: str) -> DataError:
     return DataError(f"{name}: {what} is not read here; convert it to PNG, JPEG or plain TIFF first")
 
 
-def _unread_jpeg(file: typing.BinaryIO) -> str:
-    """Name the kind of a JPEG that is not a usual one of 8 bits; empty for usual ones."""
+def _jpeg_header(file: typing.BinaryIO) -> Header:
+    """Read the frame header of a JPEG; it tells whether it is a usual one of 8 bits."""
     file.seek(2)
     for _ in range(_MARKERS):
         head = file.read(5)
         if len(head) < 5 or head[0] != 0xFF:
-            return ""
+            return Header()
         marker, length, precision = head[1], struct.unpack_from(">H", head, 2)[0], head[4]
         if marker in _PROCESSES:
-            return _PROCESSES[marker]
-        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
-            return "" if precision == 8 else f"JPEG of {precision} bits"
+            return Header(unread=_PROCESSES[marker])
+        if marker in (*_HUFFMAN, *_ARITHMETIC):
+            size = file.read(4)
+            least = least_of_jpeg(*struct.unpack(">HH", size)) if marker in _HUFFMAN and len(size) == 4 else 0
+            return Header(unread="" if precision == 8 else f"JPEG of {precision} bits", least_bytes=least)
         if marker == 0xFF:  # padding
             file.seek(-4, 1)
             continue
         file.seek(length - 3, 1)
-    return ""
+    return Header()

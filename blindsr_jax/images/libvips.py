@@ -11,7 +11,7 @@ import typing
 import numpy as np
 
 TYPES = {"uchar": np.uint8, "ushort": np.uint16}
-_ROWS = 128  # rows decoded at once
+_ROWS, _BYTES = 128, 2**24  # most rows decoded at once, and about the most bytes
 _SYSTEM = "system error: "
 _LEVELS = 0b11111000  # GLib's criticals, warnings and all below
 
@@ -57,8 +57,9 @@ def pixels_of(image: typing.Any) -> np.ndarray:
     """
     result = np.empty((image.height, image.width, image.bands), TYPES[image.format])
     region = libvips().Region.new(image)
-    for top in range(0, image.height, _ROWS):
-        count = min(_ROWS, image.height - top)
+    step = max(min(_ROWS, _BYTES // result[0].nbytes), 1)
+    for top in range(0, image.height, step):
+        count = min(step, image.height - top)
         rows = np.frombuffer(region.fetch(0, top, image.width, count), result.dtype)
         result[top : top + count] = rows.reshape(count, *result.shape[1:])
     return result

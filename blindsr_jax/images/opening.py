@@ -136,8 +136,10 @@ def _open(file: typing.BinaryIO, kind: str, header: Header, name: str, page: int
         image = unmultiplied(image, depth)
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     turned = 5 <= orientation <= 8
+    present = os.fstat(file.fileno()).st_size if data is None else len(data)
 
     def decode() -> np.ndarray:
+        _check_bytes(name, present, header.least_bytes)
         try:
             return UPRIGHT.get(orientation, lambda x: x)(full_range(pixels_of(image), depth))
         except vips.Error as error:
@@ -212,6 +214,13 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
             f"{name}: {width}x{height}, larger than {max_pixels:,} pixels; "
             "cut it into parts, or allow as many if you trust the file (restore: --max-pixels)"
         )
+
+
+def _check_bytes(name: str, present: int, least: int) -> None:
+    """Refuse a file that is too short for its pixels, before they take memory."""
+    if least > present:
+        needs = f"its pixels take {least:,} bytes or more, the file has {present:,}"
+        raise DataError(f"{name}: cannot be read as an image, it may be damaged ({needs})")
 
 
 def _check_pixels(name: str, image: pyvips.Image) -> None:

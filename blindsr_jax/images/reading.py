@@ -9,6 +9,7 @@ import numpy as np
 
 from blindsr_jax.images.metadata import Metadata, metadata_of
 from blindsr_jax.images.opening import MAX_PIXELS, open_image
+from blindsr_jax.images.srgb import srgb_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,18 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
       DataError: as ``open_image``.
     """
     return _rgb(open_image(path).decode())
+
+
+def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, Metadata]:
+    """Read an image file as ``read_rgb`` does, and its colour profile; a grey picture with a profile becomes sRGB.
+
+    Raises:
+      DataError: as ``open_image``.
+    """
+    image = read_image(path)
+    grey = image.pixels.ndim == 2 or image.pixels.shape[2] == 2
+    rgb, metadata = _rgb(image.pixels if image.pixels.ndim == 3 else image.pixels[..., None]), image.metadata.stripped()
+    return (srgb_of(rgb, metadata.icc_profile, grey=True), Metadata()) if grey else (rgb, metadata)
 
 
 def decode_rgb(data: bytes, name: str = "the image") -> np.ndarray:

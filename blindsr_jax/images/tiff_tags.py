@@ -10,8 +10,9 @@ from blindsr_jax.errors import DataError
 
 Tags = dict[int, tuple[int, ...]]
 
-_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _SUB_IFDS, _EXTRA, _DNG = 254, 259, 262, 277, 330, 338, 50706
-_WANTED = (_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _SUB_IFDS, _EXTRA, _DNG)
+_SUBFILE, _PHOTOMETRIC, _SUB_IFDS, _EXTRA, _DNG = 254, 262, 330, 338, 50706
+SIZES = _, _, _, _COMPRESSION, _SAMPLES = 256, 257, 258, 259, 277  # width, length, bits of a sample
+_WANTED = (*SIZES, _SUBFILE, _PHOTOMETRIC, _SUB_IFDS, _EXTRA, _DNG)
 _PAGES, _ENTRIES, _VALUES = 65536, 4096, 16  # most directories, tags of one and values of a tag that are read
 _FORMATS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # by the type of a tag; others have no numbers we use
 _RGB, _CMYK, _YCBCR = 2, 5, 6

@@ -27,6 +27,7 @@ class Pixels:
     Attributes:
       size: H and W.
       dtype: the image's type.
+      grey: whether it has no colours.
 
     Raises:
       DataError: the image has another shape or type, or values that are not finite or not in [0, 1].
@@ -45,6 +46,7 @@ class Pixels:
         self._image, self._shape = image, image.shape
         self._channels = image.reshape(*image.shape[:2], channels)
         self._colours = 3 if channels >= 3 else 1
+        self.grey = self._colours == 1
         self.size: tuple[int, int] = image.shape[:2]
         self.dtype: np.dtype = image.dtype
 

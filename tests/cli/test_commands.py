@@ -10,9 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from blindsr_jax.cli import main
 from blindsr_jax.degradations.notation import steps_from_text
+from blindsr_jax.images.colour_profiles import Colours, profile_of
 from blindsr_jax.inference.loading import load
 from tests.cli.commands import restore, size
 
@@ -35,6 +37,18 @@ def test_degrade_writes_lr_and_kernel_and_repeats_itself(place, capsys):
     assert size(place / "one" / "a.png") == (9, 7)
     assert np.load(place / "one" / "a.png.kernel.npy").shape == (21, 21)
     assert (place / "one" / "a.png").read_bytes() == (place / "two" / "a.png").read_bytes()
+
+
+def test_degrade_keeps_colours(place):
+    """A profile of RGB lasts, as in ``restore``; pixels of a grey one become sRGB, because LR images have no grey."""
+    linear = {grey: profile_of(Colours(gamma=1.0), grey=grey) for grey in (False, True)}
+    Image.new("RGB", (80, 80), (55, 55, 55)).save(place / "rgb.png", icc_profile=linear[False])
+    Image.new("L", (80, 80), 55).save(place / "grey.png", icc_profile=linear[True])
+    for name in ("rgb", "grey"):
+        assert main(["degrade", str(place / f"{name}.png"), "--scale", "2", "-o", str(place / "lr")]) == 0
+    with Image.open(place / "lr" / "rgb.png") as rgb, Image.open(place / "lr" / "grey.png") as grey:
+        assert rgb.info["icc_profile"] == linear[False] and rgb.getpixel((9, 9)) == (55, 55, 55)
+        assert "icc_profile" not in grey.info and grey.getpixel((9, 9)) == (128, 128, 128)  # light of 0.2157
 
 
 def test_degrade_by_steps_prints_them_and_writes_the_kernel_of_the_first_blur(place, capsys):

@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -17,6 +19,7 @@ from blindsr_jax.cli.jobs import plan_outputs
 from blindsr_jax.data.sources import open_source
 from blindsr_jax.errors import DataError
 from tests.cli.commands import restore, size
+from tests.conftest import drilled
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -25,6 +28,20 @@ def test_one_file(place):
     assert restore(place, place / "in" / "a.png", "-o", place / "out.png") == 0
     assert size(place / "out.png") == (36, 28)
     assert not list(place.glob("*kernel*"))
+
+
+def test_one_picture_has_a_line_of_progress_on_a_terminal(place, monkeypatch, capsys):
+    screen, keyboard = os.openpty()
+    termios.tcsetwinsize(screen, (24, 200))
+    with open(keyboard, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert restore(place, place / "in" / "a.png", "-o", place / "out.png") == 0
+        os.set_blocking(screen, False)
+        said = os.read(screen, 2**16).decode()
+    os.close(screen)
+    assert re.search(r"\ra\.png, 18x14 pixels, by \S*tiny\.safetensors: 00:\d\d", said)
+    assert said.endswith("\r") and not said.split("\r")[-2].strip(), "it makes room for the closing line"
+    assert "36x28 pixels" in capsys.readouterr().out
 
 
 def test_folders_keep_their_tree_and_formats(place):
@@ -96,7 +113,7 @@ def test_a_large_picture_in_tiles(place, capsys):
     assert "at least 64" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [[], ["--tile", "64"]], ids=str)
+@pytest.mark.parametrize("options", [[], drilled(["--tile", "64"])], ids=str)
 def test_a_second_command_need_not_compile(place, options):
     """In separate processes, as users run it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
@@ -114,6 +131,19 @@ def test_a_second_command_need_not_compile(place, options):
     assert hits() == 1
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     assert hits() == 0
+
+
+def test_programs_that_a_killed_command_left_half_written_are_removed(tmp_path):
+    """JAX writes the time of last use after the program."""
+    programs = tmp_path / "blindsr_jax" / "programs"
+    programs.mkdir(parents=True)
+    for name in ("jit_a-cache", "jit_a-atime", "jit_b-cache"):
+        (programs / name).touch()
+    code = "from blindsr_jax.cli.program_cache import keep_compiled_programs; keep_compiled_programs()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert {path.name for path in programs.glob("jit_*")} == {"jit_a-cache", "jit_a-atime"}
 
 
 def test_restoring_loads_neither_tensorflow_nor_training(place):
@@ -234,7 +264,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, drilled(signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
 @pytest.mark.slow
 def test_a_command_ends_at_once_and_leaves_nothing(place, sent):
     """While a program computes, nothing can interrupt it: here a picture of two megapixels."""

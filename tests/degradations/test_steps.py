@@ -14,6 +14,7 @@ from blindsr_jax import degradations, ops
 from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.pipeline import kernels_in, start_batch
 from blindsr_jax.degradations.steps import STEPS, Keys, Task, register_step, run_steps
+from tests.conftest import drilled
 
 
 def _run(text, images, *, scale=2, seed=0, kernel=None, size=None):
@@ -235,7 +236,9 @@ def test_ones_own_step_works_by_name(images):
         register_step("jpeg")(Darker)
 
 
-@pytest.mark.parametrize("order", ["photo", "shuffled((noise((0, 9)), jpeg(), resize((1, 1)))), resize((1, 1))"])
+@pytest.mark.parametrize(
+    "order", [drilled("photo"), "shuffled((noise((0, 9)), jpeg(), resize((1, 1)))), resize((1, 1))"]
+)
 def test_is_independent_of_the_device_count(images, order):
     degrade = functools.partial(degradations.degrade, scale=2, steps=order)
     alone = jax.jit(degrade)(jax.random.key(5), images)

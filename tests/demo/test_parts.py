@@ -7,10 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from blindsr_jax.demo import compare, handmade_kernels, model_choices, restoring, synthetic_test, uploads, views
 from blindsr_jax.errors import DataError, OutOfMemory, WeightsError
+from blindsr_jax.images.colour_profiles import ADOBE_RGB_GAMMA, ADOBE_RGB_PRIMARIES, Colours, profile_of
 from blindsr_jax.images.reading import image_size
 from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.inference.model import Model
@@ -318,6 +319,21 @@ class TestViews:
         reduced = views.shown(np.full((2000, 3000), 7, np.uint8))
         assert reduced.shape[0] * reduced.shape[1] <= views.MOST_PIXELS < 1.01 * reduced.shape[0] * reduced.shape[1]
         assert (reduced == 7).all()
+
+    def test_colours_are_shown_in_srgb(self, tmp_path, photo):
+        """The judge is LittleCMS by Pillow; of a grey picture, browsers would show the grey of its profile too."""
+        wide = profile_of(Colours(ADOBE_RGB_PRIMARIES, ADOBE_RGB_GAMMA), grey=False)
+        known = ImageCms.ImageCmsProfile(io.BytesIO(wide)), ImageCms.createProfile("sRGB")
+        relative = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        wanted = np.asarray(ImageCms.profileToProfile(Image.fromarray(photo), *known, relative, outputMode="RGB"))
+        Image.fromarray(photo).save(tmp_path / "wide.png", icc_profile=wide)
+        upload = uploads.read_upload(str(tmp_path / "wide.png"))
+        assert np.abs(upload.view.astype(int) - wanted).max() <= 2 < np.abs(wanted.astype(int) - photo).max()
+        np.testing.assert_array_equal(upload.picture.pixels, photo)
+        dark = profile_of(Colours(gamma=1.0), grey=True)
+        assert (views.shown(np.full((20, 30), 55, np.uint8), dark) == 128).all()  # linear light of 0.2157
+        assert (views.shown(np.full((20, 30), 55, np.uint8), wide) == 55).all()
+        assert (views.shown(np.full((20, 30, 3), 55, np.uint8), wide[:200]) == 55).all()
 
     def test_kernels_side_by_side(self):
         kernel = np.zeros((5, 5))

@@ -12,7 +12,10 @@ from blindsr_jax.demo.model_choices import ModelChoice
 from blindsr_jax.demo.run import DRAWN, FOUND, GAUSSIAN, SHARP, SMALL, TRUE, Form
 from blindsr_jax.demo.uploads import Picture
 from blindsr_jax.errors import DataError
+from blindsr_jax.images.colour_profiles import Colours, profile_of
+from blindsr_jax.images.metadata import Metadata
 from blindsr_jax.images.reading import image_size
+from blindsr_jax.images.srgb import srgb_of
 from blindsr_jax.inference.loading import load
 
 _ON_PAGE = {
@@ -50,6 +53,20 @@ def test_files_are_there_while_the_result_is_and_then_gone(model_choices, page, 
     assert result.after.shape == result.before.shape == (192, 256, 3) and "256 × 192 pixels" in result.text
     assert [caption for caption, *_ in result.steps] == ["step 1", "step 2", "step 3", "step 4"]
     assert next(stages, None) is None and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", [SMALL, SHARP])
+def test_results_are_shown_in_srgb(model_choices, page, photo, tmp_path, use):
+    profile = profile_of(Colours(gamma=1.0), grey=False)
+    plain, linear = (
+        _last(model_choices, dataclasses.replace(page, use=use, picture=Picture("photo", photo, colours)), tmp_path)
+        for colours in (Metadata(), Metadata(profile))
+    )
+    wanted = srgb_of(plain.after, profile)
+    assert np.abs(wanted.astype(int) - plain.after).max() > 20
+    np.testing.assert_array_equal(linear.after, wanted)
+    np.testing.assert_array_equal(linear.before, srgb_of(plain.before, profile))
+    np.testing.assert_array_equal(linear.steps[0][1], srgb_of(plain.steps[0][1], profile))
 
 
 def test_a_test_shows_scores_and_both_kernels(model_choices, page, tmp_path):

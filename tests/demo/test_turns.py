@@ -13,11 +13,11 @@ from blindsr_jax.demo.turns import Turns
 from blindsr_jax.errors import DataError
 
 
-def _run(queue, visitor, stages=("done",), stop=None):
+def _run(queue, visitor, stages=("done",), stop=None, address=""):
     def generator():
         yield from stages
 
-    return queue.running(visitor, stop or threading.Event(), generator())
+    return queue.running(visitor, stop or threading.Event(), generator(), address)
 
 
 def test_the_second_hears_of_the_first_and_then_runs():
@@ -49,6 +49,19 @@ def test_too_many_are_refused_in_words():
         next(_run(queue, "1"))
     waiting[1].close()
     assert next(_run(queue, "late")) == 2
+
+
+def test_an_address_has_three_runs_and_this_machine_has_more():
+    queue, far = Turns(), "192.0.2.7"
+    waiting = [_run(queue, str(i), address=far) for i in range(turns.MOST_OF_ADDRESS)]
+    assert [next(run) for run in waiting] == ["done", 1, 2]
+    with pytest.raises(DataError, match="3 runs of your address have not ended yet"):
+        next(_run(queue, "late", address=far))
+    others = [_run(queue, name, address=name) for name in ("192.0.2.8", "2001:db8::1")]
+    own = [_run(queue, f"own {i}", address="127.0.0.1") for i in range(turns.MOST_OF_ADDRESS + 1)]
+    assert [next(run) for run in (*others, *own)] == [3, 4, 5, 6, 7, 8]
+    waiting[1].close()
+    assert next(_run(queue, "late", address=far)) == 8
 
 
 def test_a_visitor_who_left_holds_up_nobody(monkeypatch):

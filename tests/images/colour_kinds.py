@@ -189,7 +189,8 @@ TAGS = [
     Tag("ICC profile of CMYK, in JPEG", cmyk("JPEG", True), _CONVERTED, ("cmyk",)),
     Tag("the same in TIFF", cmyk("TIFF", True), _CONVERTED, ("cmyk",)),
     Tag("CMYK without a profile: a usual one", cmyk("TIFF", False), _CONVERTED, ("cmyk",)),
-    Tag("AVIF, nclx: sRGB, television or not specified", avif(1, 13), _NONE, RGB),
+    Tag("AVIF, nclx: sRGB or not specified", avif(1, 13), _NONE, RGB),
+    Tag("AVIF, nclx: the curve of television (1, 6, 14, 15)", avif(1, 1), _NONE, RGB),
     Tag("AVIF, nclx: other primaries or curves, such as Display P3", avif(12, 13), _MADE, _SEEN_P3),
     Tag("AVIF, nclx: linear light", avif(1, 8), _MADE, _SEEN_LINEAR),
     Tag("AVIF, nclx: PQ", avif(9, 16), {}, message=_HDR.format("PQ")),
@@ -230,7 +231,9 @@ _HEAD = f"""
 The pixels are restored as they are; their colours are told by a profile in the output. Of several tags in a file, cICP
 goes before ICC profiles, these before all others, and sRGB before gAMA and cHRM. A tag that means sRGB needs no
 profile. Not read are the chromaticities of TIFF, the calibrated colours of BMP, and colours that only the AV1 data of
-an AVIF tell. Each row is a test (`tests/images/test_colours.py`).
+an AVIF tell. The curves of television (1, 6, 14 and 15 of ITU-T H.273, in nclx and cICP) are those of its cameras,
+not of displays: stills that name them are taken for sRGB, and look as they do without the tag. Each row is a test
+(`tests/images/test_colours.py`).
 
 | colours told by | {" | ".join(f"to {form}" for form in FORMATS)} |
 |{"---|" * (len(FORMATS) + 1)}

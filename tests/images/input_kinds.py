@@ -405,7 +405,9 @@ names another format. Channels have 8 bits unless the table says otherwise. Each
   camera raw files, and TIFFs with unusual compression are named as not read.
 - A damaged file never becomes half a picture.
 - Training, scoring and `blindsr degrade` read the same kinds by the same code, rounded to 8 bits. They drop
-  transparency and refuse files of several pages.
+  transparency and refuse files of several pages. `blindsr degrade` keeps colour profiles as `restore` does; a grey
+  picture with a profile becomes sRGB, because LR images are RGB.
+- PNGs, JPEGs and TIFFs of fewer bytes than their pixels can have are refused before the pixels take memory.
 - libvips decodes everything except BMP, which Pillow decodes. Scores do not depend on this: a test compares the pixels
   of PNG, JPEG, TIFF and lossless WebP of 8 bits with those that Pillow decodes.
 

@@ -1,4 +1,4 @@
-"""Reading two thousand broken files (twenty thousand in the drill) never crashes, hangs or gives half a picture."""
+"""Reading two thousand broken files (ten thousand in the drill) never crashes, hangs or gives half a picture."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.drill)])
 def test_the_reader_survives_broken_files(count):
     """Run in a separate process, so that a crash and any output of a library are noticed."""
     command = [sys.executable, "-m", "tests.images.mutations", "0", str(count)]
@@ -30,7 +30,8 @@ def test_the_reader_survives_broken_files(count):
         assert min(report["counts"][f"{ending} {outcome}"] for outcome in ("whole", "refused")) >= count // 2_000, (
             report
         )
-    assert report["peak_mib"] < 1500
+    assert report["above_mib"][0] < 500
+    assert report["slowest"][0] < 2
 
 
 class _Repeating:

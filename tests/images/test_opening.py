@@ -3,6 +3,8 @@ import os
 import struct
 import subprocess
 import sys
+import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -139,6 +141,81 @@ def test_pages_and_limits_are_asked_of_the_header():
     assert open_image(claiming(20_000, 9_000)(), max_pixels=0).size == (9_000, 20_000)
     with pytest.raises(DataError, match="there is no page 2, it has 1"):
         open_image(plain("RGB", "PNG")(), page=2)
+
+
+def _png(width, height, interlaced):
+    """A PNG of 16-bit RGBA with the first pixels alone."""
+    data = claiming(width, height)()
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, interlaced)
+    return data[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[12 + len(chunk) + 4 :]
+
+
+def _jpeg(progressive):
+    """A whole JPEG of few pixels that claims to have many, of which a decoder makes a grey picture."""
+    data = bytearray(plain("RGB", "JPEG", progressive=progressive)())
+    place = data.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
+    data[place : place + 4] = struct.pack(">HH", 9000, 9000)
+    return bytes(data)
+
+
+def _tiff(compression, width):
+    """A whole TIFF of few pixels that claims to have wide rows."""
+    data = bytearray(plain("RGB", "TIFF", compression=compression)())
+    place = _entry(data, 256)
+    data[place + 2 : place + 12] = struct.pack("<HII", 4, 1, width)
+    return bytes(data)
+
+
+def _entry(data, tag):
+    """Where the entry of a tag begins in the first directory of a little-endian TIFF."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = range(start + 2, start + 2 + 12 * count, 12)
+    return next(at for at in entries if data[at : at + 2] == struct.pack("<H", tag))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _png(9000, 9000, 0),
+        _png(9000, 9000, 1),
+        _png(5_000_000, 16, 0),
+        _jpeg(False),
+        _jpeg(True),
+        _tiff(None, 5_000_000),
+        _tiff("tiff_lzw", 5_000_000),
+        _tiff("tiff_deflate", 5_000_000),
+    ],
+    ids=["PNG", "PNG, interlaced", "PNG, wide", "JPEG", "JPEG, progressive", "TIFF", "TIFF, LZW", "TIFF, deflate"],
+)
+def test_pixels_that_cannot_be_there_take_no_memory(data):
+    image = open_image(data, name="x")
+    start = time.process_time()
+    with pytest.raises(DataError, match=r"x: cannot be read .*its pixels take [\d,]+ bytes or more, the file has"):
+        image.decode()
+    assert time.process_time() - start < 0.1, "before anything is decoded"
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("PNG", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_deflate"}),
+        ("TIFF", {"compression": "packbits"}),
+        ("JPEG", {"quality": 1}),
+        ("JPEG", {"quality": 1, "progressive": True, "optimize": True, "subsampling": 2}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_pictures_of_one_colour_are_read(form, options, mode):
+    """No files are smaller for their pixels."""
+    buffer = io.BytesIO()
+    Image.new(mode, (3001, 2003), 9 if mode == "L" else (9, 9, 9)).save(buffer, form, **options)
+    pixels = open_image(buffer.getvalue()).decode()
+    assert pixels.shape[:2] == (2003, 3001) and np.ptp(pixels) == 0
 
 
 def test_what_lies_beside_pictures_is_not_listed(tmp_path):

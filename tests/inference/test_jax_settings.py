@@ -45,8 +45,7 @@ def expected():
     "setting",
     [
         {"JAX_ENABLE_X64": "1"},
-        {"JAX_NUMPY_DTYPE_PROMOTION": "strict"},
-        {"JAX_TRANSFER_GUARD": "disallow"},
+        {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_TRANSFER_GUARD": "disallow"},
     ],
     ids=lambda setting: next(iter(setting)),
 )

@@ -17,6 +17,7 @@ from blindsr_jax.inference.loading import from_bundle, load
 from blindsr_jax.inference.padded_shapes import GRID, few, shared_shapes, smallest
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.weights.bundle import save_bundle
+from tests.conftest import drilled
 from tests.inference.conftest import tiny_bundle
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -86,7 +87,9 @@ def test_a_model_that_pads_restores_the_same(model):
     assert padding.fingerprint == model.fingerprint
 
 
-@pytest.mark.parametrize("options", [{"self_ensemble": True}, {"tile": 64}, {"tile": 64, "tiles_at_once": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"self_ensemble": True}, drilled({"tile": 64}), {"tile": 64, "tiles_at_once": 3}], ids=str
+)
 def test_turned_images_are_padded_as_well_and_tiles_alike(model, options):
     image = RNG.random((70, 97, 3), np.float32)
     got, want = (restore_image(one, image, **options) for one in (model.padded_to([(128, 128)]), model))
@@ -160,7 +163,13 @@ print("compiled", code, compiled.count("/jax/core/compile/backend_compile_durati
 
 
 @pytest.mark.parametrize(
-    "options", [["--save-kernel"], ["--self-ensemble"], ["--tile", "128"], ["--tile", "128", "--tiles-at-once", "2"]]
+    "options",
+    [
+        ["--save-kernel"],
+        drilled(["--self-ensemble"]),
+        drilled(["--tile", "128"]),
+        ["--tile", "128", "--tiles-at-once", "2"],
+    ],
 )
 def test_pictures_of_many_sizes_take_three_programs(place, tmp_path, options):
     """In a new process, where nothing is compiled yet, count all compilations, even of small operations."""

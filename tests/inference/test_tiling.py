@@ -17,6 +17,7 @@ from blindsr_jax.inference.solver import Solver
 from blindsr_jax.inference.tiling import MARGIN, OVERLAP, blending_weights, plan
 from blindsr_jax.metrics import psnr
 from blindsr_jax.networks import build, init_variables
+from tests.conftest import drilled
 from tests.inference.conftest import tiny_bundle
 from tests.inference.repeating import Repeating
 
@@ -48,7 +49,7 @@ def test_what_tiles_saw_of_their_borders_is_thrown_away(most):
     assert (restored[0] == 1).all(), "the image's own border stays as the model makes it"
 
 
-@pytest.mark.parametrize("at_once", [3, 4])
+@pytest.mark.parametrize("at_once", [drilled(3), 4])
 def test_tiles_in_batches_are_those_one_by_one(model, at_once):
     """Six tiles in two full batches, and in one full and one half-full batch."""
     image = np.random.default_rng(0).random((90, 130, 3), np.float32)

@@ -19,6 +19,7 @@ from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import evaluated_config, write_results
 from blindsr_jax.training.setup import abstract_state
 from blindsr_jax.training.sharding import data_mesh
+from tests.conftest import drilled
 from tests.drawn_pictures import draw_pictures
 from tests.multihost.processes import log_of, start, start_locally, wait
 from tests.multihost.tiny import get_config
@@ -79,7 +80,7 @@ def _train_here(runs, monkeypatch, devices, workdir):
     return _losses(workdir)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [1, drilled(4)])
 def test_losses_are_the_same_on_any_number_of_processes_and_devices(runs, tmp_path, monkeypatch, devices):
     ours, theirs = _train_here(runs, monkeypatch, devices, tmp_path), _losses(runs.whole)
     assert sorted(ours) == sorted(theirs) == list(range(2, runs.steps + 1))  # a step's are read with the next one
@@ -100,7 +101,7 @@ def test_it_goes_on_from_there_bit_for_bit(runs):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [drilled(1), 4])
 def test_it_goes_on_from_there_on_one_process(runs, tmp_path, monkeypatch, devices):
     workdir = tmp_path / "run"
     shutil.copytree(runs.copy, workdir)

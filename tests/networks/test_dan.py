@@ -10,6 +10,7 @@ from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks import MODELS, build, init_variables
 from blindsr_jax.networks.dan_v1 import ConditionedConv
 from blindsr_jax.networks.layers import interpolation_skip
+from tests.conftest import drilled
 
 SMALL = {
     "danv1": {"blocks": 2, "features": 8, "estimator_features": 8, "estimator_blocks": 1, "kernel_size": 11},
@@ -66,9 +67,18 @@ def test_a_code_is_convolved_as_if_it_were_stretched(height, width):
 
 @pytest.mark.parametrize(
     ("name", "scale", "sizes"),
-    [("danv1", s, {}) for s in (2, 3, 4)]
-    + [("danv1", s, COMPACT) for s in (2, 3, 4)]
-    + [("danv2", s, {}) for s in (1, 2, 3, 4)],
+    [
+        ("danv1", 2, {}),
+        drilled("danv1", 3, {}),
+        ("danv1", 4, {}),
+        drilled("danv1", 2, COMPACT),
+        ("danv1", 3, COMPACT),
+        drilled("danv1", 4, COMPACT),
+        ("danv2", 1, {}),
+        drilled("danv2", 2, {}),
+        drilled("danv2", 3, {}),
+        ("danv2", 4, {}),
+    ],
 )
 def test_shapes_at_every_scale_and_odd_sizes(name, scale, sizes):
     network, variables = _small(name, scale, **sizes)

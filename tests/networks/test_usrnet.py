@@ -11,6 +11,7 @@ from blindsr_jax.networks.resunet import ResUNet
 from blindsr_jax.ops.fft import data_solution, per_shard
 from blindsr_jax.ops.resize import upsample_nearest
 from blindsr_jax.training.sharding import data_mesh, replicated, split
+from tests.conftest import drilled
 
 TINY = {"iterations": 6, "hyper_features": 32, "features": (16, 32, 64, 64), "blocks": 2}
 SMALL = {"iterations": 3, "hyper_features": 4, "features": (4, 4, 6, 6), "blocks": 1}
@@ -48,7 +49,7 @@ def test_published_sizes(name, sizes, count):
     assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"])) == count
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("scale", [1, drilled(2), 3, drilled(4)])
 def test_one_network_serves_all_scales_and_odd_sizes(scale):
     out = _apply(*_small(), _lr(), kernel=_kernel(), scale=scale, sigma=0.02, trace=True)
     assert out.sr.shape == (2, 7 * scale, 9 * scale, 3)
@@ -150,7 +151,7 @@ def test_training_goes_through_all_steps():
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(grads))
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("scale", [1, drilled(2), drilled(3), 4])
 def test_gradients_without_noise_are_finite_at_all_scales(scale):
     """One image needs no restoration: it is flat, and its kernel is Dirac."""
     network, variables = _small()

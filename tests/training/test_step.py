@@ -15,6 +15,7 @@ from blindsr_jax.training.optimizer import learning_rate_schedule, make_optimize
 from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
 from blindsr_jax.training.sharding import check_batch_size, data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
+from tests.conftest import drilled
 from tests.training.conftest import tiny_config as warming_up
 
 
@@ -58,7 +59,7 @@ def test_a_network_in_bfloat16_learns_as_well():
     assert last == pytest.approx(np.mean([h["loss"] for h in whole[-5:]]), rel=0.05)
 
 
-@pytest.mark.parametrize("supervise", ["last", "all"])
+@pytest.mark.parametrize("supervise", [drilled("last"), "all"])
 def test_one_and_four_devices_take_the_same_step(supervise):
     """Each of the four devices is a CPU core, where layers with many channels use another form of convolution."""
     wide = {"model.features": 36, "degradation.noise": (0.0, 10.0)}

@@ -22,6 +22,7 @@ from blindsr_jax.training.results import best_state, evaluated_config, write_res
 from blindsr_jax.training.setup import optimizer_of, stages_of, state_of, updates_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step, scale_of_step
+from tests.conftest import drilled
 
 pytestmark = [
     pytest.mark.slow,
@@ -105,7 +106,7 @@ def test_one_and_four_devices_take_the_same_step():
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("scale", [drilled(1), 3])
 def test_devices_exchange_gradients_and_no_images(scale):
     """As for KernelNet, each device transforms only its own images."""
     config, mesh = tiny_config(), data_mesh()
@@ -118,6 +119,7 @@ def test_devices_exchange_gradients_and_no_images(scale):
     assert not re.search(r"\b(all-gather|all-to-all|collective-permute)(-start)?\(", compiled)
 
 
+@pytest.mark.drill
 def test_resuming_changes_no_bit(tmp_path, monkeypatch):
     whole = train(tiny_config(**{"optimizer.ema_decay": 0.9}), tmp_path / "whole")
 

@@ -144,6 +144,15 @@ def test_damaged_files_are_refused(path, damage):
         load_bundle(path)
 
 
+@pytest.mark.parametrize("value", [[1] * 9999, "x" * 9999, {"x" * 9999: 1}], ids=["list", "text", "dict"])
+@pytest.mark.parametrize("size", ["name", "blocks", "features", "x" * 9999])
+def test_messages_quote_little_of_a_file(path, size, value):
+    _rewrite(path, lambda arrays: None, lambda h: h | {"model": MODEL | {size: value}})
+    with pytest.raises(WeightsError) as caught:
+        load_bundle(path)
+    assert str(path) in str(caught.value) and len(str(caught.value)) <= 900
+
+
 def test_a_description_of_brackets_is_refused(path):
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(2)}, {"blindsr_jax": "[" * 200_000}))
     with pytest.raises(WeightsError, match="description inside the bundle is damaged"):
