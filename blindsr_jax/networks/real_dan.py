@@ -259,7 +259,7 @@ class KernelDAN(RealDAN):
       kernel_size: K; by default that of setting 2 at this scale.
     """
 
-    degradation_length: int = 8
+    degradation_length: typing.Literal[8] = 8
     kernel_size: int | None = None
     estimates_kernel: typing.ClassVar[bool] = True
 
