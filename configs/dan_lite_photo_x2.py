@@ -5,6 +5,8 @@
       --config.data.root="PHOTOS,PICTURES/photo_*,PICTURES/lineart_*,PICTURES/text_*"
 
 It is the sibling of dan_lite_photo_x4 and starts from dan-lite-x2.
+
+Time: not measured yet
 """
 
 from blindsr_jax import config as config_lib
