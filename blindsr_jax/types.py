@@ -41,6 +41,7 @@ class Estimate(typing.NamedTuple):
       sr: [B, s·H, s·W, 3].
       kernel: [B, K, K].
       code: [B, L].
+      degradation: [B, D], the parameters of the degradation (KernelDAN, RealDAN).
       detail: [B, s·H, s·W, 3], the HR image minus the interpolated LR image (DSSR).
       coarse: [B, K, K], the kernel before refinement (KernelNet).
       gradients: [B, H, W, 2], the sharp gradients of the LR image (KernelNet).
@@ -52,6 +53,7 @@ class Estimate(typing.NamedTuple):
     detail: jax.Array | None = None
     coarse: jax.Array | None = None
     gradients: jax.Array | None = None
+    degradation: jax.Array | None = None
 
 
 @flax.struct.dataclass
@@ -63,12 +65,14 @@ class Trace:
       kernel: [T, B, K, K].
       kernel_code: [T, B, L].
       detail: [T, B, s·H, s·W, 3], DSSR's detail maps.
+      degradation: [T, B, D].
     """
 
     sr: jax.Array | None = None
     kernel: jax.Array | None = None
     kernel_code: jax.Array | None = None
     detail: jax.Array | None = None
+    degradation: jax.Array | None = None
 
 
 @flax.struct.dataclass
@@ -78,7 +82,8 @@ class SROutput:
     Attributes:
       sr: [B, s·H, s·W, 3], the restored images, not clipped; None for models that only estimate kernels.
       kernel: [B, K, K], the estimated or given blur kernels, or None.
-      kernel_code: [B, L], the PCA codes of the kernels, or None.
+      kernel_code: [B, L], the PCA codes of the kernels or the network's own description of the blur, or None.
+      degradation: [B, D], the estimated parameters of the degradation, or None.
       trace: all unfolded steps, if requested.
       lr: [B, H, W, 3], the input images, set by loaded models; None from a network.
     """
@@ -88,6 +93,7 @@ class SROutput:
     kernel_code: jax.Array | None = None
     trace: Trace | None = None
     lr: jax.Array | None = None
+    degradation: jax.Array | None = None
 
     def panel(self, image: int = 0) -> Image.Image:
         """Draw one image of the batch: the LR image, the result (or all traced steps), and the kernels.
@@ -113,6 +119,7 @@ class SROutput:
 
     def __repr__(self) -> str:
         arrays = {"sr": self.sr, "kernel": self.kernel, "kernel_code": self.kernel_code}
+        arrays["degradation"] = self.degradation
         parts = [f"{name} {list(x.shape)}" for name, x in arrays.items() if x is not None]
         steps = next((x for x in (self.trace.sr, self.trace.kernel) if x is not None), None) if self.trace else None
         return f"SROutput({', '.join(parts + ([] if steps is None else [f'trace of {len(steps)} steps']))})"

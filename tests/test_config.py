@@ -44,7 +44,8 @@ def test_every_config_loads_validates_and_has_shapes(path):
 
 def test_the_configs_promised_are_there():
     names = {path.stem for path in CONFIGS}
-    families = [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
+    families = [f"dcls_x{s}" for s in (2, 3, 4)] + ["dcls_setting2_x2", "dcls_setting2_x4"]
+    families += [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
     kernelnets = [f"kernelnet_x{s}" for s in (2, 3, 4)] + ["kernelnet_lite_x2", "kernelnet_lite_x4"]
     assert {*families, *kernelnets, "usrnet", "usrnet_tiny", "dan_lite_x4", "quickstart"} <= names
 
@@ -210,7 +211,7 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dssr, kernelnet, usrnet, dan_lite"):
+    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dcls, kernelnet, usrnet, dan_lite"):
         config_lib.default("danv9")
     with pytest.raises(ConfigError, match="scales 2, 3, 4, not 1"):
         config_lib.default("kernelnet", 1)

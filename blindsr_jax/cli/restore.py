@@ -111,7 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
             shrunk = f"shrunk {restored.shrunk} times before it was restored"
             tqdm.write(f"{printable(source)}: has more pixels than detail, {shrunk}")
         _write_companions(arguments, target, file, restored)
-        return _closing(name_in_reports(arguments.model), restored, time.monotonic() - start)
+        of_lr = model.kernel_space == "lr"
+        return _closing(name_in_reports(arguments.model), restored, time.monotonic() - start, of_lr)
 
     def companions(target: pathlib.Path) -> list[pathlib.Path]:
         return _companions(arguments, target)
@@ -119,8 +120,11 @@ def run(arguments: argparse.Namespace) -> int:
     return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
 
 
-def _closing(model: str, restored: RestoredBands, seconds: float) -> str:
-    """Describe a result in a line: its size, the model, the time and the blur that was found."""
+def _closing(model: str, restored: RestoredBands, seconds: float, of_lr: bool) -> str:
+    """Describe a result in a line: its size, the model, the time and the blur that was found.
+
+    The blur is one of the restored picture, or, with ``of_lr``, of the given one.
+    """
     from blindsr_jax.metrics import kernel_width
 
     height, width = restored.shape[:2]
@@ -128,7 +132,8 @@ def _closing(model: str, restored: RestoredBands, seconds: float) -> str:
     if restored.kernel is None:
         return line
     shrunk = f", of the picture shrunk {restored.shrunk} times" if restored.shrunk > 1 else ""
-    return f"{line}; blur: σ = {kernel_width(restored.kernel):.1f} pixels{shrunk}"
+    pixels = "pixels of the LR picture" if of_lr else "pixels"
+    return f"{line}; blur: σ = {kernel_width(restored.kernel):.1f} {pixels}{shrunk}"
 
 
 def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restorer:

@@ -106,6 +106,8 @@ def setting2(config: ConfigDict) -> ConfigDict:
     config.degradation.kernel_size = SETTING2_SIZE[scale]
     if "code_length" in config.model:
         config.model.code_length = 15 if scale == 4 else 10
+    if "kernel_softmax" in config.model:
+        config.model.kernel_softmax = config.degradation.kernel_size == 11  # as the authors' weights want, see DCLS
     return config
 
 
@@ -128,6 +130,16 @@ def _use_recipe_of_dssr(config: ConfigDict) -> None:
     config.optimizer.estimator_learning_rate = config.optimizer.learning_rate  # unused; recorded configs have it
 
 
+def _use_recipe_of_dcls(config: ConfigDict) -> None:
+    """The authors' recipe, and what keeps it from collapsing, which is ours: warm-up, clipping and rollbacks."""
+    config.steps = 500_000
+    options = config.optimizer
+    options.learning_rate = options.estimator_learning_rate = 4e-4
+    options.halve_every = 200_000
+    options.warmup, options.clip_norm = 2_000, 1.0
+    config.on_divergence = "rollback"
+
+
 def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
     scale = config.model.scale
     config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
@@ -146,6 +158,7 @@ def _use_recipe_of_usrnet(config: ConfigDict) -> None:
 
 _RECIPES: dict[str, typing.Callable[[ConfigDict], None]] = {
     "dan_lite": _use_recipe_of_dan_lite,
+    "dcls": _use_recipe_of_dcls,
     "dssr": _use_recipe_of_dssr,
     "kernelnet": _use_recipe_of_kernelnet,
     "usrnet": _use_recipe_of_usrnet,

@@ -111,6 +111,12 @@ def _validate_degradation(config: ConfigDict, network: Network) -> None:
         raise ConfigError(
             f"config.data.patch of {config.data.patch} is smaller than the blur kernel: take a larger one"
         )
+    lr_size = getattr(network, "kernel_size", 0) if network.kernel_space == "lr" else 0
+    if config.data.patch < lr_size:
+        raise ConfigError(
+            f"config.data.patch of {config.data.patch} is smaller than the {lr_size}x{lr_size} kernel of the LR image: "
+            "take a larger one"
+        )
 
 
 def _validate_data(config: ConfigDict) -> None:

@@ -19,6 +19,7 @@ from blindsr_jax.degradations.kernels import (
     sample_isotropic,
     sample_pool,
 )
+from blindsr_jax.degradations.lr_kernels import reformulated_kernel
 from blindsr_jax.degradations.noise import add_awgn, add_correlated, add_poisson, add_speckle
 from blindsr_jax.degradations.notation import steps_from_text, text_of_steps
 from blindsr_jax.degradations.orders import register_order
@@ -70,6 +71,7 @@ __all__ = [
     "path_kernel",
     "pca_basis",
     "plateau",
+    "reformulated_kernel",
     "register_order",
     "register_sampler",
     "register_step",

@@ -25,11 +25,18 @@ from blindsr_jax.inference.inputs import (
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import Size, cropped, padded, smallest, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
-from blindsr_jax.inference.programs import Means, apply
+from blindsr_jax.inference.pooled_context import pooled_context, pooled_means, restore_pooled
+from blindsr_jax.inference.programs import Means, apply, kernel_of_pooled
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
-from blindsr_jax.inference.tile_context import TileContext, context_of_patches, restore_in_context, whole_windows
+from blindsr_jax.inference.tile_context import (
+    TileContext,
+    context_of_patches,
+    context_of_steps,
+    restore_in_context,
+    whole_windows,
+)
 from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.ops.arguments import traced
@@ -120,7 +127,7 @@ class Model(BlindNetwork, RestoresImages):
         Raises:
           DataError: the network sees the whole image through an FFT.
         """
-        if not self.restores:
+        if not self.restores or self.module.through_fft:
             raise DataError(f"{self.network} sees whole images through an FFT: their rows cannot be shared")
         devices = np.array(jax.devices() if devices is None else devices)
         rows = NamedSharding(Mesh(devices, ("rows",)), PartitionSpec(None, "rows"))
@@ -255,6 +262,8 @@ class Model(BlindNetwork, RestoresImages):
         """A given kernel or code of so many images, checked."""
         if kernel is None and code is None:
             return {}
+        if self.kernel_space == "lr":
+            raise DataError(f"{self.network} finds the kernel of the LR image, no kernel of the HR image: leave it out")
         if not self.takes_kernel:
             raise DataError(f"{self.network} does not use a kernel; leave it out")
         if kernel is not None and code is not None:
@@ -264,7 +273,7 @@ class Model(BlindNetwork, RestoresImages):
         return {"kernel_code": checked_code(code, count, self.module.full_code_length)}
 
     def estimate(self, pixels: Pixels, *, iterations: int | None = None, trace: bool = False) -> SROutput:
-        """Estimate the kernel of one image of any size; a DAN estimates it as for the image's tiles.
+        """Estimate the kernel of one image of any size; a DAN and DCLS estimate it as for the image's tiles.
 
         Another network looks at images of up to 2²⁰ pixels whole if they fit into memory, and otherwise at their most
         textured part.
@@ -273,6 +282,9 @@ class Model(BlindNetwork, RestoresImages):
           pixels: the image.
           iterations, trace: see ``__call__``.
         """
+        if self.module.poolings:
+            pooled = pooled_means(self.module, self.variables, pixels)
+            return SROutput(kernel=kernel_of_pooled(self.module, self.variables, pooled))
         if self.restores and self.takes_padding and (self.takes_kernel or not self.estimates_kernel):
             context = self.tile_context(pixels, kernel=None, iterations=iterations)
             return SROutput(kernel=context.kernel, kernel_code=context.kernel_code)
@@ -286,7 +298,7 @@ class Model(BlindNetwork, RestoresImages):
         return self(pixels.rgb(*part)[None], iterations=iterations, trace=trace)
 
     def tile_context(self, pixels: Pixels, *, kernel: np.ndarray | None, iterations: int | None) -> TileContext:
-        """Compute the context that the tiles of an image share: its kernel and, for a DAN, the means of attention.
+        """Compute the context that the tiles of an image share: its kernel, and the means of attention where it is.
 
         Args:
           pixels: the image.
@@ -298,6 +310,10 @@ class Model(BlindNetwork, RestoresImages):
         """
         if not self.takes_kernel:
             self._known(1, kernel, None)  # raises if there is one
+            if self.module.poolings:
+                return pooled_context(self.module, self.variables, pixels)
+            if self.module.shares_code:
+                return context_of_steps(self.module, self.variables, pixels, iterations=iterations)
             return TileContext(iterations=iterations)
         if not self.takes_padding:
             kernel = self.estimate(pixels, iterations=iterations).kernel if kernel is None else kernel
@@ -307,7 +323,7 @@ class Model(BlindNetwork, RestoresImages):
 
     def restore_tiles(self, tiles: np.ndarray, context: TileContext, side: int) -> np.ndarray:
         """Restore tiles [B, h, w, 3] of one image, padded to ``side`` by ``side`` pixels: [B, s·h, s·w, 3]."""
-        if context.last_code is not None:
+        if context.last_code is not None or context.pooled:
             return self._in_context(tiles, whole_windows(tiles), context, side)[0]
         model = self.padded_to([(side, side)]) if self.takes_padding else self
         output = model(tiles, kernel=context.kernel, iterations=context.iterations, image_only=True)
@@ -320,4 +336,6 @@ class Model(BlindNetwork, RestoresImages):
     def _in_context(
         self, tiles: np.ndarray, windows: np.ndarray, context: TileContext, side: int
     ) -> tuple[np.ndarray, Means]:
+        if context.pooled:
+            return restore_pooled(self.module, self.variables, tiles, windows, context)
         return restore_in_context(self.module, self.variables, tiles, windows, context, side=side)

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from blindsr_jax.degradations.kernels import dirac
-from blindsr_jax.networks.region import Region
+from blindsr_jax.networks.pooled import Pooled, PooledOnePass
+from blindsr_jax.networks.region import Region, optional
+from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
@@ -98,6 +100,26 @@ def estimate_from_patches(
     return kernel[:1], code[:1], last.kernel_code[:1], noted.get("means", {})
 
 
+@functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
+def codes_of_steps(
+    module: Unfolded, variables: Variables, images: jax.Array, region: Region | None, *, iterations: int | None
+) -> tuple[jax.Array | None, jax.Array, jax.Array]:
+    """Apply a network of the fact ``shares_code`` to an image, or to patches of one.
+
+    Args:
+      module, variables: the network.
+      images: [B, H, W, 3].
+      region: None for a whole image; otherwise the patches' valid size and windows.
+      iterations: see ``apply``.
+
+    Returns:
+      The kernel [1, K, K] or None, the code [1, L] of the last step, and the codes [1, T·L] of all steps.
+    """
+    steps = module.apply(variables, images, iterations=iterations, trace=True, **optional(region)).trace
+    kernel = None if steps.kernel is None else steps.kernel[-1, :1]
+    return kernel, steps.kernel_code[-1, :1], steps.kernel_code[:, 0].reshape(1, -1)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def restore_tiles(
     module: nn.Module,
@@ -119,6 +141,40 @@ def restore_tiles(
     """
     output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def part_of_pooled(
+    module: PooledOnePass, variables: Variables, part: jax.Array, weights: dict[str, tuple[jax.Array, jax.Array]]
+) -> Pooled:
+    """Apply ``PooledOnePass.part_of_pooled`` to a part [1, H, W, 3] of an image."""
+    return module.apply(variables, part, weights, method="part_of_pooled")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def kernel_of_pooled(module: PooledOnePass, variables: Variables, pooled: Pooled) -> jax.Array | None:
+    """Apply ``PooledOnePass.kernel_of``."""
+    return module.apply(variables, pooled, method="kernel_of")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def restore_with_pooled(
+    module: PooledOnePass, variables: Variables, tiles: jax.Array, windows: jax.Array, pooled: Pooled
+) -> tuple[jax.Array, Means]:
+    """Apply a network to tiles of one image whose means of maps are known.
+
+    Args:
+      module, variables: the network; the variables may include ``means``.
+      tiles: [B, H, W, 3].
+      windows: [B, 4], the windows whose means are returned, see ``networks.region``.
+      pooled: [1, N, N, C] by name.
+
+    Returns:
+      The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
+    """
+    region = Region(windows=windows)
+    found, noted = module.apply(variables, tiles, pooled, region=region, method="restored_with", mutable=["means"])
+    return found.sr, noted.get("means", {})
 
 
 def _first_kernel(module: nn.Module, images: jax.Array) -> jax.Array:

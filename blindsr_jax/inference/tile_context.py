@@ -8,8 +8,10 @@ the patches. The result is therefore close to exact, but not exact: see ``docs/m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import typing
 
 import flax.linen as nn
 import jax
@@ -22,7 +24,9 @@ from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.programs import Means, Variables
+from blindsr_jax.inference.tile_policy import WHOLE
 from blindsr_jax.networks.region import Region
+from blindsr_jax.networks.unfolded import Unfolded
 
 _PATCH, _EDGE = 64, 8  # LR pixels: the side of a patch, and its border, which means leave out
 _COUNT = 64  # patches of every image, small or large, so that one program serves all
@@ -36,9 +40,10 @@ class TileContext:
       kernel: [1, K, K], estimated or given; None for networks without a kernel.
       kernel_code: [1, L], the kernel's code; None for networks without codes.
       iterations: number of unfolded steps for a tile; None for the number used in training.
-      last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. None
-        for models that restore tiles like whole images.
+      last_code: [1, L], the code of a DAN's second-to-last step. From it the DAN restores tiles in a single step. For
+        a RealDAN, the codes of all steps. None for models that restore tiles like whole images.
       means: channel attention's means over the image, by module; empty for networks without attention.
+      pooled: [1, N, N, C] by name, the means of maps that a network restores with, see ``networks.pooled``.
     """
 
     kernel: np.ndarray | None = None
@@ -46,6 +51,7 @@ class TileContext:
     iterations: int | None = None
     last_code: np.ndarray | None = None
     means: Means = dataclasses.field(default_factory=dict)
+    pooled: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def context_of_patches(
@@ -68,16 +74,56 @@ def context_of_patches(
       OutOfMemory: not even one patch fits.
     """
     given = {} if kernel is None else {"kernel": kernel}
+
+    def measure(images: np.ndarray, windows: np.ndarray) -> TileContext:
+        region = Region(valid_size_of(images), windows)
+        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
+        found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
+        kernel, code, last_code, means = jax.device_get(found)
+        return TileContext(kernel, code, iterations, last_code, means)
+
+    return from_patches(pixels, measure)
+
+
+def context_of_steps(module: Unfolded, variables: Variables, pixels: Pixels, *, iterations: int | None) -> TileContext:
+    """Find the codes of all steps of an image, for networks of the fact ``shares_code``.
+
+    They are those of the whole image, up to ``tile_policy.WHOLE`` pixels and if memory allows; otherwise of patches.
+
+    Raises:
+      OutOfMemory: not even one patch fits.
+    """
+
+    def measure(images: np.ndarray, windows: np.ndarray | None) -> TileContext:
+        region = None if windows is None else Region(None, windows)
+        arguments = module, variables, images, region
+        found = jax.device_get(checked(programs.codes_of_steps, *arguments, iterations=iterations))
+        kernel, code, codes = found
+        return TileContext(kernel, code, iterations, codes)
+
+    if math.prod(pixels.size) <= WHOLE:
+        image = pixels.rgb()[None]
+        with contextlib.suppress(OutOfMemory), memory_errors(image):
+            return measure(image, None)
+    return from_patches(pixels, measure)
+
+
+def from_patches(pixels: Pixels, measure: typing.Callable[[np.ndarray, np.ndarray], TileContext]) -> TileContext:
+    """Measure the context of an image on as many of its ``patches`` as fit into memory.
+
+    Args:
+      pixels: the image.
+      measure: (patches [B, h, w, 3], windows [B, 4]) -> context.
+
+    Raises:
+      OutOfMemory: not even one patch fits.
+    """
     count = _COUNT
     while True:
         images, windows = patches(pixels, count)
-        region = Region(valid_size_of(images), windows)
-        arguments = module, variables, padded((_PATCH, _PATCH), images), region, given
         try:
             with memory_errors(images):
-                found = checked(programs.estimate_from_patches, *arguments, iterations=iterations)
-                kernel, code, last_code, means = jax.device_get(found)
-                return TileContext(kernel, code, iterations, last_code, means)
+                return measure(images, windows)
         except OutOfMemory:
             if count == 1:
                 raise

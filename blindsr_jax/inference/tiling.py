@@ -7,9 +7,7 @@ is in memory at a time, so memory grows with the image's width but not with its 
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
 import typing
 
 import jax
@@ -21,31 +19,15 @@ from blindsr_jax.inference import memory
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.tile_orientations import OrientedTiles
+from blindsr_jax.inference.tile_plan import OVERLAP, cores, plan
 from blindsr_jax.inference.tile_policy import SMALLEST
 
-# LR pixels. Neighbouring tiles share at least OVERLAP pixels. MARGIN pixels at each end of the overlap are discarded,
-# because the tile's border affects them. Between the margins one tile fades into the other.
-OVERLAP, MARGIN = 32, 8
+# LR pixels at each end of the overlap that are discarded, because the tile's border affects them. Between the margins
+# one tile fades into the other.
+MARGIN = 8
 _BATCH = 2**20  # LR pixels in a batch of tiles on an accelerator
 
 log = logging.getLogger(__name__)
-
-
-def plan(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
-    """Choose the starts of evenly spread tiles that cover a length.
-
-    Args:
-      length: number of pixels to cover.
-      tile: length of each tile in pixels, more than ``overlap``.
-      overlap: the least number of pixels that neighbours share.
-
-    Returns:
-      The first pixel of each tile; [0] if one tile is enough.
-    """
-    if length <= tile:
-        return [0]
-    count = math.ceil((length - overlap) / (tile - overlap))
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
 
 
 def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) -> np.ndarray:
@@ -154,7 +136,7 @@ class Tiles:
     def _means_of_all(self) -> list[typing.Any]:
         """Measure the means over the image for each orientation, from tiles restored with the patches' means."""
         size, side = self._pixels.size, self._side
-        tops, lefts = (list(zip(plan(length, side), _cores(length, side))) for length in size)
+        tops, lefts = (list(zip(plan(length, side), cores(length, side))) for length in size)
         total, batches = None, _batches([(row, column) for row in tops for column in lefts], self._at_once)
         for batch in tqdm(batches, "looking", unit="batch", leave=False, delay=2, disable=None):
             windows = [(a - top, b - top, c - left, d - left) for (top, (a, b)), (left, (c, d)) in batch]
@@ -195,10 +177,3 @@ class Tiles:
 
 def _batches(items: list[typing.Any], size: int) -> list[list[typing.Any]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
-
-
-def _cores(length: int, tile: int) -> list[tuple[int, int]]:
-    """The pixels [first, last) that each tile of a ``plan`` contributes to means, so that every pixel counts once."""
-    starts = plan(length, tile)
-    edges = [0, *((start + tile + after) // 2 for start, after in itertools.pairwise(starts)), length]
-    return list(itertools.pairwise(edges))

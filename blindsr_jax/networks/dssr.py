@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import ConvTranspose, conv, lrelu
+from blindsr_jax.networks.layers import ConvTranspose, ResidualBlock, conv, lrelu
 from blindsr_jax.networks.region import Region, enlarged, valid_size
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
@@ -24,21 +24,6 @@ from blindsr_jax.types import Degraded, Estimate
 
 # Size, padding and stride of the convolutions between LR and HR size, by scale.
 _RESAMPLING = {2: (4, 1, 2), 3: (5, 1, 3), 4: (4, 0, 4)}
-
-
-class ResBlock(nn.Module):
-    """x + 0.2·conv(lrelu(conv(x))).
-
-    Attributes:
-      compute: see ``networks.compute``.
-    """
-
-    compute: Compute = Compute()
-
-    @nn.compact
-    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
-        y = lrelu(conv(x.shape[-1], 3, compute=self.compute, name="conv1")(x, region))
-        return x + 0.2 * conv(x.shape[-1], 3, compute=self.compute, name="conv2")(y, region)
 
 
 class AffineTransform(nn.Module):
@@ -99,7 +84,7 @@ class DSSR(Unfolded):
 
     def setup(self) -> None:
         size, padding, stride = _RESAMPLING[self.scale]
-        compute, block = self.compute, functools.partial(ResBlock, self.compute)
+        compute, block = self.compute, functools.partial(ResidualBlock, weight=0.2, compute=self.compute)
         self.head = conv(self.features, 3, compute=compute)
         self.compress = conv(self.features, 1, compute=compute)
         self.body = Chain(block, self.blocks, compute)

@@ -76,9 +76,28 @@ def _promoted(
     return *promote_dtype(x, kernel, dtype=dtype), bias
 
 
-def lrelu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU with slope 0.2, the activation of DAN and DSSR."""
-    return nn.leaky_relu(x, 0.2)
+def lrelu(x: jax.Array, slope: float = 0.2) -> jax.Array:
+    """Leaky ReLU; 0.2 is the slope of DAN and DSSR."""
+    return nn.leaky_relu(x, slope)
+
+
+class ResidualBlock(nn.Module):
+    """x + w·conv(lrelu(conv(x))), 3×3 convolutions.
+
+    Attributes:
+      slope: slope of the leaky ReLU.
+      weight: w.
+      compute: see ``networks.compute``.
+    """
+
+    slope: float = 0.2
+    weight: float = 1.0
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
+        y = lrelu(conv(x.shape[-1], 3, compute=self.compute, name="conv1")(x, region), self.slope)
+        return x + self.weight * conv(x.shape[-1], 3, compute=self.compute, name="conv2")(y, region)
 
 
 class ChannelAttention(nn.Module):
@@ -89,17 +108,20 @@ class ChannelAttention(nn.Module):
 
     Attributes:
       reduction: the bottleneck has channels // reduction features, but at least one.
+      slope: slope of the leaky ReLU; RCAN's own is 0.
       compute: see ``networks.compute``.
     """
 
     reduction: int = 16
+    slope: float = 0.2
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
         channels = x.shape[-1]
         gate = self._mean(x, region)
-        gate = lrelu(conv(max(channels // self.reduction, 1), 1, compute=self.compute, name="squeeze")(gate))
+        gate = conv(max(channels // self.reduction, 1), 1, compute=self.compute, name="squeeze")(gate)
+        gate = lrelu(gate, self.slope)
         gate = nn.sigmoid(conv(channels, 1, compute=self.compute, name="excite")(gate).astype(jnp.float32))
         return (x * gate).astype(x.dtype)
 

@@ -29,6 +29,18 @@ class FirstStage(typing.NamedTuple):
     downsample: Downsampling
 
 
+class Pooling(typing.NamedTuple):
+    """How a map is averaged over the image.
+
+    Attributes:
+      bins: N; the means are over N×N bins of the image, see ``ops.pooling``.
+      border: pixels of the image on each side where the map has none, as after convolutions without padding.
+    """
+
+    bins: int
+    border: int
+
+
 class Network(nn.Module):
     """Base of all networks. A subclass changes what is different for it.
 
@@ -55,6 +67,9 @@ class Network(nn.Module):
       optimizer_groups: the optimizer's group of the parameters below a top-level name, where that is not ``restorer``.
         ``config.optimizer.NAME_learning_rate`` is the learning rate of the group.
       takes_bfloat16: whether it may compute in less than float32. A network that inverts a blur may not.
+      poolings: the means over the whole image that it restores tiles with, see ``networks.pooled``.
+      shares_code: whether tiles are restored with the codes of all steps of the whole image, by ``with_code``.
+      through_fft: whether it restores through an FFT of the whole image, so that devices cannot share its rows.
       takes_padding: whether padded images get the numbers that they would get alone: see ``networks.region``.
       code_basis_length: L of networks whose constants hold a PCA basis of kernels [K², L]; else None.
     """
@@ -75,6 +90,9 @@ class Network(nn.Module):
     made_for: typing.ClassVar[typing.Mapping[str, str]] = {}
     optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {}
     takes_bfloat16: typing.ClassVar[bool] = False
+    poolings: typing.ClassVar[typing.Mapping[str, Pooling]] = {}
+    shares_code: typing.ClassVar[bool] = False
+    through_fft: typing.ClassVar[bool] = False
     takes_padding: typing.ClassVar[bool] = False
     code_basis_length: typing.ClassVar[int | None] = None
 

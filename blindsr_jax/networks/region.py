@@ -53,6 +53,18 @@ def enlarged(region: Region | None, scale: int) -> Region | None:
     return None if region is None else region.enlarged(scale)
 
 
+def halved(region: Region | None) -> Region | None:
+    """Return the region of a map after a step of two pixels, whose first pixel is the map's; None stays None."""
+    if region is None:
+        return None
+    size, windows = region
+    return Region(None if size is None else ((size[0] + 1) // 2, (size[1] + 1) // 2), _half(windows))
+
+
+def _half(windows: jax.Array | None) -> jax.Array | None:
+    return None if windows is None else (windows + 1) // 2
+
+
 def valid_size(region: Region | None) -> ValidSize | None:
     """Return the height and width of padded images, or None without padding."""
     return None if region is None else region.valid_size

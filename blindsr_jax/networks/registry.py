@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.dan_v1 import build_dan_v1
 from blindsr_jax.networks.dan_v2 import build_dan_v2
+from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import build_dpir
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
@@ -20,6 +21,7 @@ from blindsr_jax.networks.fixed_gaussian import FixedGaussian
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.model_based import ModelBased
 from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.real_dan import KernelDAN, RealDAN
 from blindsr_jax.networks.usrnet import USRNet
 
 Builder = typing.Callable[..., Network]
@@ -28,6 +30,9 @@ MODELS: dict[str, Builder] = {
     "danv1": build_dan_v1,
     "danv2": build_dan_v2,
     "dssr": DSSR,
+    "dcls": DCLS,
+    "kerneldan": KernelDAN,
+    "realdan": RealDAN,
     "kernelnet": KernelNet,
     "fixed_gaussian": FixedGaussian,
     "model_based": ModelBased,

@@ -154,7 +154,7 @@ class Unfolded(Network):
             estimate = with_known(lr, known, **options)
             steps = jax.tree.map(lambda x: x[None], estimate) if trace else None
             output = _as_output(estimate.sr, estimate, steps)
-        return dataclasses.replace(output, kernel=None, kernel_code=None) if image_only else output
+        return dataclasses.replace(output, kernel=None, kernel_code=None, degradation=None) if image_only else output
 
     def _unfolded(self, lr: jax.Array, count: int, trace: bool, image_only: bool, region: Region | None) -> SROutput:
         schedule = ()
@@ -205,5 +205,5 @@ class Unfolded(Network):
 def _as_output(sr: jax.Array, last: Estimate, steps: Estimate | None) -> SROutput:
     trace = None
     if steps is not None:
-        trace = Trace(sr=steps.sr, kernel=steps.kernel, kernel_code=steps.code, detail=steps.detail)
-    return SROutput(sr=sr, kernel=last.kernel, kernel_code=last.code, trace=trace)
+        trace = Trace(steps.sr, steps.kernel, steps.code, steps.detail, steps.degradation)
+    return SROutput(sr=sr, kernel=last.kernel, kernel_code=last.code, degradation=last.degradation, trace=trace)

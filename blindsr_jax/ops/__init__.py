@@ -5,6 +5,7 @@ from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import (
     circular_gradients,
+    constrained_least_squares,
     data_solution,
     gradient_solver,
     kernel_least_squares,
@@ -20,6 +21,7 @@ from blindsr_jax.ops.total_variation import total_variation_denoise
 __all__ = [
     "blur",
     "circular_gradients",
+    "constrained_least_squares",
     "data_solution",
     "gradient_solver",
     "imresize",

@@ -88,6 +88,34 @@ def data_solution(x: jax.Array, lr: jax.Array, kernel: jax.Array, alpha: jax.Arr
     return x + _filter(s_fold_up(correction, s), half.conj())
 
 
+def constrained_least_squares(x: jax.Array, kernel: jax.Array, smoothness: jax.Array) -> jax.Array:
+    """Deblur each channel with a smoothness filter of its own, by constrained least squares, as DCLS does.
+
+    The solution minimises ‖y ⊗ k − x‖² + ‖y ⊗ P‖² with circular borders: F(y) = conj F(k) F(x) / (|F(k)|² + |F(P)|²).
+    Nothing is added to the denominator, so it must not vanish at any frequency.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [B, K, K], or [1, K, K] shared by all images; a correlation kernel as for ``blur``, with odd K.
+      smoothness: P, [B, p, p, C] or [1, p, p, C].
+
+    Returns:
+      [B, H, W, C]. Differentiable in all arrays.
+
+    Raises:
+      InputError: the kernel is even-sized, not square or larger than the image.
+    """
+    x, kernel = as_floating(check_images("x", x)), as_floating(check_kernels(kernel, len(x)))
+    height, width = x.shape[1:3]
+    half = width // 2 + 1
+    transfer = psf_to_otf(jnp.flip(kernel, (1, 2)), (height, width))[:, :, :half, None]
+    penalty = psf_to_otf(jnp.moveaxis(smoothness, -1, 1), (height, width))[..., :half]
+    power = jnp.square(transfer.real) + jnp.square(transfer.imag)
+    power += jnp.moveaxis(jnp.square(penalty.real) + jnp.square(penalty.imag), 1, -1)
+    spectrum = transfer.conj() * jnp.fft.rfft2(x, axes=(1, 2)) / power.astype(transfer.dtype)
+    return jnp.fft.irfft2(spectrum, (height, width), axes=(1, 2))
+
+
 def kernel_least_squares(
     sharp: jax.Array, blurred: jax.Array, lam: float, size: int, *, normalize: bool = True
 ) -> jax.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 import typing
 
 import numpy as np
@@ -12,16 +13,22 @@ from flax.traverse_util import unflatten_dict
 
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import WeightsError
+from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, linear_layers
+from blindsr_jax.networks.real_dan import MEAN, STRIDES
+from blindsr_jax.papers import SETTING2_SIZE
 from blindsr_jax.weights.bundle import Bundle, check_arrays
 from blindsr_jax.weights.descriptions import check_sizes
 from blindsr_jax.weights.torch_names import to_paths
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 
 State = dict[str, np.ndarray]
+_KERNELDAN_LENGTH = 8  # of its degradation; RealDAN's is longer
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Read a checkpoint of DANv1, DANv2, DSSR, USRNet or DRUNet with any scale, width, depth, kernel and code size.
+    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, KernelDAN, RealDAN, USRNet or DRUNet of any sizes.
+
+    The kernel of a DCLS with K = 11 gets a softmax, as the authors' weights for setting 2 ×2 want. No tensor tells.
 
     Raises:
       WeightsError: the file cannot be read safely, its model is unknown, or its tensors do not fit the model.
@@ -32,7 +39,9 @@ def load_official(path: str | os.PathLike) -> Bundle:
     sizes, parts = _SIZES[name](path, state)
     sizes = {"name": name, **_kernel_sizes(constants), **sizes}
     check_sizes(path, sizes, len(state))
+    given = _take_first_degradation(path, state) if "init_deg" in state else {}
     params, unknown = to_paths(name, parts, state)
+    params |= given
     if unknown:
         raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")
     check_arrays(path, params | {f"constants/{key}": x for key, x in constants.items()}, sizes)
@@ -46,6 +55,10 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv2"
     if "Restorer.head.weight" in state and "Estimator.out.weight" in state:
         return "danv1"
+    if "Estimator.dec.0.weight" in state:
+        return "dcls"
+    if "init_deg" in state:
+        return "kerneldan" if state["init_deg"].size == _KERNELDAN_LENGTH else "realdan"
     if "compress_in.weight" in state:
         return "dssr"
     if "p.m_head.weight" in state and "h.mlp.0.weight" in state:
@@ -115,6 +128,67 @@ def _dssr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing
     }, stages
 
 
+def _dcls_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = _width(path, state, "Restorer.conv_first.weight")
+    scale, stages = _scale(path, state, "Restorer.upscale", features)
+    kernel_size = _kernel_size_of_filters(path, state)
+    return {
+        "scale": scale,
+        "kernel_size": kernel_size,
+        "features": features,
+        "reduction": features // max(_width(path, state, "Restorer.head1.weight"), 1),
+        "groups": _count(state, "Restorer.body."),
+        "blocks": _count(state, "Restorer.body.0.body."),
+        "latent_features": _width(path, state, "Estimator.tail.4.weight"),
+        "kernel_softmax": kernel_size == 11,
+    }, stages
+
+
+def _kernel_size_of_filters(path: str | os.PathLike, state: State) -> int:
+    """K of DCLS's linear network, from the lengths of the biases that hold the filters of its layers."""
+    lengths = tuple(state[name].size for name in sorted(state) if re.fullmatch(r"Estimator\.dec\.\d\.bias", name))
+    for kernel_size, sizes in FILTER_SIZES.items():
+        if lengths == tuple(inner * outer * size**2 for inner, outer, size in linear_layers(sizes)):
+            return kernel_size
+    known = ", ".join(map(str, FILTER_SIZES))
+    raise WeightsError(f"{path}: the filters of its Estimator (Estimator.dec) make no kernel of {known} pixels")
+
+
+def _take_first_degradation(path: str | os.PathLike, state: State) -> State:
+    """Pop what is no layer of a RealDAN: its first degradation, and the mean of colours, which is checked.
+
+    The last convolution of the Estimator, whose name depends on the number of blocks, is renamed.
+    """
+    mean, last = state.pop("mean", None), f"Estimator.body.{_count(state, 'Estimator.body.') - 1}"
+    if mean is None or mean.size != len(MEAN) or not np.allclose(mean.ravel(), MEAN, atol=1e-6):
+        raise WeightsError(f"{path}: its mean of colours is not that of a RealDAN")
+    for leaf in ("weight", "bias"):
+        if f"{last}.{leaf}" in state:
+            state[f"Estimator.out.{leaf}"] = state.pop(f"{last}.{leaf}")
+    return {"initial_degradation": np.ascontiguousarray(state.pop("init_deg").ravel())}
+
+
+def _realdan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features, estimator_blocks = _width(path, state, "img_head.weight"), _count(state, "Estimator.body.") - 1
+    scale, stages = (4, 2) if "img_tail.1.2.weight" in state else _scale(path, state, "img_tail.1", features)
+    sizes = [size for size, strides in STRIDES.items() if len(strides) == estimator_blocks]
+    if not sizes:
+        raise WeightsError(f"{path}: its Estimator has {estimator_blocks} blocks, which none known here has")
+    return {
+        "scale": scale,
+        "degradation_length": state["init_deg"].size,
+        "features": features,
+        "blocks": _count(state, "Restorer.body."),
+        "body": "rrdb" if "Restorer.body.0.rdb1.conv1.weight" in state else "edsr",
+        "estimator_size": sizes[0],
+    }, stages
+
+
+def _kerneldan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    sizes, stages = _realdan_sizes(path, state)
+    return sizes | {"kernel_size": SETTING2_SIZE[sizes["scale"]]}, stages
+
+
 def _usrnet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
     features, blocks = _resunet_sizes(path, state, "p.")
     return {
@@ -146,6 +220,9 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv1": _danv1_sizes,
     "danv2": _danv2_sizes,
     "dssr": _dssr_sizes,
+    "dcls": _dcls_sizes,
+    "kerneldan": _kerneldan_sizes,
+    "realdan": _realdan_sizes,
     "usrnet": _usrnet_sizes,
     "drunet": _drunet_sizes,
 }

@@ -1,7 +1,8 @@
 """Tables from the tensor names of the authors' PyTorch checkpoints to parameter paths here, one table per model.
 
 A row is (PyTorch name, path here). ``{n}`` and ``{m}`` are block numbers. Convolution weights change from
-[out, in, h, w] to [h, w, in, out]. The leaves ``weight`` and ``bias`` become ``kernel`` and ``bias``.
+[out, in, h, w] to [h, w, in, out], matrices from [out, in] to [in, out]. The leaves ``weight`` and ``bias`` become
+``kernel`` and ``bias``.
 """
 
 from __future__ import annotations
@@ -78,6 +79,52 @@ def _dssr(stages: int) -> list[tuple[str, str]]:
     ]
 
 
+def _dcls(stages: int) -> list[tuple[str, str]]:
+    block = [("conv1", "conv1"), ("conv2", "conv2")]
+    attention = [("conv_du.0", "squeeze"), ("conv_du.2", "excite")]
+    group = [
+        *[("body1.0", "a1"), ("body1.2", "a2"), ("body2.0", "b1"), ("body2.2", "b2"), ("CA_body1.1", "joint")],
+        *_under("CA_body1.2", "attention_a", attention),
+        *_under("CA_body2", "attention_b", attention),
+    ]
+    restorer = [
+        ("conv_first", "head"),
+        *_under("feature_block.{n}", "look/{n}", block),
+        ("head1", "plain"),
+        ("head2.reduce_feature", "deconvolution/reduce"),
+        *[(f"head2.grad_filter.{i}", f"deconvolution/smooth{i // 2 + 1}") for i in (0, 2, 4)],
+        ("head2.grad_filter.6", "deconvolution/smooth_out"),
+        ("head2.expand_feature", "deconvolution/expand"),
+        *_under("body.{n}.body.{m}", "body/{n}/body/{m}", group),
+        ("fusion", "fusion"),
+        *_upscale(stages),
+    ]
+    estimator = [
+        ("head.0", "head"),
+        *_under("body.0.{n}", "body/{n}", block),
+        *[("tail.0", "tail1"), ("tail.2", "tail2"), ("tail.4", "latent"), ("dec.{n}", "filters_{n}")],
+    ]
+    return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
+
+
+def _realdan(stages: int) -> list[tuple[str, str]]:
+    restorer = [("conv1", "conv1"), ("conv2", "conv2")]  # of kind edsr
+    restorer += [(f"rdb{i}.conv{j}", f"rdb{i}/conv{j}") for i in range(1, 4) for j in range(1, 6)]
+    return [
+        ("img_head", "image_head"),
+        ("deg_head", "degradation_head"),
+        ("Restorer.fusion", "restorer/fusion/conv"),
+        ("Estimator.fusion", "estimator/fusion/conv"),
+        *_under("Restorer.body.{n}", "restorer/body/{n}", restorer),
+        *_under("Estimator.body.{n}", "estimator/block{n}", [("body.2", "conv1"), ("body.5", "conv2")]),
+        ("Estimator.out", "estimator/out"),
+        ("img_tail.0", "image_tail"),
+        *[(f"img_tail.1.{2 * i}", f"upscale/up{i}") for i in range(stages)],
+        ("img_tail.2", "upscale/out"),
+        ("deg_tail.0", "degradation_tail"),
+    ]
+
+
 def _resunet(blocks: int) -> list[tuple[str, str]]:
     """A ResUNet, with one Sequential per size.
 
@@ -109,6 +156,9 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
     "danv1": _danv1,
     "danv2": _danv2,
     "dssr": _dssr,
+    "dcls": _dcls,
+    "kerneldan": _realdan,
+    "realdan": _realdan,
     "usrnet": _usrnet,
     "drunet": _drunet,
 }
@@ -156,6 +206,8 @@ def _compile(torch: str) -> re.Pattern[str]:
 
 
 def _relay(array: np.ndarray, transposed: bool) -> np.ndarray:
+    if array.ndim == 2:
+        return np.ascontiguousarray(array.T)
     if array.ndim != 4:
         return array
     return np.ascontiguousarray(

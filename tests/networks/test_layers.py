@@ -7,8 +7,7 @@ import pytest
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.dssr import ResBlock
-from blindsr_jax.networks.layers import ConvTranspose
+from blindsr_jax.networks.layers import ConvTranspose, ResidualBlock
 
 
 @pytest.mark.parametrize(("size", "padding", "stride"), [(4, 1, 2), (5, 1, 3), (4, 0, 4), (3, 1, 1)])
@@ -40,10 +39,10 @@ def test_other_output_sizes_are_refused():
 def test_what_is_recomputed_changes_what_is_stored_and_not_the_gradient():
     """Ten blocks form groups of at most four, and the last group is smaller."""
     x = jax.random.normal(jax.random.key(0), (1, 48, 48, 36))
-    variables = Chain(ResBlock, 10).init(jax.random.key(1), x)
+    variables = Chain(ResidualBlock, 10).init(jax.random.key(1), x)
 
     def backward_of(remat):
-        chain = Chain(ResBlock, 10, Compute(remat=remat))
+        chain = Chain(ResidualBlock, 10, Compute(remat=remat))
 
         def backward(variables, x):
             """Return the backward pass, a tree of the values stored for it in the forward pass."""

@@ -193,3 +193,34 @@ def test_no_device_waits_for_another():
 def test_bad_sizes_are_named(x_shape, kernel_shape, message):
     with pytest.raises(ValueError, match=message):
         ops.data_solution(jnp.zeros(x_shape), jnp.zeros((1, 4, 4, 3)), jnp.ones(kernel_shape), 0.1, 2)
+
+
+def test_constrained_least_squares_is_the_dense_solution():
+    """With one unknown per pixel; the kernel and the filters are asymmetric, so that a flip would be noticed."""
+    height, width = 6, 7
+    rng = np.random.default_rng(4)
+    x, kernel = rng.normal(size=(2, height, width, 2)), rng.random((2, 3, 3)) + np.eye(3)[1, :, None] * np.eye(3)[1]
+    kernel /= kernel.sum(axis=(1, 2), keepdims=True)
+    smoothness = rng.normal(size=(2, 3, 3, 2))
+    got = ops.constrained_least_squares(*map(jnp.float32, (x, kernel, smoothness)))
+
+    def matrix(weights):
+        """Of the circular correlation with the weights."""
+        return sum(
+            weights[i, j]
+            * np.stack(
+                [
+                    np.roll(one.reshape(height, width), (1 - i, 1 - j), axis=(0, 1)).ravel()
+                    for one in np.eye(height * width)
+                ],
+                axis=1,
+            )
+            for i in range(3)
+            for j in range(3)
+        )
+
+    for b in range(2):
+        for c in range(2):
+            blur, rough = matrix(kernel[b]), matrix(smoothness[b, ..., c])
+            want = np.linalg.solve(blur.T @ blur + rough.T @ rough, blur.T @ x[b, ..., c].ravel())
+            np.testing.assert_allclose(got[b, ..., c].ravel(), want, atol=2e-5 * np.abs(want).max())
