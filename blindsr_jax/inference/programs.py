@@ -152,9 +152,11 @@ def part_of_pooled(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def kernel_of_pooled(module: PooledOnePass, variables: Variables, pooled: Pooled) -> jax.Array | None:
-    """Apply ``PooledOnePass.kernel_of``."""
-    return module.apply(variables, pooled, method="kernel_of")
+def found_in_pooled(
+    module: PooledOnePass, variables: Variables, pooled: Pooled
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """Apply ``PooledOnePass.kernel_of`` and ``code_of``."""
+    return tuple(module.apply(variables, pooled, method=method) for method in ("kernel_of", "code_of"))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -7,6 +7,7 @@ from blindsr_jax.networks import dan_v1, dan_v2
 from blindsr_jax.networks.chain import Chain, stack_chains, unstack_chains
 from blindsr_jax.networks.compute import Compute, with_compute
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dasr import DASR
 from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.drunet import DRUNet
@@ -24,6 +25,7 @@ from blindsr_jax.networks.usrnet import USRNet
 
 __all__ = [
     "DAN",
+    "DASR",
     "DCLS",
     "DPIR",
     "DSSR",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.dan_v1 import build_dan_v1
 from blindsr_jax.networks.dan_v2 import build_dan_v2
+from blindsr_jax.networks.dasr import DASR
 from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import build_dpir
 from blindsr_jax.networks.drunet import DRUNet
@@ -31,6 +32,7 @@ MODELS: dict[str, Builder] = {
     "danv2": build_dan_v2,
     "dssr": DSSR,
     "dcls": DCLS,
+    "dasr": DASR,
     "kerneldan": KernelDAN,
     "realdan": RealDAN,
     "kernelnet": KernelNet,

@@ -14,7 +14,8 @@ from flax.traverse_util import unflatten_dict
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, linear_layers
-from blindsr_jax.networks.real_dan import MEAN, STRIDES
+from blindsr_jax.networks.layers import MEAN_COLOUR
+from blindsr_jax.networks.real_dan import STRIDES
 from blindsr_jax.papers import SETTING2_SIZE
 from blindsr_jax.weights.bundle import Bundle, check_arrays
 from blindsr_jax.weights.descriptions import check_sizes
@@ -23,10 +24,11 @@ from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 
 State = dict[str, np.ndarray]
 _KERNELDAN_LENGTH = 8  # of its degradation; RealDAN's is longer
+_BATCH_NORM_EPSILON = 1e-5  # PyTorch's
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, KernelDAN, RealDAN, USRNet or DRUNet of any sizes.
+    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, DASR, KernelDAN, RealDAN, USRNet or DRUNet of any sizes.
 
     The kernel of a DCLS with K = 11 gets a softmax, as the authors' weights for setting 2 ×2 want. No tensor tells.
 
@@ -39,7 +41,7 @@ def load_official(path: str | os.PathLike) -> Bundle:
     sizes, parts = _SIZES[name](path, state)
     sizes = {"name": name, **_kernel_sizes(constants), **sizes}
     check_sizes(path, sizes, len(state))
-    given = _take_first_degradation(path, state) if "init_deg" in state else {}
+    given = _PREPARED[name](path, state) if name in _PREPARED else {}
     params, unknown = to_paths(name, parts, state)
     params |= given
     if unknown:
@@ -57,6 +59,8 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv1"
     if "Estimator.dec.0.weight" in state:
         return "dcls"
+    if "G.body.0.body.0.da_conv1.kernel.0.weight" in state:
+        return "dasr"
     if "init_deg" in state:
         return "kerneldan" if state["init_deg"].size == _KERNELDAN_LENGTH else "realdan"
     if "compress_in.weight" in state:
@@ -154,23 +158,76 @@ def _kernel_size_of_filters(path: str | os.PathLike, state: State) -> int:
     raise WeightsError(f"{path}: the filters of its Estimator (Estimator.dec) make no kernel of {known} pixels")
 
 
+def _dasr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = _width(path, state, "G.head.0.weight")
+    scale, stages = _scale_of_stages(path, state, "G.tail.0", features)
+    return {
+        "scale": scale,
+        "features": features,
+        "code_features": _width(path, state, "G.compress.0.weight", dimensions=2),
+        "groups": max(_count(state, "G.body.") - 1, 0),
+        "blocks": max(_count(state, "G.body.0.body.") - 1, 0),
+        "encoder_features": [_width(path, state, f"E.encoder_q.E.{i}.weight") for i in (0, 6, 12)],
+    }, stages
+
+
+def _prepare_dasr(path: str | os.PathLike, state: State) -> State:
+    """Fold the batch normalisation of a DASR's Encoder into its convolutions, and check its mean colour.
+
+    The perceptron, the momentum copy and the queue of its contrastive loss are left out. The convolutions after its
+    blocks and groups, whose names depend on their number, are renamed.
+    """
+    contrastive = ("E.encoder_q.mlp.", "E.encoder_k.", "E.queue")
+    for name in [name for name in state if name.startswith(contrastive) or name.endswith(".num_batches_tracked")]:
+        del state[name]
+    for name, sign in (("G.sub_mean", -255), ("G.add_mean", 255)):
+        weight, bias = state.pop(f"{name}.weight", None), state.pop(f"{name}.bias", None)
+        wanted = np.eye(3)[..., None, None], sign * np.array(MEAN_COLOUR)
+        if not all(
+            x is not None and x.shape == w.shape and np.allclose(x, w, atol=1e-3)
+            for x, w in zip((weight, bias), wanted)
+        ):
+            raise WeightsError(f"{path}: its mean of colours ({name}) is not that of a DASR")
+    for i in range(0, 18, 3):
+        _fold_batch_norm(path, state, f"E.encoder_q.E.{i}", f"E.encoder_q.E.{i + 1}")
+    groups, blocks = (_count(state, prefix) - 1 for prefix in ("G.body.", "G.body.0.body."))
+    places = {f"G.body.{groups}": "G.fusion"} | {f"G.body.{n}.body.{blocks}": f"G.body.{n}.out" for n in range(groups)}
+    _rename(state, places)
+    return {}
+
+
+def _fold_batch_norm(path: str | os.PathLike, state: State, convolution: str, normalisation: str) -> None:
+    """Pop a batch normalisation after a convolution, and let the convolution compute the same by itself."""
+    try:
+        gain, offset, mean, variance = (
+            state.pop(f"{normalisation}.{name}").astype(np.float64)
+            for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        weight, bias = (state[f"{convolution}.{name}"] for name in ("weight", "bias"))
+    except KeyError as error:
+        raise WeightsError(f"{path}: the tensor {error.args[0]} is missing") from None
+    if not {x.shape for x in (gain, offset, mean, variance, bias)} == {weight.shape[:1]} or not (variance >= 0).all():
+        raise WeightsError(f"{path}: the batch normalisation {normalisation} does not fit its convolution")
+    gain /= np.sqrt(variance + _BATCH_NORM_EPSILON)
+    state[f"{convolution}.weight"] = np.float32(weight * gain.reshape(-1, 1, 1, 1))
+    state[f"{convolution}.bias"] = np.float32((bias - mean) * gain + offset)
+
+
 def _take_first_degradation(path: str | os.PathLike, state: State) -> State:
     """Pop what is no layer of a RealDAN: its first degradation, and the mean of colours, which is checked.
 
     The last convolution of the Estimator, whose name depends on the number of blocks, is renamed.
     """
     mean, last = state.pop("mean", None), f"Estimator.body.{_count(state, 'Estimator.body.') - 1}"
-    if mean is None or mean.size != len(MEAN) or not np.allclose(mean.ravel(), MEAN, atol=1e-6):
+    if mean is None or mean.size != len(MEAN_COLOUR) or not np.allclose(mean.ravel(), MEAN_COLOUR, atol=1e-6):
         raise WeightsError(f"{path}: its mean of colours is not that of a RealDAN")
-    for leaf in ("weight", "bias"):
-        if f"{last}.{leaf}" in state:
-            state[f"Estimator.out.{leaf}"] = state.pop(f"{last}.{leaf}")
+    _rename(state, {last: "Estimator.out"})
     return {"initial_degradation": np.ascontiguousarray(state.pop("init_deg").ravel())}
 
 
 def _realdan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
     features, estimator_blocks = _width(path, state, "img_head.weight"), _count(state, "Estimator.body.") - 1
-    scale, stages = (4, 2) if "img_tail.1.2.weight" in state else _scale(path, state, "img_tail.1", features)
+    scale, stages = _scale_of_stages(path, state, "img_tail.1", features)
     sizes = [size for size, strides in STRIDES.items() if len(strides) == estimator_blocks]
     if not sizes:
         raise WeightsError(f"{path}: its Estimator has {estimator_blocks} blocks, which none known here has")
@@ -221,10 +278,19 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv2": _danv2_sizes,
     "dssr": _dssr_sizes,
     "dcls": _dcls_sizes,
+    "dasr": _dasr_sizes,
     "kerneldan": _kerneldan_sizes,
     "realdan": _realdan_sizes,
     "usrnet": _usrnet_sizes,
     "drunet": _drunet_sizes,
+}
+
+
+# What is done to the tensors of a file before they are renamed, and the parameters that are found on the way.
+_PREPARED: dict[str, typing.Callable[[str | os.PathLike, State], State]] = {
+    "dasr": _prepare_dasr,
+    "kerneldan": _take_first_degradation,
+    "realdan": _take_first_degradation,
 }
 
 
@@ -244,15 +310,29 @@ def _scale(path: str | os.PathLike, state: State, upsampler: str, features: int)
     raise WeightsError(f"{path}: its upsampler widens {features} features to {widened}, which fits no scale known here")
 
 
-def _width(path: str | os.PathLike, state: State, name: str) -> int:
-    """Number of output channels of a convolution."""
+def _scale_of_stages(path: str | os.PathLike, state: State, upsampler: str, features: int) -> tuple[int, int]:
+    """The same where the convolution that outputs the image has another name."""
+    return (4, 2) if f"{upsampler}.2.weight" in state else _scale(path, state, upsampler, features)
+
+
+def _width(path: str | os.PathLike, state: State, name: str, *, dimensions: int = 4) -> int:
+    """Number of output channels of a convolution, or of a matrix, which has two dimensions."""
     if name not in state:
         raise WeightsError(f"{path}: the tensor {name} is missing")
-    if state[name].ndim != 4:
-        raise WeightsError(f"{path}: the tensor {name} of shape {state[name].shape} is no convolution")
+    if state[name].ndim != dimensions:
+        kind = "convolution" if dimensions == 4 else "matrix"
+        raise WeightsError(f"{path}: the tensor {name} of shape {state[name].shape} is no {kind}")
     return state[name].shape[0]
 
 
 def _count(state: State, prefix: str) -> int:
     """Number of distinct names directly below a prefix, such as the numbered blocks of a body."""
     return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
+
+
+def _rename(state: State, layers: dict[str, str]) -> None:
+    """Rename layers of a state: their weights and biases."""
+    for before, after in layers.items():
+        for leaf in ("weight", "bias"):
+            if f"{before}.{leaf}" in state:
+                state[f"{after}.{leaf}"] = state.pop(f"{before}.{leaf}")

@@ -1,4 +1,4 @@
-"""DCLS, KernelDAN and RealDAN: same numbers as the authors' PyTorch code, from their own checkpoint files."""
+"""DCLS, DASR, KernelDAN and RealDAN: same numbers as the authors' PyTorch code, from their own checkpoint files."""
 
 import jax
 import numpy as np
@@ -6,6 +6,8 @@ import pytest
 
 from blindsr_jax import load
 from blindsr_jax.networks import build
+from blindsr_jax.networks.layers import MEAN_COLOUR
+from tests.conftest import drilled
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32
 
@@ -56,6 +58,27 @@ def test_the_parts_of_dcls(reference):
         }
 
     for name, got in jax.jit(parts)(model.variables, golden["lr"]).items():
+        _assert_close(got, golden[name], name)
+
+
+@pytest.mark.parametrize("scale", [drilled(2), drilled(3), 4])
+def test_image_and_representation_of_dasr(reference, scale):
+    """The authors' images are 0 … 255."""
+    golden, model = (
+        np.load(reference / "field" / f"dasr_x{scale}_io.npz"),
+        load(reference / "field" / f"dasr_x{scale}.pth"),
+    )
+    out = model(golden["lr"] / 255, trace=True)
+    _assert_close(out.kernel_code, golden["representation"], "representation")
+    _assert_close(255 * out.trace.sr[0], golden["sr"], "sr")
+    assert out.kernel is None
+
+    def parts(variables, lr, representation):
+        restorer = model.module.bind(variables).restorer
+        return {"code": restorer.code_of(representation), "head": restorer.head(lr)}
+
+    lr = golden["lr"] - 255 * np.float32(MEAN_COLOUR)
+    for name, got in jax.jit(parts)(model.variables, lr, golden["representation"]).items():
         _assert_close(got, golden[name], name)
 
 
