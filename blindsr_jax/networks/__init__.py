@@ -12,6 +12,7 @@ from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.ikc import IKC
 from blindsr_jax.networks.kernel_estimator import KernelEstimator
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.network import Network
@@ -29,6 +30,7 @@ __all__ = [
     "DCLS",
     "DPIR",
     "DSSR",
+    "IKC",
     "MODELS",
     "Chain",
     "Compute",

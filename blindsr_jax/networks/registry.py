@@ -19,6 +19,7 @@ from blindsr_jax.networks.dpir import build_dpir
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.networks.fixed_gaussian import FixedGaussian
+from blindsr_jax.networks.ikc import build_ikc
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.model_based import ModelBased
 from blindsr_jax.networks.network import Network
@@ -33,6 +34,7 @@ MODELS: dict[str, Builder] = {
     "dssr": DSSR,
     "dcls": DCLS,
     "dasr": DASR,
+    "ikc": build_ikc,
     "kerneldan": KernelDAN,
     "realdan": RealDAN,
     "kernelnet": KernelNet,

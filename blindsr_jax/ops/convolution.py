@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import jax
@@ -64,11 +65,10 @@ def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     size, (height, width) = kernel.shape[1], x.shape[1:3]
     reach = size // 2
     padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    return sum(
-        padded[:, i : i + height, j : j + width] * kernel[:, i, j][:, None, None]
-        for i in range(size)
-        for j in range(size)
-    )
+    total = jnp.zeros_like(x)
+    for i, j in itertools.product(range(size), repeat=2):
+        total += padded[:, i : i + height, j : j + width] * kernel[:, i, j][:, None, None]
+    return total
 
 
 def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:

@@ -126,6 +126,31 @@ def _dasr(stages: int) -> list[tuple[str, str]]:
     return _under("G", "restorer", restorer) + _under("E.encoder_q.E", "encoder", encoder)
 
 
+def _ikc(stages: int) -> list[tuple[str, str]]:
+    """SFTMD, Predictor and Corrector have prefixes here; in the authors' files they have none."""
+    sft = [(f"{kind}_conv{i}", f"{here}{i}") for kind, here in (("mul", "gamma"), ("add", "beta")) for i in (1, 2)]
+    block = [("conv1", "conv1"), ("conv2", "conv2"), *_under("sft1", "sft1", sft), *_under("sft2", "sft2", sft)]
+    restorer = [
+        *[(f"conv{i}", f"head{i}") for i in (1, 2, 3)],
+        *_under("body.{n}", "body/{n}", block),
+        *_under("sft", "sft", sft),
+        ("conv_mid", "fusion"),
+        *[(f"upscale.{3 * i}", f"up{i}") for i in range(stages)],
+        ("conv_output", "out"),
+    ]
+    convolutions = [(f"ConvNet.{2 * i}", f"conv{i}") for i in range(7)]
+    corrector = [
+        *convolutions,
+        *[(f"code_dense.{2 * i}", f"code{i + 1}") for i in range(2)],
+        *[(f"global_dense.{2 * i}", f"joint{i + 1}") for i in range(3)],
+    ]
+    return [
+        *_under("SFTMD", "restorer", restorer),
+        *_under("Predictor", "predictor", convolutions[:6]),
+        *_under("Corrector", "estimator", corrector),
+    ]
+
+
 def _realdan(stages: int) -> list[tuple[str, str]]:
     restorer = [("conv1", "conv1"), ("conv2", "conv2")]  # of kind edsr
     restorer += [(f"rdb{i}.conv{j}", f"rdb{i}/conv{j}") for i in range(1, 4) for j in range(1, 6)]
@@ -177,6 +202,7 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
     "dssr": _dssr,
     "dcls": _dcls,
     "dasr": _dasr,
+    "ikc": _ikc,
     "kerneldan": _realdan,
     "realdan": _realdan,
     "usrnet": _usrnet,
