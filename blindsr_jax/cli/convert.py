@@ -20,6 +20,10 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "convert", run, text)
     command.add_argument("source", type=pathlib.Path, metavar="RUN", help="workdir of a run, or a .pth file")
     command.add_argument("-o", "--output", type=pathlib.Path, required=True, help="bundle to write (.safetensors)")
+    ikc = command.add_argument_group("IKC", "RUN is SFTMD.pth; its other two files, and the basis of its kernel codes:")
+    ikc.add_argument("--predictor", type=pathlib.Path, metavar="P.pth", help="weights of the Predictor")
+    ikc.add_argument("--corrector", type=pathlib.Path, metavar="C.pth", help="weights of the Corrector")
+    ikc.add_argument("--pca", metavar="PCA", help="ikc for weights of IKC's authors, or a .pth file with the basis")
     command.add_argument("--overwrite", action="store_true", help="replace a bundle that exists")
 
 
@@ -31,12 +35,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.output}: a bundle's name ends in .safetensors")
     if arguments.output.exists() and not arguments.overwrite:
         raise UsageError(f"{arguments.output}: exists (--overwrite replaces it)")
-    save_bundle(arguments.output, _bundle_from(arguments.source))
+    save_bundle(arguments.output, _bundle_from(arguments))
     print(printable(f"wrote {arguments.output}"))
     return 0
 
 
-def _bundle_from(source: pathlib.Path) -> Bundle:
+def _bundle_from(arguments: argparse.Namespace) -> Bundle:
+    source = arguments.source
+    ikc = {name: getattr(arguments, name) for name in ("predictor", "corrector", "pca")}
+    if any(ikc.values()):
+        missing = [f"--{name}" for name, value in ikc.items() if not value]
+        if missing or source.suffix not in (".pth", ".pt"):
+            raise UsageError(f"{source}: an IKC is SFTMD.pth, --predictor, --corrector and --pca, all four")
+        from blindsr_jax.weights.official_ikc import load_official_ikc
+
+        return load_official_ikc(source, **ikc)
     if source.suffix in (".pth", ".pt"):
         from blindsr_jax.weights.official import load_official
 

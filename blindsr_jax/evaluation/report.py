@@ -11,6 +11,7 @@ import os
 import pathlib
 import typing
 
+from blindsr_jax.evaluation.methods import ORACLE
 from blindsr_jax.evaluation.plots import draw_plots
 from blindsr_jax.evaluation.protocols import S_FOLD_CIRCULAR
 from blindsr_jax.evaluation.published import SET_SIZES, published_kernels, published_rows, set_name
@@ -54,6 +55,7 @@ _METHODS = {
     "blind": "the model with its own estimate of the blur",
     "true kernel": "the model with the true blur",
     "no kernel": "the model as if there were no blur",
+    ORACLE: "for each image the step with the highest PSNR on RGB, which cannot be chosen without the truth",
     "bicubic": "bicubic interpolation",
 }
 

@@ -164,7 +164,7 @@ def score(
             seconds=one.seconds,
             kernel_seconds=one.kernel_seconds,
         )
-        for one in results_of(model, sample, methods, estimates or Estimates(sample))
+        for one in results_of(model, sample, methods, estimates or Estimates(sample), protocol.border)
     ]
 
 

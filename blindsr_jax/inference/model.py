@@ -26,7 +26,7 @@ from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import Size, cropped, padded, smallest, valid_size_of
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.pooled_context import pooled_context, pooled_means, restore_pooled
-from blindsr_jax.inference.programs import Means, apply, kernel_of_pooled
+from blindsr_jax.inference.programs import Means, apply, found_in_pooled
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.texture import most_textured, window_of
@@ -284,7 +284,8 @@ class Model(BlindNetwork, RestoresImages):
         """
         if self.module.poolings:
             pooled = pooled_means(self.module, self.variables, pixels)
-            return SROutput(kernel=kernel_of_pooled(self.module, self.variables, pooled))
+            kernel, code = found_in_pooled(self.module, self.variables, pooled)
+            return SROutput(kernel=kernel, kernel_code=code)
         if self.restores and self.takes_padding and (self.takes_kernel or not self.estimates_kernel):
             context = self.tile_context(pixels, kernel=None, iterations=iterations)
             return SROutput(kernel=context.kernel, kernel_code=context.kernel_code)

@@ -1,7 +1,8 @@
 """The context of an image's tiles for networks that restore with means over the whole image: see ``networks.pooled``.
 
 The means come first, from parts of the image that overlap by what a map sees. They equal those of the whole image, so
-kernel and filters do as well. Channel attention's means then follow as for a DAN: those of patches, and of all tiles.
+kernel, code and filters do as well. Channel attention's means then follow as for a DAN: those of patches, and of all
+tiles.
 """
 
 from __future__ import annotations
@@ -35,15 +36,18 @@ def pooled_means(module: PooledOnePass, variables: Variables, pixels: Pixels, pa
     Raises:
       OutOfMemory: a part does not fit into memory.
     """
-    overlap = 2 * module.reach
-    axes = [list(zip(plan(length, part, overlap), cores(length, part, overlap))) for length in pixels.size]
+    stride = module.stride  # parts begin at pixels that maps have: in units of their pixels
+    sizes = [-(-length // stride) for length in pixels.size]
+    side, overlap = part // stride, 2 * -(-module.reach // stride)
+    axes = [list(zip(plan(length, side, overlap), cores(length, side, overlap))) for length in sizes]
     total: Pooled = {}
-    for (top, rows), (left, columns) in itertools.product(*axes):
-        image = pixels.rgb(slice(top, top + part), slice(left, left + part))[None]
+    for places in itertools.product(*axes):
+        rows, columns = (slice(stride * start, stride * (start + side)) for start, _ in places)
+        image = pixels.rgb(rows, columns)[None]
         weights = {
-            name: (
-                _weights_of_part(pooling, pixels.size[0], top, image.shape[1], rows),
-                _weights_of_part(pooling, pixels.size[1], left, image.shape[2], columns),
+            name: tuple(
+                _weights_of_part(pooling, length, start, -(-size // stride), core)
+                for length, (start, core), size in zip(sizes, places, image.shape[1:3])
             )
             for name, pooling in module.poolings.items()
         }
@@ -54,17 +58,17 @@ def pooled_means(module: PooledOnePass, variables: Variables, pixels: Pixels, pa
 
 
 def pooled_context(module: PooledOnePass, variables: Variables, pixels: Pixels) -> TileContext:
-    """Compute the context of an image: means of maps, the kernel that they give, and channel attention's means.
+    """Compute the context of an image: means of maps, what they give, and channel attention's means.
 
     Raises:
       OutOfMemory: a part of the image, or a single patch of it, does not fit into memory.
     """
     pooled = pooled_means(module, variables, pixels)
-    kernel = jax.device_get(programs.kernel_of_pooled(module, variables, pooled))
+    kernel, code = jax.device_get(programs.found_in_pooled(module, variables, pooled))
 
     def measure(patches: np.ndarray, windows: np.ndarray) -> TileContext:
         found = checked(programs.restore_with_pooled, module, variables, patches, windows, pooled)
-        return TileContext(kernel, pooled=pooled, means=jax.device_get(found[1]))
+        return TileContext(kernel, code, pooled=pooled, means=jax.device_get(found[1]))
 
     return from_patches(pixels, measure)
 
@@ -79,8 +83,11 @@ def restore_pooled(
 
 
 def _weights_of_part(pooling: Pooling, length: int, start: int, size: int, core: tuple[int, int]) -> np.ndarray:
-    """The weights, along one axis, of the map of a part that begins at a pixel and counts the pixels of a core."""
+    """The weights, along one axis, of the map of a part, which begins at a pixel and counts the pixels of a core.
+
+    Lengths and places are those of a map that has its border.
+    """
     border = pooling.border
-    first, last = (place - border for place in core)  # in pixels of the map, which lacks the border
+    first, last = (place - border for place in core)
     whole = bin_weights(length - 2 * border, pooling.bins, start=first, stop=last)
     return whole[:, start : start + size - 2 * border]

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
-from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region, optional
 from blindsr_jax.networks.unfolded import Unfolded
@@ -69,7 +68,7 @@ def apply_solver(
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="iterations")
 def estimate_from_patches(
-    module: nn.Module,
+    module: Unfolded,
     variables: Variables,
     patches: jax.Array,
     region: Region,
@@ -93,8 +92,10 @@ def estimate_from_patches(
     shared = {name: jnp.broadcast_to(x, (len(patches), *x.shape[1:])) for name, x in given.items()}
     if not given:
         steps = module.apply(variables, patches, region=region, iterations=iterations, trace=True).trace
-        before = steps.kernel_code[-2] if len(steps.kernel_code) > 1 else None
-        shared = {"kernel": _first_kernel(module, patches)} if before is None else {"kernel_code": before}
+        if len(steps.kernel_code) > 1:
+            shared = {"kernel_code": steps.kernel_code[-2]}
+        else:
+            shared = {"kernel_code": module.apply(variables, patches, region, method=_first_code)}
     last, noted = module.apply(variables, patches, region=region, **shared, mutable=["means"])
     kernel, code = (last.kernel, last.kernel_code) if given else (steps.kernel[-1], steps.kernel_code[-1])
     return kernel[:1], code[:1], last.kernel_code[:1], noted.get("means", {})
@@ -152,9 +153,11 @@ def part_of_pooled(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def kernel_of_pooled(module: PooledOnePass, variables: Variables, pooled: Pooled) -> jax.Array | None:
-    """Apply ``PooledOnePass.kernel_of``."""
-    return module.apply(variables, pooled, method="kernel_of")
+def found_in_pooled(
+    module: PooledOnePass, variables: Variables, pooled: Pooled
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """Apply ``PooledOnePass.kernel_of`` and ``code_of``."""
+    return tuple(module.apply(variables, pooled, method=method) for method in ("kernel_of", "code_of"))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -177,7 +180,6 @@ def restore_with_pooled(
     return found.sr, noted.get("means", {})
 
 
-def _first_kernel(module: nn.Module, images: jax.Array) -> jax.Array:
-    """The kernel that the first step restores with: the Dirac kernel."""
-    kernel = dirac(module.kernel_size)
-    return jnp.broadcast_to(kernel, (len(images), *kernel.shape))
+def _first_code(module: Unfolded, images: jax.Array, region: Region) -> jax.Array:
+    """The codes [B, L] that the first step restores with."""
+    return module.estimate_of(module.start(images, region=region)).code

@@ -7,10 +7,12 @@ from blindsr_jax.networks import dan_v1, dan_v2
 from blindsr_jax.networks.chain import Chain, stack_chains, unstack_chains
 from blindsr_jax.networks.compute import Compute, with_compute
 from blindsr_jax.networks.dan import DAN
+from blindsr_jax.networks.dasr import DASR
 from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import DPIR
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
+from blindsr_jax.networks.ikc import IKC
 from blindsr_jax.networks.kernel_estimator import KernelEstimator
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.network import Network
@@ -24,9 +26,11 @@ from blindsr_jax.networks.usrnet import USRNet
 
 __all__ = [
     "DAN",
+    "DASR",
     "DCLS",
     "DPIR",
     "DSSR",
+    "IKC",
     "MODELS",
     "Chain",
     "Compute",

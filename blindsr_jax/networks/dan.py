@@ -93,18 +93,18 @@ class DAN(Unfolded):
         """
         sr = self.restorer(lr, jax.lax.stop_gradient(state.code), **optional(region))
         if last is None:
-            return self._with_estimate(sr, lr, region)
+            return self._with_estimate(state, sr, lr, region)
         return nn.cond(
             last,
             lambda network, sr, lr, state: state._replace(sr=sr),
-            lambda network, sr, lr, state: network._with_estimate(sr, lr, region),
+            lambda network, sr, lr, state: network._with_estimate(state, sr, lr, region),
             self,
             sr,
             lr,
             state,
         )
 
-    def _with_estimate(self, sr: jax.Array, lr: jax.Array, region: Region | None) -> Estimate:
+    def _with_estimate(self, state: Estimate, sr: jax.Array, lr: jax.Array, region: Region | None) -> Estimate:
         prediction = self.estimator(jax.lax.stop_gradient(sr), lr, **optional(region))
         basis = self.pca_basis.value
         if self.estimator.predicts == "kernel":

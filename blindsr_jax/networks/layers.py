@@ -16,6 +16,7 @@ from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
+MEAN_COLOUR = (0.4488, 0.4371, 0.4040)  # of DIV2K, as EDSR and its successors subtract it
 _PLAIN = Compute()
 # PyTorch's default initialisation of convolutions: U[−1/√fan_in, 1/√fan_in].
 torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -79,6 +80,11 @@ def _promoted(
 def lrelu(x: jax.Array, slope: float = 0.2) -> jax.Array:
     """Leaky ReLU; 0.2 is the slope of DAN and DSSR."""
     return nn.leaky_relu(x, slope)
+
+
+def mean_colour(like: jax.Array) -> jax.Array:
+    """Return the mean colour of DIV2K, [1, 1, 1, 3] in [0, 1], in the type of an array."""
+    return jnp.asarray(MEAN_COLOUR, like.dtype).reshape(1, 1, 1, 3)
 
 
 class ResidualBlock(nn.Module):

@@ -34,7 +34,7 @@ class Pooling(typing.NamedTuple):
 
     Attributes:
       bins: N; the means are over N×N bins of the image, see ``ops.pooling``.
-      border: pixels of the image on each side where the map has none, as after convolutions without padding.
+      border: pixels on each side that the map lacks, as after convolutions without padding.
     """
 
     bins: int

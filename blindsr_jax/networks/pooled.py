@@ -29,13 +29,15 @@ class PooledOnePass(OnePass):
     Attributes:
       poolings: how each map is averaged, by its name; not empty.
       reach: LR pixels; the farthest that a pixel of a map sees.
+      stride: LR pixels between neighbouring pixels of a map, whose first is that of the image.
     """
 
     poolings: typing.ClassVar[typing.Mapping[str, Pooling]] = {}
     reach: typing.ClassVar[int] = 0
+    stride: typing.ClassVar[int] = 1
 
     def maps(self, lr: jax.Array) -> dict[str, jax.Array]:
-        """Return the maps [B, H − 2·border, W − 2·border, C] of LR images [B, H, W, 3], by name."""
+        """Return the maps [B, ⌈H/stride⌉ − 2·border, ⌈W/stride⌉ − 2·border, C] of LR images [B, H, W, 3], by name."""
         raise NotImplementedError
 
     def restored_with(self, lr: jax.Array, pooled: Pooled, *, region: Region | None = None) -> Estimate:
@@ -47,6 +49,10 @@ class PooledOnePass(OnePass):
 
     def kernel_of(self, pooled: Pooled) -> jax.Array | None:
         """Return the kernels [B, K, K] that belong to means of ``maps``, if the network estimates kernels."""
+        return None
+
+    def code_of(self, pooled: Pooled) -> jax.Array | None:
+        """Return the codes [B, L] that belong to means of ``maps``, if the network finds codes."""
         return None
 
     def pooled_of(self, maps: dict[str, jax.Array], weights: Weights | None = None) -> Pooled:

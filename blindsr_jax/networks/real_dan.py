@@ -16,14 +16,13 @@ import jax.numpy as jnp
 from blindsr_jax.degradations.real_kernels import generalized_gaussian
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import ResidualBlock, conv, lrelu
+from blindsr_jax.networks.layers import ResidualBlock, conv, lrelu, mean_colour
 from blindsr_jax.networks.region import Region, enlarged, halved, mask_outside, mean
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 from blindsr_jax.types import Estimate
 
-MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's colours; subtracted at the beginning, added at the end
 STRIDES = {"small": (2, 1, 2, 1, 2), "large": (2, 1, 1, 2, 1, 1, 2, 1)}  # of the Estimator's blocks
 _GROWTH = 32  # channels that each convolution of a dense block adds
 
@@ -205,7 +204,7 @@ class RealDAN(Unfolded):
 
     def start(self, lr: jax.Array, *, region: Region | None = None) -> State:
         """Start with the LR features, also as the restored ones, and with the learned degradation."""
-        x = self.image_head(mask_outside(lr - _mean_colour(lr), region), region)
+        x = self.image_head(mask_outside(lr - mean_colour(lr), region), region)
         degradation = self.degradation_head(self.initial_degradation.reshape(1, 1, 1, -1))
         return State(x, jnp.broadcast_to(degradation, (len(lr), *degradation.shape[1:])), x, region)
 
@@ -218,7 +217,7 @@ class RealDAN(Unfolded):
     def estimate_of(self, state: State) -> Estimate:
         """Compute the image and the degradation [B, D] of a state; its code is the degradation's features [B, C]."""
         sr = self.upscale(self.image_tail(state.restored, state.region), state.region)
-        sr = mask_outside(sr + _mean_colour(sr), enlarged(state.region, self.scale))
+        sr = mask_outside(sr + mean_colour(sr), enlarged(state.region, self.scale))
         vector = self.degradation_tail(state.degradation)[:, 0, 0]
         code = state.degradation[:, 0, 0]
         return Estimate(sr=sr, kernel=self.kernel_of(vector), code=code, degradation=vector)
@@ -278,7 +277,3 @@ class KernelDAN(RealDAN):
         sigma_x, sigma_y = (narrowest + (widest - narrowest) * ratios[:, i] for i in (0, 1))
         theta, gaussian = jnp.pi / 2 * ratios[:, 2], jnp.ones_like(sigma_x)
         return generalized_gaussian(sigma_x, sigma_y, theta, gaussian, self.kernel_size, convention="realdan")
-
-
-def _mean_colour(like: jax.Array) -> jax.Array:
-    return jnp.asarray(MEAN, like.dtype).reshape(1, 1, 1, 3)

@@ -25,17 +25,19 @@ class Region(typing.NamedTuple):
 
     Attributes:
       valid_size: height and width of the images in the map, each from 1 to the map's; None if the images fill the map.
-      windows: int32 [B, 4], half-open [top, bottom), [left, right) of each image, in LR pixels; not all empty. If
-        given, the batch consists of tiles of one image, and means are taken over all windows together.
+      windows: int32 [B, 4], half-open [top, bottom), [left, right) of each image, in the map's pixels; not all empty.
+        If given, the batch consists of tiles of one image, and means are taken over all windows together.
     """
 
     valid_size: ValidSize | None = None
     windows: jax.Array | None = None
 
     def enlarged(self, scale: int) -> Region:
-        """Return the region of a map ``scale`` times as large, without windows, since these are in LR pixels."""
-        size = self.valid_size
-        return Region(None if size is None else (size[0] * scale, size[1] * scale))
+        """Return the region of a map ``scale`` times as large."""
+        size, windows = self
+        return Region(
+            None if size is None else (size[0] * scale, size[1] * scale), None if windows is None else windows * scale
+        )
 
 
 def accepts_region(part: typing.Callable[..., typing.Any]) -> bool:

@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.dan_v1 import build_dan_v1
 from blindsr_jax.networks.dan_v2 import build_dan_v2
+from blindsr_jax.networks.dasr import DASR
 from blindsr_jax.networks.dcls import DCLS
 from blindsr_jax.networks.dpir import build_dpir
 from blindsr_jax.networks.drunet import DRUNet
 from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.networks.fixed_gaussian import FixedGaussian
+from blindsr_jax.networks.ikc import build_ikc
 from blindsr_jax.networks.kernelnet import KernelNet
 from blindsr_jax.networks.model_based import ModelBased
 from blindsr_jax.networks.network import Network
@@ -31,6 +33,8 @@ MODELS: dict[str, Builder] = {
     "danv2": build_dan_v2,
     "dssr": DSSR,
     "dcls": DCLS,
+    "dasr": DASR,
+    "ikc": build_ikc,
     "kerneldan": KernelDAN,
     "realdan": RealDAN,
     "kernelnet": KernelNet,

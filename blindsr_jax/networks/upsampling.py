@@ -22,7 +22,7 @@ from blindsr_jax.networks.region import Region, enlarged, mask_outside, valid_si
 from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 
-_FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
+FACTORS: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}  # of the pixel shuffles, by scale
 _STRIP = 3  # depth in LR pixels of the strips that determine the border blocks
 _SMALLEST = 16  # side in LR pixels below which the strips are as much work as the image
 
@@ -63,7 +63,7 @@ class Upsampler(nn.Module):
         if self.kind == "single":
             image = self._apply(_Weights(channels, 3 * self.scale**2, name="out")(), x)
             return mask_outside(pixel_shuffle(image, self.scale), enlarged(region, self.scale))
-        factors = _FACTORS[self.scale]
+        factors = FACTORS[self.scale]
         stages = [_Weights(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
         stages.append(_Weights(channels, 3, name="out")())
         if not factors or min(x.shape[1:3]) < _SMALLEST:
@@ -82,7 +82,7 @@ class Upsampler(nn.Module):
 
     def _chain(self, stages: list[Weights], x: jax.Array, region: Region | None) -> jax.Array:
         """Apply the convolutions one after another, as published."""
-        for weights, r in zip(stages, _FACTORS[self.scale]):
+        for weights, r in zip(stages, FACTORS[self.scale]):
             region = enlarged(region, r)
             x = mask_outside(pixel_shuffle(self._apply(weights, x), r), region)
         return mask_outside(self._apply(stages[-1], x), region)
@@ -106,7 +106,7 @@ class Upsampler(nn.Module):
         Each convolution removes a pixel on the inner side, where it has no zero padding.
         """
         padding = (outside, (1, 1)) if axis == 1 else ((1, 1), outside)
-        for weights, r in zip(stages, _FACTORS[self.scale]):
+        for weights, r in zip(stages, FACTORS[self.scale]):
             strip = pixel_shuffle(self._apply(weights, strip, padding), r)
         return self._apply(stages[-1], strip, padding)
 

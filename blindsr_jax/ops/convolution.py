@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import jax
@@ -47,6 +48,27 @@ def convolve(
     else:
         y = _plain(x, kernel, padding, stride)
     return checkpoint_name(y, CONVOLUTION)
+
+
+def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolve each channel of each image with a kernel of its own (a correlation), with zeros around the image.
+
+    It is a sum of shifted products. XLA's grouped convolution has one group for each image and channel, and is slow.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [B, k, k, C], odd k, or [1, k, k, C] for all images.
+
+    Returns:
+      [B, H, W, C].
+    """
+    size, (height, width) = kernel.shape[1], x.shape[1:3]
+    reach = size // 2
+    padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    total = jnp.zeros_like(x)
+    for i, j in itertools.product(range(size), repeat=2):
+        total += padded[:, i : i + height, j : j + width] * kernel[:, i, j][:, None, None]
+    return total
 
 
 def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:

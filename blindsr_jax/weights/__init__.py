@@ -8,6 +8,7 @@ __getattr__, __all__ = attach(
         "Bundle": "blindsr_jax.weights.bundle",
         "load_bundle": "blindsr_jax.weights.bundle",
         "load_official": "blindsr_jax.weights.official",
+        "load_official_ikc": "blindsr_jax.weights.official_ikc",
         "models": "blindsr_jax.weights.zoo",
         "save_bundle": "blindsr_jax.weights.bundle",
     },

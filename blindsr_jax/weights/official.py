@@ -14,19 +14,21 @@ from flax.traverse_util import unflatten_dict
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.networks.dcls_estimator import FILTER_SIZES, linear_layers
-from blindsr_jax.networks.real_dan import MEAN, STRIDES
+from blindsr_jax.networks.layers import MEAN_COLOUR
+from blindsr_jax.networks.real_dan import STRIDES
 from blindsr_jax.papers import SETTING2_SIZE
 from blindsr_jax.weights.bundle import Bundle, check_arrays
 from blindsr_jax.weights.descriptions import check_sizes
 from blindsr_jax.weights.torch_names import to_paths
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
+from blindsr_jax.weights.torch_shapes import State, count_of, rename_layers, scale_of, scale_of_stages, width_of
 
-State = dict[str, np.ndarray]
 _KERNELDAN_LENGTH = 8  # of its degradation; RealDAN's is longer
+_BATCH_NORM_EPSILON = 1e-5  # PyTorch's
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
-    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, KernelDAN, RealDAN, USRNet or DRUNet of any sizes.
+    """Read a checkpoint of DANv1, DANv2, DSSR, DCLS, DASR, KernelDAN, RealDAN, USRNet or DRUNet of any sizes.
 
     The kernel of a DCLS with K = 11 gets a softmax, as the authors' weights for setting 2 ×2 want. No tensor tells.
 
@@ -39,15 +41,46 @@ def load_official(path: str | os.PathLike) -> Bundle:
     sizes, parts = _SIZES[name](path, state)
     sizes = {"name": name, **_kernel_sizes(constants), **sizes}
     check_sizes(path, sizes, len(state))
-    given = _take_first_degradation(path, state) if "init_deg" in state else {}
-    params, unknown = to_paths(name, parts, state)
-    params |= given
+    given = _PREPARED[name](path, state) if name in _PREPARED else {}
+    return bundle_from_tensors(path, sizes, parts, state, given=given, constants=constants)
+
+
+def bundle_from_tensors(
+    path: str | os.PathLike,
+    sizes: dict[str, typing.Any],
+    parts: int,
+    state: State,
+    *,
+    constants: State,
+    given: State | None = None,
+    source: dict[str, typing.Any] | None = None,
+) -> Bundle:
+    """Make a bundle of the tensors of a checkpoint, each of which must have its place in the network.
+
+    Args:
+      path: the checkpoint; the bundle says its name and digest.
+      sizes: arguments of ``networks.build``.
+      parts: see ``torch_names.to_paths``.
+      state: arrays by PyTorch's names.
+      constants: constants of the network by name.
+      given: parameters by path that are no layers.
+      source: what else the bundle says of its origin.
+
+    Raises:
+      WeightsError: a tensor has no place in the network, is missing or has another shape.
+    """
+    params, unknown = to_paths(sizes["name"], parts, state)
+    params |= given or {}
     if unknown:
-        raise WeightsError(f"{path}: looks like {name}, but the tensor {unknown[0]} has no place in it")
+        raise WeightsError(f"{path}: looks like {sizes['name']}, but the tensor {unknown[0]} has no place in it")
     check_arrays(path, params | {f"constants/{key}": x for key, x in constants.items()}, sizes)
-    digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    source = {"file": pathlib.Path(path).name, "sha256": digest}
-    return Bundle({"params": unflatten_dict(params, sep="/"), "constants": constants}, sizes, {"source": source})
+    origin = {"file": pathlib.Path(path).name, "sha256": digest_of(path), **(source or {})}
+    return Bundle({"params": unflatten_dict(params, sep="/"), "constants": constants}, sizes, {"source": origin})
+
+
+def digest_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
 def _recognise(path: str | os.PathLike, state: State) -> str:
@@ -57,6 +90,8 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "danv1"
     if "Estimator.dec.0.weight" in state:
         return "dcls"
+    if "G.body.0.body.0.da_conv1.kernel.0.weight" in state:
+        return "dasr"
     if "init_deg" in state:
         return "kerneldan" if state["init_deg"].size == _KERNELDAN_LENGTH else "realdan"
     if "compress_in.weight" in state:
@@ -65,6 +100,11 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
         return "usrnet"
     if "m_head.weight" in state and "m_tail.weight" in state:
         return "drunet"
+    if "SFT-residual1.conv1.weight" in state or "ConvNet.0.weight" in state:
+        raise WeightsError(
+            f"{path}: is one of the three files of an IKC: join them with 'blindsr convert SFTMD.pth --predictor P.pth "
+            "--corrector C.pth --pca ikc -o ikc.safetensors'"
+        )
     raise WeightsError(f"{path}: these tensors ({', '.join(list(state)[:3])}, …) are of no model known here")
 
 
@@ -93,53 +133,53 @@ def _kernel_sizes(constants: State) -> dict[str, int]:
 
 
 def _danv1_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = _width(path, state, "Restorer.head.weight")
-    scale, stages = _scale(path, state, "Restorer.upscale", features)
+    features = width_of(path, state, "Restorer.head.weight")
+    scale, stages = scale_of(path, state, "Restorer.upscale", features)
     return {
         "scale": scale,
         "features": features,
-        "blocks": _count(state, "Restorer.body."),
-        "estimator_features": _width(path, state, "Estimator.head_LR.weight"),
-        "estimator_blocks": _count(state, "Estimator.body."),
+        "blocks": count_of(state, "Restorer.body."),
+        "estimator_features": width_of(path, state, "Estimator.head_LR.weight"),
+        "estimator_blocks": count_of(state, "Estimator.body."),
     }, stages
 
 
 def _danv2_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = _width(path, state, "Restorer.head1.weight")
-    scale, stages = _scale(path, state, "Restorer.upscale", features)
+    features = width_of(path, state, "Restorer.head1.weight")
+    scale, stages = scale_of(path, state, "Restorer.upscale", features)
     return {
         "scale": scale,
         "features": features,
-        "groups": _count(state, "Restorer.body."),
-        "blocks": _count(state, "Restorer.body.0.body."),
-        "estimator_features": _width(path, state, "Estimator.head_LR.0.weight"),
-        "estimator_blocks": _count(state, "Estimator.body.body."),
+        "groups": count_of(state, "Restorer.body."),
+        "blocks": count_of(state, "Restorer.body.0.body."),
+        "estimator_features": width_of(path, state, "Estimator.head_LR.0.weight"),
+        "estimator_blocks": count_of(state, "Estimator.body.body."),
     }, stages
 
 
 def _dssr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = _width(path, state, "conv1.weight")
-    scale, stages = _scale(path, state, "UPNet", features)
+    features = width_of(path, state, "conv1.weight")
+    scale, stages = scale_of(path, state, "UPNet", features)
     return {
         "scale": scale,
         "features": features,
-        "blocks": _count(state, "feat_ext.crb.crb."),
-        "refine_blocks": _count(state, "feat_refine.crb.crb."),
+        "blocks": count_of(state, "feat_ext.crb.crb."),
+        "refine_blocks": count_of(state, "feat_refine.crb.crb."),
     }, stages
 
 
 def _dcls_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features = _width(path, state, "Restorer.conv_first.weight")
-    scale, stages = _scale(path, state, "Restorer.upscale", features)
+    features = width_of(path, state, "Restorer.conv_first.weight")
+    scale, stages = scale_of(path, state, "Restorer.upscale", features)
     kernel_size = _kernel_size_of_filters(path, state)
     return {
         "scale": scale,
         "kernel_size": kernel_size,
         "features": features,
-        "reduction": features // max(_width(path, state, "Restorer.head1.weight"), 1),
-        "groups": _count(state, "Restorer.body."),
-        "blocks": _count(state, "Restorer.body.0.body."),
-        "latent_features": _width(path, state, "Estimator.tail.4.weight"),
+        "reduction": features // max(width_of(path, state, "Restorer.head1.weight"), 1),
+        "groups": count_of(state, "Restorer.body."),
+        "blocks": count_of(state, "Restorer.body.0.body."),
+        "latent_features": width_of(path, state, "Estimator.tail.4.weight"),
         "kernel_softmax": kernel_size == 11,
     }, stages
 
@@ -154,23 +194,76 @@ def _kernel_size_of_filters(path: str | os.PathLike, state: State) -> int:
     raise WeightsError(f"{path}: the filters of its Estimator (Estimator.dec) make no kernel of {known} pixels")
 
 
+def _dasr_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
+    features = width_of(path, state, "G.head.0.weight")
+    scale, stages = scale_of_stages(path, state, "G.tail.0", features)
+    return {
+        "scale": scale,
+        "features": features,
+        "code_features": width_of(path, state, "G.compress.0.weight", dimensions=2),
+        "groups": max(count_of(state, "G.body.") - 1, 0),
+        "blocks": max(count_of(state, "G.body.0.body.") - 1, 0),
+        "encoder_features": [width_of(path, state, f"E.encoder_q.E.{i}.weight") for i in (0, 6, 12)],
+    }, stages
+
+
+def _prepare_dasr(path: str | os.PathLike, state: State) -> State:
+    """Fold the batch normalisation of a DASR's Encoder into its convolutions, and check its mean colour.
+
+    The perceptron, the momentum copy and the queue of its contrastive loss are left out. The convolutions after its
+    blocks and groups, whose names depend on their number, are renamed.
+    """
+    contrastive = ("E.encoder_q.mlp.", "E.encoder_k.", "E.queue")
+    for name in [name for name in state if name.startswith(contrastive) or name.endswith(".num_batches_tracked")]:
+        del state[name]
+    for name, sign in (("G.sub_mean", -255), ("G.add_mean", 255)):
+        weight, bias = state.pop(f"{name}.weight", None), state.pop(f"{name}.bias", None)
+        wanted = np.eye(3)[..., None, None], sign * np.array(MEAN_COLOUR)
+        if not all(
+            x is not None and x.shape == w.shape and np.allclose(x, w, atol=1e-3)
+            for x, w in zip((weight, bias), wanted)
+        ):
+            raise WeightsError(f"{path}: its mean of colours ({name}) is not that of a DASR")
+    for i in range(0, 18, 3):
+        _fold_batch_norm(path, state, f"E.encoder_q.E.{i}", f"E.encoder_q.E.{i + 1}")
+    groups, blocks = (count_of(state, prefix) - 1 for prefix in ("G.body.", "G.body.0.body."))
+    places = {f"G.body.{groups}": "G.fusion"} | {f"G.body.{n}.body.{blocks}": f"G.body.{n}.out" for n in range(groups)}
+    rename_layers(state, places)
+    return {}
+
+
+def _fold_batch_norm(path: str | os.PathLike, state: State, convolution: str, normalisation: str) -> None:
+    """Pop a batch normalisation after a convolution, and let the convolution compute the same by itself."""
+    try:
+        gain, offset, mean, variance = (
+            state.pop(f"{normalisation}.{name}").astype(np.float64)
+            for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        weight, bias = (state[f"{convolution}.{name}"] for name in ("weight", "bias"))
+    except KeyError as error:
+        raise WeightsError(f"{path}: the tensor {error.args[0]} is missing") from None
+    if not {x.shape for x in (gain, offset, mean, variance, bias)} == {weight.shape[:1]} or not (variance >= 0).all():
+        raise WeightsError(f"{path}: the batch normalisation {normalisation} does not fit its convolution")
+    gain /= np.sqrt(variance + _BATCH_NORM_EPSILON)
+    state[f"{convolution}.weight"] = (weight * gain.reshape(-1, 1, 1, 1)).astype(np.float32)
+    state[f"{convolution}.bias"] = ((bias - mean) * gain + offset).astype(np.float32)
+
+
 def _take_first_degradation(path: str | os.PathLike, state: State) -> State:
     """Pop what is no layer of a RealDAN: its first degradation, and the mean of colours, which is checked.
 
     The last convolution of the Estimator, whose name depends on the number of blocks, is renamed.
     """
-    mean, last = state.pop("mean", None), f"Estimator.body.{_count(state, 'Estimator.body.') - 1}"
-    if mean is None or mean.size != len(MEAN) or not np.allclose(mean.ravel(), MEAN, atol=1e-6):
+    mean, last = state.pop("mean", None), f"Estimator.body.{count_of(state, 'Estimator.body.') - 1}"
+    if mean is None or mean.size != len(MEAN_COLOUR) or not np.allclose(mean.ravel(), MEAN_COLOUR, atol=1e-6):
         raise WeightsError(f"{path}: its mean of colours is not that of a RealDAN")
-    for leaf in ("weight", "bias"):
-        if f"{last}.{leaf}" in state:
-            state[f"Estimator.out.{leaf}"] = state.pop(f"{last}.{leaf}")
+    rename_layers(state, {last: "Estimator.out"})
     return {"initial_degradation": np.ascontiguousarray(state.pop("init_deg").ravel())}
 
 
 def _realdan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
-    features, estimator_blocks = _width(path, state, "img_head.weight"), _count(state, "Estimator.body.") - 1
-    scale, stages = (4, 2) if "img_tail.1.2.weight" in state else _scale(path, state, "img_tail.1", features)
+    features, estimator_blocks = width_of(path, state, "img_head.weight"), count_of(state, "Estimator.body.") - 1
+    scale, stages = scale_of_stages(path, state, "img_tail.1", features)
     sizes = [size for size, strides in STRIDES.items() if len(strides) == estimator_blocks]
     if not sizes:
         raise WeightsError(f"{path}: its Estimator has {estimator_blocks} blocks, which none known here has")
@@ -178,7 +271,7 @@ def _realdan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typ
         "scale": scale,
         "degradation_length": state["init_deg"].size,
         "features": features,
-        "blocks": _count(state, "Restorer.body."),
+        "blocks": count_of(state, "Restorer.body."),
         "body": "rrdb" if "Restorer.body.0.rdb1.conv1.weight" in state else "edsr",
         "estimator_size": sizes[0],
     }, stages
@@ -192,8 +285,8 @@ def _kerneldan_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, t
 def _usrnet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any], int]:
     features, blocks = _resunet_sizes(path, state, "p.")
     return {
-        "iterations": _width(path, state, "h.mlp.4.weight") // 2,
-        "hyper_features": _width(path, state, "h.mlp.0.weight"),
+        "iterations": width_of(path, state, "h.mlp.4.weight") // 2,
+        "hyper_features": width_of(path, state, "h.mlp.0.weight"),
         "features": features,
         "blocks": blocks,
     }, blocks
@@ -204,16 +297,16 @@ def _drunet_sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typi
     return {
         "features": features,
         "blocks": blocks,
-        "channels": _width(path, state, "m_tail.weight"),
+        "channels": width_of(path, state, "m_tail.weight"),
         "bias": "m_head.bias" in state,
     }, blocks
 
 
 def _resunet_sizes(path: str | os.PathLike, state: State, prefix: str) -> tuple[list[int], int]:
     """Channels at each of the four sizes, and number of blocks at each. A strided convolution follows the blocks."""
-    blocks = max(_count(state, f"{prefix}m_down1.") - 1, 0)
-    widths = [_width(path, state, f"{prefix}m_down{level}.{blocks}.weight") for level in (1, 2, 3)]
-    return [_width(path, state, f"{prefix}m_head.weight"), *widths], blocks
+    blocks = max(count_of(state, f"{prefix}m_down1.") - 1, 0)
+    widths = [width_of(path, state, f"{prefix}m_down{level}.{blocks}.weight") for level in (1, 2, 3)]
+    return [width_of(path, state, f"{prefix}m_head.weight"), *widths], blocks
 
 
 _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
@@ -221,6 +314,7 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
     "danv2": _danv2_sizes,
     "dssr": _dssr_sizes,
     "dcls": _dcls_sizes,
+    "dasr": _dasr_sizes,
     "kerneldan": _kerneldan_sizes,
     "realdan": _realdan_sizes,
     "usrnet": _usrnet_sizes,
@@ -228,31 +322,9 @@ _SIZES: dict[str, typing.Callable[..., tuple[dict[str, typing.Any], int]]] = {
 }
 
 
-def _scale(path: str | os.PathLike, state: State, upsampler: str, features: int) -> tuple[int, int]:
-    """Scale and number of sub-pixel stages: ×4 has two ×2 stages, ×2 and ×3 have one stage, ×1 has none.
-
-    The stage of ×2 and ×3 widens the features s² times.
-    """
-    if f"{upsampler}.weight" in state:
-        return 1, 0
-    if f"{upsampler}.4.weight" in state:
-        return 4, 2
-    widened = _width(path, state, f"{upsampler}.0.weight")
-    for scale in (2, 3):
-        if widened == features * scale**2:
-            return scale, 1
-    raise WeightsError(f"{path}: its upsampler widens {features} features to {widened}, which fits no scale known here")
-
-
-def _width(path: str | os.PathLike, state: State, name: str) -> int:
-    """Number of output channels of a convolution."""
-    if name not in state:
-        raise WeightsError(f"{path}: the tensor {name} is missing")
-    if state[name].ndim != 4:
-        raise WeightsError(f"{path}: the tensor {name} of shape {state[name].shape} is no convolution")
-    return state[name].shape[0]
-
-
-def _count(state: State, prefix: str) -> int:
-    """Number of distinct names directly below a prefix, such as the numbered blocks of a body."""
-    return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
+# What is done to the tensors of a file before they are renamed, and the parameters that are found on the way.
+_PREPARED: dict[str, typing.Callable[[str | os.PathLike, State], State]] = {
+    "dasr": _prepare_dasr,
+    "kerneldan": _take_first_degradation,
+    "realdan": _take_first_degradation,
+}

@@ -107,6 +107,50 @@ def _dcls(stages: int) -> list[tuple[str, str]]:
     return _under("Restorer", "restorer", restorer) + _under("Estimator", "estimator", estimator)
 
 
+def _dasr(stages: int) -> list[tuple[str, str]]:
+    aware = [("kernel.0", "kernel1"), ("kernel.2", "kernel2"), ("conv", "mix")]
+    aware += [("ca.conv_du.0", "squeeze"), ("ca.conv_du.2", "excite")]
+    block = [("conv1", "conv1"), ("conv2", "conv2")]
+    for i in (1, 2):
+        block += _under(f"da_conv{i}", f"aware{i}", aware)
+    restorer = [
+        ("head.0", "head"),
+        ("compress.0", "compress"),
+        *_under("body.{n}.body.{m}", "body/{n}/body/{m}", block),
+        ("body.{n}.out", "body/{n}/out"),
+        ("fusion", "fusion"),
+        *[(f"tail.0.{2 * i}", f"upscale/up{i}") for i in range(stages)],
+        ("tail.1", "upscale/out"),
+    ]
+    encoder = [(f"{3 * i}", f"conv{i + 1}") for i in range(6)]
+    return _under("G", "restorer", restorer) + _under("E.encoder_q.E", "encoder", encoder)
+
+
+def _ikc(stages: int) -> list[tuple[str, str]]:
+    """SFTMD, Predictor and Corrector have prefixes here; in the authors' files they have none."""
+    sft = [(f"{kind}_conv{i}", f"{here}{i}") for kind, here in (("mul", "gamma"), ("add", "beta")) for i in (1, 2)]
+    block = [("conv1", "conv1"), ("conv2", "conv2"), *_under("sft1", "sft1", sft), *_under("sft2", "sft2", sft)]
+    restorer = [
+        *[(f"conv{i}", f"head{i}") for i in (1, 2, 3)],
+        *_under("body.{n}", "body/{n}", block),
+        *_under("sft", "sft", sft),
+        ("conv_mid", "fusion"),
+        *[(f"upscale.{3 * i}", f"up{i}") for i in range(stages)],
+        ("conv_output", "out"),
+    ]
+    convolutions = [(f"ConvNet.{2 * i}", f"conv{i}") for i in range(7)]
+    corrector = [
+        *convolutions,
+        *[(f"code_dense.{2 * i}", f"code{i + 1}") for i in range(2)],
+        *[(f"global_dense.{2 * i}", f"joint{i + 1}") for i in range(3)],
+    ]
+    return [
+        *_under("SFTMD", "restorer", restorer),
+        *_under("Predictor", "predictor", convolutions[:6]),
+        *_under("Corrector", "estimator", corrector),
+    ]
+
+
 def _realdan(stages: int) -> list[tuple[str, str]]:
     restorer = [("conv1", "conv1"), ("conv2", "conv2")]  # of kind edsr
     restorer += [(f"rdb{i}.conv{j}", f"rdb{i}/conv{j}") for i in range(1, 4) for j in range(1, 6)]
@@ -157,6 +201,8 @@ TABLES: dict[str, typing.Callable[[int], list[tuple[str, str]]]] = {
     "danv2": _danv2,
     "dssr": _dssr,
     "dcls": _dcls,
+    "dasr": _dasr,
+    "ikc": _ikc,
     "kerneldan": _realdan,
     "realdan": _realdan,
     "usrnet": _usrnet,

@@ -52,6 +52,8 @@ _LEGACY_PROTOCOL = 1001
 
 # Reads the bytes of a storage from the file.
 _Fetch = Callable[[Storage], bytes]
+# Finds the tensors by name in a file's value.
+_StateOf = Callable[[Any], dict[str, Tensor]]
 
 
 def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -71,6 +73,25 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: If the file cannot be read, is damaged, or holds anything but tensors and plain data.
     """
+    return _read(path, _state_dict)
+
+
+def read_torch_tensor(path: str | os.PathLike) -> np.ndarray:
+    """Read a `.pth` file that holds a single tensor and no state dict.
+
+    Args:
+        path: As for `read_torch_checkpoint`.
+
+    Returns:
+        The array.
+
+    Raises:
+        WeightsError: If the file cannot be read, is damaged, or holds anything else.
+    """
+    return _read(path, _only_tensor)[""]
+
+
+def _read(path: str | os.PathLike, state_of: _StateOf) -> dict[str, np.ndarray]:
     try:
         shown = _one_line(os.fsdecode(path))
     except TypeError:
@@ -79,7 +100,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
         # Checked before opening, because opening a pipe would wait for its writer.
         check(stat.S_ISREG(os.stat(path).st_mode), "not a regular file", "give the path of a .pth file")
         with open(path, "rb") as file:
-            return _read_file(file)
+            return _read_file(file, state_of)
     except WeightsError as error:
         raise WeightsError(f"{shown}: {error}") from None
     except OSError as error:
@@ -92,7 +113,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise WeightsError(f"{shown}: cannot be read as a checkpoint ({reason}); {DAMAGED}") from error
 
 
-def _read_file(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read_file(file: BinaryIO, state_of: _StateOf) -> dict[str, np.ndarray]:
     """Read the file in the format that its first bytes indicate, as torch does."""
     file_size = os.fstat(file.fileno()).st_size
     start = file.read(4)
@@ -100,10 +121,10 @@ def _read_file(file: BinaryIO) -> dict[str, np.ndarray]:
     if start == b"PK\x03\x04":
         with zipfile.ZipFile(file) as archive:
             top, fetch, order = _open_zip(archive, file_size)
-            return _arrays(_state_dict(top), file_size, fetch, order)
+            return _arrays(state_of(top), file_size, fetch, order)
     top, fetch = _open_legacy(file, file_size)
     # The older format is little-endian on every machine.
-    return _arrays(_state_dict(top), file_size, fetch, "<")
+    return _arrays(state_of(top), file_size, fetch, "<")
 
 
 def _open_zip(archive: zipfile.ZipFile, file_size: int) -> tuple[Any, _Fetch, str]:
@@ -174,6 +195,12 @@ def _state_dict(top: Any) -> dict[str, Tensor]:
     if all(name.startswith("module.") for name in state):
         return {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return dict(state)
+
+
+def _only_tensor(top: Any) -> dict[str, Tensor]:
+    """Name the one tensor of a file by the empty name."""
+    check(type(top) is Tensor, f"holds a {show(top)} where a tensor is expected", SAVE_AGAIN)
+    return {"": top}
 
 
 def _arrays(state: dict[str, Tensor], file_size: int, fetch: _Fetch, order: str) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from blindsr_jax.evaluation.resume_log import ResumeLog
 from blindsr_jax.evaluation.run import evaluate, score
 from blindsr_jax.evaluation.samples import SyntheticTests, make_lr, synthetic_sample
 from blindsr_jax.inference.model import Model
-from blindsr_jax.inference.restore import restore_image
+from blindsr_jax.inference.restore import restore_image, restore_steps
 from blindsr_jax.networks import build, init_variables
 from tests.evaluation.conftest import Images
 
@@ -65,7 +65,7 @@ def test_methods_differ_only_in_the_kernel(model, photo):
 def test_a_sweep_equals_separate_runs(model, photo):
     sample = _sample(photo)
     rows = {row.method: row for row in score(model, sample, gaussian8(4), Methods(sweep=3, iterations=2))}
-    assert list(rows) == ["blind", "T = 1", "T = 2", "T = 3"]
+    assert list(rows) == ["blind", "T = 1", "T = 2", "T = 3", "best T"]
     assert rows["blind"].psnr_y == rows["T = 2"].psnr_y
     for t in (1, 2, 3):
         (alone,) = score(model, sample, gaussian8(4), Methods(iterations=t))
@@ -86,6 +86,8 @@ def test_a_sweep_of_dssr_reports_its_means(photo):
         assert alone.psnr_y == pytest.approx(rows[f"T = {t}"].psnr_y, abs=1e-3)
     assert rows["T = 1"].psnr_y != rows["T = 3"].psnr_y
     assert rows["blind"].kernel_l1 is None
+    in_rgb = [metrics.psnr(step.image, photo, 4, "rgb") for step in restore_steps(dssr, sample.lr, 3)]
+    assert rows["best T"].psnr_y == rows[f"T = {np.argmax(in_rgb) + 1}"].psnr_y
     with pytest.raises(DataError, match="DSSR takes no kernel"):
         evaluate(dssr, SyntheticTests(Images(photo), gaussian8(4)), Methods(("true",)))
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
-from blindsr_jax.ops.convolution import convolve
+from blindsr_jax.ops.convolution import convolve, depthwise
 
 AROUND = ((1, 1), (1, 1))
 
@@ -90,3 +91,13 @@ def test_the_gradient_works_inside_a_loop():
 
     ours, plain = (jax.grad(lambda k, f=f: after_three(f, k))(kernels) for f in (convolve, _plain))
     np.testing.assert_allclose(ours, plain, atol=1e-6 * float(jnp.abs(plain).max()), rtol=1e-4)
+
+
+def test_each_channel_of_each_image_has_its_own_kernel():
+    rng = np.random.default_rng(0)
+    x, kernels = rng.random((2, 5, 7, 3), np.float32), rng.normal(size=(2, 3, 3, 3)).astype(np.float32)
+    for got, image, kernel in zip(depthwise(x, kernels), x, kernels):
+        for c in range(3):
+            want = scipy.ndimage.correlate(image[..., c], kernel[..., c], mode="constant")
+            np.testing.assert_allclose(got[..., c], want, atol=1e-6)
+    np.testing.assert_allclose(depthwise(x, kernels[:1])[0], depthwise(x, kernels)[0], atol=1e-6)

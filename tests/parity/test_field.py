@@ -1,13 +1,16 @@
-"""DCLS, KernelDAN and RealDAN: same numbers as the authors' PyTorch code, from their own checkpoint files."""
+"""DCLS, DASR, IKC, KernelDAN and RealDAN: same numbers as the authors' PyTorch code, from their checkpoint files."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from blindsr_jax import load
+from blindsr_jax.cli import main
 from blindsr_jax.degradations import reformulated_kernel
 from blindsr_jax.networks import build
 from blindsr_jax.types import Degraded
+from tests.conftest import drilled
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32
 
@@ -70,6 +73,19 @@ def test_the_kernel_target_of_dcls(reference):
     _assert_close(_flipped(targets.kernel), golden["kernel_target"], "kernel target from the HR image")
 
 
+@pytest.mark.parametrize("scale", [drilled(2), drilled(3), 4])
+def test_image_and_representation_of_dasr(reference, scale):
+    """The authors' images are 0 … 255."""
+    golden, model = (
+        np.load(reference / "field" / f"dasr_x{scale}_io.npz"),
+        load(reference / "field" / f"dasr_x{scale}.pth"),
+    )
+    out = model(golden["lr"] / 255, trace=True)
+    _assert_close(out.kernel_code, golden["representation"], "representation")
+    _assert_close(255 * out.trace.sr[0], golden["sr"], "sr")
+    assert out.kernel is None
+
+
 @pytest.mark.parametrize("name", ["kerneldan_x2", "realdan_rrdb_x4"])
 def test_every_step_of_kerneldan_and_realdan(reference, name):
     golden = np.load(reference / "field" / f"{name}_io.npz")
@@ -86,3 +102,44 @@ def test_kernels_of_kerneldan(reference, scale):
     golden = np.load(reference / "field" / "kerneldan_kernels.npz")
     kernels = jax.jit(build("kerneldan", scale=scale).kernel_of)(golden[f"deg_x{scale}"])
     np.testing.assert_allclose(kernels, golden[f"kernel_x{scale}"], atol=1e-6)
+
+
+def _ikc(folder, tmp_path, sftmd, others):
+    """The bundle that the command makes of three files."""
+    bundle = tmp_path / "ikc.safetensors"
+    files = [folder / f"{sftmd}_sftmd.pth", "--predictor", folder / f"{others}_predictor.pth"]
+    files += ["--corrector", folder / f"{others}_corrector.pth", "--pca", "ikc", "-o", bundle]
+    assert main(["convert", *map(str, files)]) == 0
+    return load(bundle)
+
+
+@pytest.mark.parametrize("scale", [drilled(2), drilled(3), 4])
+def test_every_step_of_ikc(reference, tmp_path, scale):
+    golden = np.load(reference / "field" / f"ikc_x{scale}_io.npz")
+    model = _ikc(reference / "field", tmp_path, f"ikc_x{scale}", f"ikc_x{scale}")
+    out = model(golden["lr"], iterations=len(golden["sr"]), trace=True)
+    _assert_close(out.trace.sr, golden["sr"], "sr")
+    _assert_close(out.trace.kernel_code, golden["code"], "codes")
+    _assert_close(out.sr, golden["sr"][-1], "last sr")
+    first = jax.jit(lambda v, lr: model.module.bind(v).start(lr).code)(model.variables, golden["lr"])
+    _assert_close(first, golden["code_predicted"], "predicted code")
+
+
+def test_published_predictor_and_corrector_of_ikc(reference, tmp_path):
+    """Their codes of photographs are in the packaged basis: the predicted ones are near the true ones."""
+    golden = np.load(reference / "field" / "ikc_x4_real.npz")
+    model = _ikc(reference / "field", tmp_path, "ikc_x4", "ikc_x4_real")
+    lr, hr = (np.float32(golden[name]) / 255 for name in ("lr", "hr"))
+
+    def codes(variables, lr, hr):
+        bound = model.module.bind(variables)
+        found = [bound.start(lr).code]
+        for _ in range(2):
+            found.append(bound.estimator(hr, found[-1]))
+        return jnp.stack(found)
+
+    found = jax.jit(codes)(model.variables, lr, hr)
+    _assert_close(found[0], golden["code_predicted"], "predicted codes")
+    _assert_close(found[1:], golden["code_with_hr"][:2], "corrected codes")
+    true = golden["kernel"].reshape(len(hr), -1) @ model.pca_basis
+    assert np.abs(found[0] - true).mean() < 0.3 * np.abs(true).mean()

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.errors import WeightsError
-from blindsr_jax.weights.torch_reader import read_torch_checkpoint
+from blindsr_jax.weights.torch_reader import read_torch_checkpoint, read_torch_tensor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = REPOSITORY.parent / "shared" / "reference" / "networks"
@@ -267,6 +267,18 @@ def test_element_types(tmp_path, form, kind):
     expected = stored.astype("f4") if kind in ("Half", "BFloat16", "Double", "Float") else stored
     assert result.dtype == expected.dtype
     np.testing.assert_array_equal(result, expected)
+
+
+@FORMATS
+def test_a_tensor_without_a_state_dict(tmp_path, form):
+    values, path = np.arange(6, dtype="f4"), tmp_path / "tensor.pth"
+    path.write_bytes(checkpoint(form, contiguous("Float", (2, 3)), {"0": values}))
+    np.testing.assert_array_equal(read_torch_tensor(path), values.reshape(2, 3))
+    with pytest.raises(WeightsError, match="where a state dict is expected"):
+        read_torch_checkpoint(path)
+    path.write_bytes(checkpoint(form, {"a": contiguous("Float", (2, 3))}, {"0": values}))
+    with pytest.raises(WeightsError, match="where a tensor is expected"):
+        read_torch_tensor(path)
 
 
 @FORMATS
