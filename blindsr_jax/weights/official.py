@@ -103,7 +103,7 @@ def _recognise(path: str | os.PathLike, state: State) -> str:
     if "SFT-residual1.conv1.weight" in state or "ConvNet.0.weight" in state:
         raise WeightsError(
             f"{path}: is one of the three files of an IKC: join them with 'blindsr convert SFTMD.pth --predictor P.pth "
-            "--corrector C.pth --pca ikc -o ikc.safetensors'"
+            "--corrector C.pth --pca pca_matrix.pth -o ikc.safetensors'"
         )
     raise WeightsError(f"{path}: these tensors ({', '.join(list(state)[:3])}, …) are of no model known here")
 

@@ -18,8 +18,6 @@ from blindsr_jax.weights.official import bundle_from_tensors, digest_of
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint, read_torch_tensor
 from blindsr_jax.weights.torch_shapes import State, count_of, scale_of_stages, width_of
 
-PCA = "ikc"  # the name of the basis that comes with this package
-_PCA_FILE = pathlib.Path(__file__).parent / "ikc_pca.npy"
 _BLOCK = re.compile(r"SFT-residual(\d+)\.(.*)")
 _UNUSED = "sft_branch."  # a second set of blocks in the authors' files that nothing uses
 
@@ -35,8 +33,8 @@ def load_official_ikc(
 
     Args:
       sftmd, predictor, corrector: the authors' checkpoints, or those of DAN's authors, who trained IKC again.
-      pca: the PCA basis that the three were trained with. ``ikc`` for that of IKC's authors, which is also DANv1's.
-        DAN's authors used another one for IKC: give their file ``pca_matrix/IKC/pca_matrix.pth``.
+      pca: file of the PCA basis [K², L] that the three were trained with (.pth or .npy): ``codes/pca_matrix.pth`` of
+        IKC's authors, which is also DANv1's, or ``pca_matrix/IKC/pca_matrix.pth`` of DAN's.
 
     Raises:
       WeightsError: a file cannot be read safely, is not what it should be, or does not fit the others.
@@ -57,7 +55,7 @@ def load_official_ikc(
         name: {"file": pathlib.Path(path).name, "sha256": digest_of(path)}
         for name, path in {"predictor": predictor, "corrector": corrector}.items()
     }
-    source["pca"] = PCA if pca == PCA else pathlib.Path(pca).name
+    source["pca"] = pathlib.Path(pca).name
     return bundle_from_tensors(sftmd, sizes, stages, state, constants={"pca_basis": basis}, source=source)
 
 
@@ -93,14 +91,15 @@ def _sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any]
 
 
 def _read_basis(pca: str | os.PathLike) -> np.ndarray:
-    if pca == PCA:
-        return np.load(_PCA_FILE)
     if not pathlib.Path(pca).exists():
         raise WeightsError(
-            f"{pca}: there is no such PCA basis and no such file. Take {PCA!r} for weights of IKC's authors. For other "
-            "weights give the file with their basis, such as pca_matrix/IKC/pca_matrix.pth of DAN's authors"
+            f"{pca}: there is no such file. Give the PCA basis that the weights were trained with: codes/pca_matrix.pth "
+            "of IKC's authors, or pca_matrix/IKC/pca_matrix.pth of DAN's, who trained IKC again"
         )
-    basis = read_torch_tensor(pca)
+    try:
+        basis = np.load(pca, allow_pickle=False) if pathlib.Path(pca).suffix == ".npy" else read_torch_tensor(pca)
+    except (ValueError, EOFError) as error:
+        raise WeightsError(f"{pca}: is not an array: {error}") from None
     size = round(basis.shape[0] ** 0.5) if basis.ndim == 2 else 0
     if size % 2 == 0 or basis.shape[0] != size**2 or basis.dtype != np.float32:
         raise WeightsError(f"{pca}: an array of shape {basis.shape} and type {basis.dtype} is no PCA basis of kernels")

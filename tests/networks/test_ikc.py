@@ -84,13 +84,15 @@ def test_what_it_cannot_do_is_refused(model):
 
 
 @pytest.fixture
-def files(reference):
-    return {part: reference / "field" / f"ikc_x3_{part}.pth" for part in PARTS}
+def files(reference, tmp_path):
+    """Checkpoints of the three networks, and a basis."""
+    np.save(tmp_path / "pca.npy", np.random.default_rng(0).normal(size=(441, 10)).astype(np.float32))
+    return {part: reference / "field" / f"ikc_x3_{part}.pth" for part in PARTS} | {"pca": tmp_path / "pca.npy"}
 
 
 def test_files_that_are_not_an_ikc_together(files, reference, tmp_path, capsys):
     def read(**changes):
-        return official_ikc.load_official_ikc(**({"pca": "ikc"} | files | changes))
+        return official_ikc.load_official_ikc(**files | changes)
 
     with pytest.raises(WeightsError, match="is one of the three files of an IKC"):
         load(files["sftmd"])
@@ -98,24 +100,24 @@ def test_files_that_are_not_an_ikc_together(files, reference, tmp_path, capsys):
         read(predictor=files["corrector"])
     with pytest.raises(WeightsError, match="not those of IKC's Corrector"):
         read(corrector=files["predictor"])
-    with pytest.raises(WeightsError, match="no such PCA basis and no such file"):
+    with pytest.raises(WeightsError, match="there is no such file"):
         read(pca="dan")
     with pytest.raises(WeightsError, match="where a tensor is expected"):
         read(pca=files["predictor"])
-    command = ["convert", str(files["sftmd"]), "--pca", "ikc", "-o", str(tmp_path / "ikc.safetensors")]
+    command = ["convert", str(files["sftmd"]), "--pca", str(files["pca"]), "-o", str(tmp_path / "ikc.safetensors")]
     assert main(command) != 0
     assert "an IKC is SFTMD.pth, --predictor, --corrector and --pca, all four" in capsys.readouterr().err
 
 
 def test_every_tensor_of_the_files_must_fit(files, monkeypatch):
-    states = {path: read_torch_checkpoint(path) for path in files.values()}
+    states = {files[part]: read_torch_checkpoint(files[part]) for part in PARTS}
 
     def read(part, changes, without=()):
         changed = {name: x for name, x in (states[files[part]] | changes).items() if name not in without}
         monkeypatch.setattr(
             official_ikc, "read_torch_checkpoint", lambda path: dict(states | {files[part]: changed})[path]
         )
-        return official_ikc.load_official_ikc(**files, pca="ikc")
+        return official_ikc.load_official_ikc(**files)
 
     extra = np.zeros((1, 1, 3, 3), np.float32)
     bundle = read("sftmd", {"sft_branch.0.sft1.mul_conv1.weight": extra})
@@ -135,7 +137,7 @@ def test_a_basis_in_a_file_of_its_own(files, monkeypatch):
 
     def read(basis):
         monkeypatch.setattr(official_ikc, "read_torch_tensor", lambda path: basis)
-        return official_ikc.load_official_ikc(**files, pca=path)
+        return official_ikc.load_official_ikc(**files | {"pca": path})
 
     bundle = read(basis)
     np.testing.assert_array_equal(bundle.variables["constants"]["pca_basis"], basis)

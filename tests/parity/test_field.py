@@ -104,11 +104,12 @@ def test_kernels_of_kerneldan(reference, scale):
     np.testing.assert_allclose(kernels, golden[f"kernel_x{scale}"], atol=1e-6)
 
 
-def _ikc(folder, tmp_path, sftmd, others):
-    """The bundle that the command makes of three files."""
-    bundle = tmp_path / "ikc.safetensors"
+def _ikc(reference, tmp_path, sftmd, others):
+    """The bundle that the command makes of three files and DANv1's basis, which is IKC's."""
+    folder, bundle = reference / "field", tmp_path / "ikc.safetensors"
+    np.save(tmp_path / "pca.npy", np.load(reference / "degradation.npz")["pca_v1_iso21"])
     files = [folder / f"{sftmd}_sftmd.pth", "--predictor", folder / f"{others}_predictor.pth"]
-    files += ["--corrector", folder / f"{others}_corrector.pth", "--pca", "ikc", "-o", bundle]
+    files += ["--corrector", folder / f"{others}_corrector.pth", "--pca", tmp_path / "pca.npy", "-o", bundle]
     assert main(["convert", *map(str, files)]) == 0
     return load(bundle)
 
@@ -116,7 +117,7 @@ def _ikc(folder, tmp_path, sftmd, others):
 @pytest.mark.parametrize("scale", [drilled(2), drilled(3), 4])
 def test_every_step_of_ikc(reference, tmp_path, scale):
     golden = np.load(reference / "field" / f"ikc_x{scale}_io.npz")
-    model = _ikc(reference / "field", tmp_path, f"ikc_x{scale}", f"ikc_x{scale}")
+    model = _ikc(reference, tmp_path, f"ikc_x{scale}", f"ikc_x{scale}")
     out = model(golden["lr"], iterations=len(golden["sr"]), trace=True)
     _assert_close(out.trace.sr, golden["sr"], "sr")
     _assert_close(out.trace.kernel_code, golden["code"], "codes")
@@ -126,9 +127,9 @@ def test_every_step_of_ikc(reference, tmp_path, scale):
 
 
 def test_published_predictor_and_corrector_of_ikc(reference, tmp_path):
-    """Their codes of photographs are in the packaged basis: the predicted ones are near the true ones."""
+    """Their codes of photographs are in DANv1's basis: the predicted ones are near the true ones."""
     golden = np.load(reference / "field" / "ikc_x4_real.npz")
-    model = _ikc(reference / "field", tmp_path, "ikc_x4", "ikc_x4_real")
+    model = _ikc(reference, tmp_path, "ikc_x4", "ikc_x4_real")
     lr, hr = (np.float32(golden[name]) / 255 for name in ("lr", "hr"))
 
     def codes(variables, lr, hr):
