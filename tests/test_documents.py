@@ -34,6 +34,7 @@ ELSEWHERE = {
     "python -c": "downloads DIV2K; tests/data/test_sources.py reads a small data set of the same form",
     "--import deblurrer": "tests/test_adding_a_model.py has the network, tests/cli/test_restore.py the option",
     "python -m benchmarks": "hours; tests/test_benchmark*.py run its parts",
+    "--pca pca_matrix.pth": "wants three files of IKC's authors; tests/parity/test_field.py converts small ones",
     "--coordinator": "wants four hosts; tests/multihost runs several processes",
     "--config.data.source=div2k": "wants DIV2K; tests/data/test_sources.py",
     "--config.data.source=shards": "wants shards of DIV2K; tests/data/test_shards.py trains from small ones",

@@ -93,8 +93,8 @@ def _sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any]
 def _read_basis(pca: str | os.PathLike) -> np.ndarray:
     if not pathlib.Path(pca).exists():
         raise WeightsError(
-            f"{pca}: there is no such file. Give the PCA basis that the weights were trained with: codes/pca_matrix.pth "
-            "of IKC's authors, or pca_matrix/IKC/pca_matrix.pth of DAN's, who trained IKC again"
+            f"{pca}: there is no such file. Give the PCA basis that the weights were trained with: "
+            "codes/pca_matrix.pth of IKC's authors, or pca_matrix/IKC/pca_matrix.pth of DAN's, who trained IKC again"
         )
     try:
         basis = np.load(pca, allow_pickle=False) if pathlib.Path(pca).suffix == ".npy" else read_torch_tensor(pca)
