@@ -7,8 +7,8 @@
 It is trained on photographs, drawings and text. Its Estimator also estimates a picture's noise and JPEG compression and
 passes both to the Restorer.
 
-Time:  the packaged dan-lite-photo-x4 has had 1,956 steps from dan-lite-noise-x4, about 21 minutes of one CPU core
-Score: 23.08 dB on twelve held-out pictures (photo ×4), bicubic 21.77; see blindsr_jax/weights/packaged for its command
+Time:  the packaged dan-lite-photo-x4 has had 10,956 steps from dan-lite-noise-x4, two hours of one CPU core
+Score: 23.30 dB on twelve held-out pictures (photo ×4), bicubic 21.77; see blindsr_jax/weights/packaged for its commands
 """
 
 from blindsr_jax import config as config_lib
