@@ -6,7 +6,9 @@ Each subcommand is a module here. It imports its dependencies only when it runs,
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import sys
 
 from blindsr_jax.cli import bench, convert, data, degrade, demo, evaluate, kernels, models, restore
@@ -27,12 +29,16 @@ def main(argv: list[str] | None = None) -> int:
     keep_compiled_programs()
     try:
         _import_modules(arguments.modules)
-        if arguments.in_main_thread:
-            return arguments.run(arguments)
-        return run_interruptibly(lambda: arguments.run(arguments))
+        work = functools.partial(arguments.run, arguments)
+        code = work() if arguments.in_main_thread else run_interruptibly(work)
+        sys.stdout.flush()
+        return code
     except BlindSRError as error:
         print(f"blindsr: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("blindsr: interrupted; what is finished is complete, the same command goes on", file=sys.stderr)
         return 130

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -151,3 +152,9 @@ def test_convert_makes_a_bundle_of_a_run(place, capsys):
     assert main(["convert", str(place / "in"), "-o", str(place / "x.safetensors")]) == 1
     assert main(["convert", str(place / "run"), "-o", str(place / "x.bin")]) == 2
     assert "no training run" in capsys.readouterr().err
+
+
+def test_a_reader_of_the_output_may_stop(tmp_path):
+    command = f"{shlex.quote(sys.executable)} -m blindsr_jax.cli models | true"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (result.returncode, result.stderr) == (0, "")
