@@ -6,7 +6,8 @@
 
 It is the sibling of dan_lite_photo_x4 and starts from dan-lite-x2.
 
-Time: not measured yet
+Time:  not measured yet
+Score: not measured yet
 """
 
 from blindsr_jax import config as config_lib

@@ -37,7 +37,7 @@ def test_the_reader_survives_broken_files(count):
 class _Repeating:
     """A model that repeats each pixel twice in both directions."""
 
-    scale, restores, whole_only = 2, True, ""
+    scale, restores, whole_only, kernel_space = 2, True, "", "hr"
     takes_kernel = needs_kernel = takes_padding = False
 
     def __call__(self, lr, *, kernel=None, iterations=None, trace=False, image_only=False):
