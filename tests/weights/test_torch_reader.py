@@ -913,7 +913,7 @@ def mutate(rng: random.Random, content: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["zip", "legacy", "pickle in zip", "pickle in legacy"])
 def test_random_damage(tmp_path, part):
-    """The outcome is a WeightsError or a sound dict, quickly and with little memory. The drill of test_mutations.py has more."""
+    """The outcome is a WeightsError or a sound dict, quickly and with little memory; the drills have more files."""
     rng = random.Random(part)
     elements = {"0": np.arange(24, dtype="f4"), "1": np.arange(6, dtype="f2")}
     state = {"module.a": Tensor("Float", 24, (4, 6), (6, 1)), "module.b": contiguous("Half", (2, 3), key="1")}
