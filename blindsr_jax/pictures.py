@@ -140,9 +140,15 @@ def grid(cells: list[tuple[str, Image.Image]], size: tuple[int, int]) -> Image.I
     rows = -(-len(cells) // columns)
     step_x, step_y = size[0] + _GAP, size[1] + _CAPTION + _GAP
     canvas = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
+    draw = ImageDraw.Draw(canvas)
     for i, (caption, picture) in enumerate(cells):
         x, y = _GAP + i % columns * step_x, _GAP + i // columns * step_y
-        draw.text((x, y), caption, fill=_TEXT, font=font)
+        draw.text((x, y), caption, fill=_TEXT, font=_font_that_fits(caption, size[0]))
         canvas.paste(picture, (x, y + _CAPTION))
     return canvas
+
+
+def _font_that_fits(text: str, width: int) -> typing.Any:
+    """The largest font, from 15 down to 8 pixels, whose text is at most so wide."""
+    fonts = [ImageFont.load_default(pixels) for pixels in range(15, 7, -1)]
+    return next((font for font in fonts if font.getlength(text) <= width), fonts[-1])

@@ -1,6 +1,7 @@
 """The ``blindsr`` command: restore pictures, score and time models, make LR files, kernels, shards and bundles.
 
-Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others written); 2 wrong usage; 130 Ctrl-C.
+Exit codes: 0 all done; 1 some inputs failed (each named on stderr, the others written); 2 wrong usage; 130 Ctrl-C;
+141 the reader of the output has gone.
 Each subcommand is a module here. It imports its dependencies only when it runs, so that ``--help`` is fast.
 """
 
@@ -36,9 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     except BlindSRError as error:
         print(f"blindsr: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # who reads the output, such as head, has enough
+    except BrokenPipeError:  # who reads the output, such as head, has enough; the work may be unfinished
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
     except KeyboardInterrupt:
         print("blindsr: interrupted; what is finished is complete, the same command goes on", file=sys.stderr)
         return 130

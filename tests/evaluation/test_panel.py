@@ -1,12 +1,14 @@
 """Pictures of a model's results."""
 
+import numpy as np
 import pytest
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 from blindsr_jax.evaluation import panel
 from blindsr_jax.evaluation.protocols import anisotropic8, gaussian8
 from blindsr_jax.evaluation.samples import synthetic_sample
 from blindsr_jax.inference.loading import from_bundle
+from blindsr_jax.pictures import grid
 from tests.inference.conftest import tiny_bundle
 
 
@@ -24,3 +26,13 @@ def test_captions_can_be_drawn(protocol, photo, monkeypatch):
     missing = bytes(font.getmask("\U0010ffff"))
     assert [character for character, pixels in drawn.items() if pixels == missing] == []
     assert bytes(font.getmask("σ")) == missing, "then the captions may have it"
+
+
+def test_a_long_caption_stays_in_its_cell():
+    cell = Image.new("RGB", (252, 30))
+    alone, beside = (
+        np.asarray(grid([(caption, cell), ("", cell)], cell.size))
+        for caption in ("", "true kernel, width 1.80, noise 10, no JPEG")
+    )
+    changed = np.flatnonzero((alone != beside).any(axis=(0, 2)))
+    assert 200 < changed.max() < 260
