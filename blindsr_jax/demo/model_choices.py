@@ -19,7 +19,7 @@ from blindsr_jax.weights import zoo
 _PURPOSES: dict[str, tuple[str, str]] = {
     "dan-lite": ("Soft or out of focus", "Finds a round blur and undoes it. For clean pictures without grain."),
     "dan-lite-noise": ("Soft and grainy", "Finds a round blur in a noisy picture, and removes the noise."),
-    "dan-lite-photo": ("Compressed or noisy", "Finds blur, noise and JPEG compression. Its training has only begun."),
+    "dan-lite-photo": ("Any everyday picture", "Finds blur, noise and JPEG compression, and undoes them."),
     "dan-lite-aniso": (
         "Blurred in one direction",
         "Finds a blur that is wider one way than the other: a slight shake.",
