@@ -6,8 +6,10 @@ import shutil
 import tempfile
 import typing
 
+from tests.compiling import several_devices
+
 # Before jax is imported: four CPU devices, so that every test of sharding runs on any machine.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {several_devices(4)}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What a test compiled, later ones and the processes that they start load; it goes when the tests end.

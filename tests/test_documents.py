@@ -21,6 +21,7 @@ from blindsr_jax.data.sources import open_source
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.weights.bundle import Bundle, save_bundle
+from tests.compiling import ONE_DEVICE
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -186,7 +187,7 @@ def _small(words):
 
 
 def _run(command, cwd):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "XLA_FLAGS": ""}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "XLA_FLAGS": ONE_DEVICE}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-2000:]
 

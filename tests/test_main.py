@@ -14,6 +14,7 @@ from PIL import Image
 
 from blindsr_jax.errors import DataError
 from blindsr_jax.training.loop import train
+from tests.compiling import ONE_DEVICE
 from tests.drawn_pictures import draw_pictures
 from tests.training.conftest import tiny_config
 
@@ -41,7 +42,7 @@ def _command(*arguments):
 
 
 def _environment():
-    environment = {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    environment = {"XLA_FLAGS": ONE_DEVICE, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
     return os.environ | environment
 
 

@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from tests.compiling import ONE_DEVICE
 from tests.drawn_pictures import draw_pictures
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "docs" / "notebooks").glob("*.ipynb"))
@@ -23,7 +24,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install -e '.[test]'")
     _validate_on_small_pictures(notebook, tmp_path)
     root = str(path.parents[2])
-    for name, value in {"PYTHONPATH": root, "XLA_FLAGS": "", "IPYTHONDIR": str(tmp_path)}.items():
+    for name, value in {"PYTHONPATH": root, "XLA_FLAGS": ONE_DEVICE, "IPYTHONDIR": str(tmp_path)}.items():
         monkeypatch.setitem(os.environ, name, value)
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -12,6 +12,7 @@ import pytest
 
 from blindsr_jax.cli import parser
 from blindsr_jax.data.sources import open_source
+from tests.compiling import ONE_DEVICE
 from tests.drawn_pictures import draw_pictures
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -41,7 +42,7 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}"]
     shorter += ["--config.validation.crop=64"]
     arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | {"XLA_FLAGS": ONE_DEVICE}
     command = [sys.executable, *arguments, *shorter]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr

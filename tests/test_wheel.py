@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.compiling import ONE_DEVICE
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -28,7 +30,8 @@ def unpacked(tmp_path_factory):
 
 
 def _run(unpacked, cwd, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(unpacked), "XLA_FLAGS": "", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    own = {"PYTHONPATH": str(unpacked), "XLA_FLAGS": ONE_DEVICE, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    environment = os.environ | own
     command = [sys.executable, "-m", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 

@@ -13,6 +13,8 @@ import tempfile
 import time
 import typing
 
+from tests.compiling import ONE_DEVICE
+
 ROOT = pathlib.Path(__file__).parents[2]
 _FLAGS = (
     "headless",
@@ -39,8 +41,8 @@ def missing() -> str:
 def page(folder: pathlib.Path, *options: str) -> typing.Iterator[str]:
     """Run ``blindsr demo`` in a separate process; yield its address. ``folder / "temporary"`` gets temporary files."""
     (folder / "temporary").mkdir()
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    environment |= {"TMPDIR": str(folder / "temporary"), "XDG_CACHE_HOME": str(folder / "cache")}
+    own = {"TMPDIR": str(folder / "temporary"), "XDG_CACHE_HOME": str(folder / "cache"), "XLA_FLAGS": ONE_DEVICE}
+    environment = os.environ | own
     command = [sys.executable, "-m", "blindsr_jax.cli", "demo", "--no-browser", *options]
     log = folder / "log.txt"
     with log.open("w") as file:

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+from tests.compiling import several_devices
+
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ROOT / "tests" / "multihost" / "tiny.py"
 
@@ -18,7 +20,7 @@ def free_port() -> int:
 def environment(place: pathlib.Path, devices: int) -> dict[str, str]:
     """Of a process with so many CPU devices; programs that process 0 compiled are kept beside the runs."""
     return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": several_devices(devices),
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(place / "programs"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
