@@ -13,7 +13,7 @@ ROOT = pathlib.Path(blindsr_jax.__file__).parent
 
 # From the ground floor up; a module may import from its own floor's earlier rooms, its own room, and floors below.
 FLOORS = [
-    ["errors", "lazy", "papers"],
+    ["cores", "errors", "lazy", "papers"],
     ["files", "pictures"],
     ["images"],
     ["hosts", "types", "ops", "data"],

@@ -57,5 +57,7 @@ def available(container: pathlib.Path = _CONTAINER) -> int | None:
 
 def _needed(function: typing.Any, arguments: tuple[typing.Any, ...], options: dict[str, typing.Any]) -> int:
     """Bytes that a program allocates according to the compiler; the call itself reuses this compilation."""
-    sizes = function.lower(*arguments, **options).compile().memory_analysis()
-    return sizes.temp_size_in_bytes + sizes.output_size_in_bytes
+    compiled = function.lower(*arguments, **options).compile()
+    sizes, results = compiled.memory_analysis(), jax.tree.leaves(compiled.output_shardings)
+    devices = max(len(sharding.device_set) for sharding in results)  # the sizes are those of each
+    return devices * (sizes.temp_size_in_bytes + sizes.output_size_in_bytes)

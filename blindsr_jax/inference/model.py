@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.errors import DataError, OutOfMemory
-from blindsr_jax.inference import tile_policy
+from blindsr_jax.inference import all_cores, tile_policy
 from blindsr_jax.inference.blind_network import BlindNetwork
 from blindsr_jax.inference.inputs import (
     checked_batch,
@@ -214,41 +214,41 @@ class Model(BlindNetwork, RestoresImages):
         given = self._known(len(lr), kernel, kernel_code)
         if iterations is not None and not self.unfolds:
             raise DataError(f"{self.network} works in one pass: leave the number of iterations out")
-        run = functools.partial(
-            checked,
-            apply,
-            self.module,
-            iterations=iterations,
-            trace=trace,
-            image_only=image_only and self.unfolds and self.estimates_kernel,
-        )
+        alone = image_only and self.unfolds and self.estimates_kernel
+        run = functools.partial(checked, apply, iterations=iterations, trace=trace, image_only=alone)
         if traced(lr, given, self.variables):
             return self._traced(run, lr, given)
         seen = most_textured(lr, self.kernel_window) if self.kernel_window else lr
         if self.rows is not None:
             return dataclasses.replace(self._on_devices(run, seen, given), lr=lr)
-        given = jax.device_put(given)
-        shape = smallest(self.shapes, seen.shape[1:3])
+        module, variables, shape = self.module, self.variables, smallest(self.shapes, seen.shape[1:3])
+        shared = all_cores.share(module, shape or seen.shape[1:3])
+        if shared:
+            module, variables = all_cores.on_all_cores(module, variables)
+            even = all_cores.even_shape(shape or seen.shape[1:3])
+            shape = None if even == seen.shape[1:3] else even
+        run = functools.partial(run, module, variables)
         if shape is not None:
             try:
                 return dataclasses.replace(self._padded(run, shape, seen, given), lr=lr)
             except OutOfMemory:
                 pass  # at its own size it may fit
         with memory_errors(seen):
-            return dataclasses.replace(run(self.variables, jax.device_put(seen), given), lr=lr)
+            output = run(jax.device_put(seen), jax.device_put(given))
+        return dataclasses.replace(jax.device_get(output) if shared else output, lr=lr)
 
     def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:
         """A call below ``jit`` or ``grad``: an image's size is known there, so nothing is padded."""
         if self.kernel_window:
             raise DataError("the most textured part of an image is not known under jit: leave the window out there")
-        return dataclasses.replace(run(self.variables, lr, given, rows=self.rows), lr=lr)
+        return dataclasses.replace(run(self.module, self.variables, lr, given, rows=self.rows), lr=lr)
 
     def _padded(
         self, run: typing.Callable[..., SROutput], shape: Size, lr: np.ndarray, given: dict[str, np.ndarray]
     ) -> SROutput:
         images = padded(shape, lr)
         with memory_errors(images):
-            output = jax.device_get(run(self.variables, images, given | {"region": Region(valid_size_of(lr))}))
+            output = jax.device_get(run(images, given | {"region": Region(valid_size_of(lr))}))
         return cropped(output, *(self.scale * side for side in lr.shape[1:3]))
 
     def _on_devices(
@@ -256,7 +256,9 @@ class Model(BlindNetwork, RestoresImages):
     ) -> SROutput:
         everywhere = NamedSharding(self.rows.mesh, PartitionSpec())
         with memory_errors(lr):
-            return jax.device_get(run(*jax.device_put((self.variables, lr, given), everywhere), rows=self.rows))
+            return jax.device_get(
+                run(self.module, *jax.device_put((self.variables, lr, given), everywhere), rows=self.rows)
+            )
 
     def _known(self, count: int, kernel: typing.Any, code: typing.Any) -> dict[str, np.ndarray]:
         """A given kernel or code of so many images, checked."""

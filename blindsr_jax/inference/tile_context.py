@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from blindsr_jax.errors import OutOfMemory
-from blindsr_jax.inference import programs
+from blindsr_jax.inference import all_cores, programs
 from blindsr_jax.inference.inputs import memory_errors
 from blindsr_jax.inference.memory import checked
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
@@ -74,6 +74,8 @@ def context_of_patches(
       OutOfMemory: not even one patch fits.
     """
     given = {} if kernel is None else {"kernel": kernel}
+    if all_cores.share(module, (_PATCH, _PATCH)):
+        module, variables = all_cores.on_all_cores(module, variables)
 
     def measure(images: np.ndarray, windows: np.ndarray) -> TileContext:
         region = Region(valid_size_of(images), windows)
@@ -176,7 +178,11 @@ def restore_in_context(
       The restored tiles [B, s·h, s·w, 3], and channel attention's means in the windows.
     """
     code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
-    images, region = padded((side, side), tiles), Region(valid_size_of(tiles), windows)
+    shape, region = (side, side), Region(valid_size_of(tiles), windows)
+    if all_cores.share(module, shape):
+        module, variables = all_cores.on_all_cores(module, variables)
+        shape = all_cores.even_shape(shape)
+    images = padded(shape, tiles)
     with memory_errors(images):
         arguments = module, variables | {"means": context.means}, images, region, code
         sr, means = jax.device_get(checked(programs.restore_tiles, *arguments))

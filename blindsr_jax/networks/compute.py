@@ -18,6 +18,7 @@ import typing
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 
@@ -37,11 +38,13 @@ class Compute:
         but the results of convolutions, at almost no extra time. ``blocks``: everything but the features between groups
         of four blocks of a ``Chain``, and between steps if several are supervised, at the time of another forward pass.
       winograd: use ``ops.winograd`` for 3×3 convolutions where it is faster on one CPU core.
+      rows: the devices among which the rows of all maps are split, see ``ops.row_shards``; None for one device.
     """
 
     precision: Precision = "float32"
     remat: Remat = "nothing"
     winograd: bool = False
+    rows: Mesh | None = None
 
     @property
     def dtype(self) -> typing.Any | None:
@@ -55,7 +58,7 @@ class Compute:
 
     def convolve(self, x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:
         """Call ``ops.convolution.convolve`` with the chosen algorithm."""
-        return convolve(x, kernel, padding, stride, winograd=self.winograd)
+        return convolve(x, kernel, padding, stride, winograd=self.winograd, rows=self.rows)
 
     def checkpoint(self, function: Function, lift: Function = jax.checkpoint) -> Function:
         """Wrap a part of a network so that its gradient recomputes values as ``remat`` says.

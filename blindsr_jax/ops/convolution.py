@@ -9,7 +9,9 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.sharding import Mesh
 
+from blindsr_jax.ops import row_shards
 from blindsr_jax.ops import winograd as winograd_form
 
 CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
@@ -21,7 +23,13 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
 def convolve(
-    x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1, *, winograd: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    padding: Padding,
+    stride: int = 1,
+    *,
+    winograd: bool = False,
+    rows: Mesh | None = None,
 ) -> jax.Array:
     """Convolve as neural networks do (a correlation), without bias.
 
@@ -39,10 +47,20 @@ def convolve(
       stride: in pixels, the same on both axes.
       winograd: use ``ops.winograd`` for the result and the gradients where ``winograd.suits`` holds. Meant for
         devices that are one CPU core each.
+      rows: the devices among which the rows of all images are split. Each computes its own rows, where
+        ``ops.row_shards.suits`` holds; otherwise XLA decides.
 
     Returns:
       [B, H', W', C'].
     """
+    if rows is None:
+        return _on_device(x, kernel, padding, stride, winograd)
+    if row_shards.suits(x, kernel, padding, stride, rows):
+        return row_shards.convolve(x, kernel, padding, stride, rows, functools.partial(_on_device, winograd=winograd))
+    return _on_device(x, kernel, padding, stride, False)
+
+
+def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: bool) -> jax.Array:
     if stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
         y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
     else:
@@ -78,7 +96,7 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, winograd: bool) -> jax.Array:
     if winograd and winograd_form.suits(x, kernel, padding):
-        return winograd_form.convolve(x, kernel)
+        return winograd_form.convolve(x, kernel, padding)
     return _plain(x, kernel, padding)
 
 
@@ -95,7 +113,7 @@ def _backward(
     flipped = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else XLA flips it at every pixel
     to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), winograd)
     if winograd and winograd_form.suits(x, kernel, padding):
-        return to_x, winograd_form.kernel_gradient(x, g)
+        return to_x, winograd_form.kernel_gradient(x, g, padding)
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]

@@ -22,23 +22,29 @@ _CHUNK = 2**18  # values (pixels times channels) transformed at a time
 _GROUPS = list(np.ndindex(4, 4))
 
 
-def suits(x: jax.Array, kernel: jax.Array, padding: typing.Any) -> bool:
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+
+def suits(x: jax.Array, kernel: jax.Array, padding: Padding) -> bool:
     """Whether this form applies to a convolution of [B, H, W, C] by [k, k, C, C'] and is faster."""
     size, channels = kernel.shape[0], kernel.shape[2:]
-    whole = size == 3 and padding == ((1, 1), (1, 1)) and x.dtype == jnp.float32
-    sides = x.shape[1:3]
-    return whole and min(channels) >= 32 and min(sides) >= 16 and not any(side % 2 for side in sides)
+    if size != 3 or x.dtype != jnp.float32 or min(channels) < 32:
+        return False
+    sides = [length + sum(zeros) - 2 for length, zeros in zip(x.shape[1:3], padding)]
+    return min(sides) >= 16 and not any(side % 2 for side in sides)
 
 
-def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Correlate with zero padding that keeps the size.
+def convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """Correlate.
 
     Args:
-      x: [B, H, W, C], float32; H and W are even.
+      x: [B, H, W, C], float32.
       kernel: [3, 3, C, C'].
+      padding: number of zeros before and after, for rows and then for columns; the result has an even height H' and
+        width W'.
 
     Returns:
-      [B, H, W, C'].
+      [B, H', W', C'].
     """
     factors = jnp.einsum("ai,bj,ijco->abco", _G, _G, kernel).astype(kernel.dtype)
 
@@ -46,16 +52,17 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
         patches = jax.lax.optimization_barrier(patches)
         return _untiled({ab: tile @ factors[ab] for ab, tile in _tiles(patches).items()}, patches.shape)
 
-    y = jax.lax.map(of_chunk, _chunks(x, 1, max(kernel.shape[2:])))
-    return y.reshape(*x.shape[:3], -1)
+    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    y = jax.lax.map(of_chunk, _chunks(padded, 1, max(kernel.shape[2:])))
+    return y.reshape(len(x), padded.shape[1] - 2, padded.shape[2] - 2, -1)
 
 
-def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
+def kernel_gradient(x: jax.Array, g: jax.Array, padding: Padding) -> jax.Array:
     """Return the gradient of ``convolve`` with respect to its kernel.
 
     Args:
-      x: [B, H, W, C], the input of the convolution.
-      g: [B, H, W, C'], the gradient with respect to the result.
+      x, padding: the input of the convolution.
+      g: [B, H', W', C'], the gradient with respect to the result.
 
     Returns:
       [3, 3, C, C'].
@@ -70,17 +77,21 @@ def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
         products = jnp.stack([left.T @ right for left, right in pairs])
         return total + products.reshape(shape), None
 
-    chunks = _chunks(x, 1, max(channels)), _chunks(g, 0, max(channels))
+    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    chunks = _chunks(padded, 1, max(channels)), _chunks(g, 0, max(channels))
     total, _ = jax.lax.scan(add_chunk, jnp.zeros(shape, jnp.float32), chunks)
     total = total.swapaxes(2, 3) if turn else total
     return jnp.einsum("ai,bj,abco->ijco", _G, _G, total).astype(x.dtype)
 
 
 def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
-    """Split into chunks of several images or of a band of one: [chunks, images, rows + 2·around, W + 2·around, C]."""
-    batch, height, width, _ = x.shape
+    """Split images with so many pixels around them into chunks of several images or of a band of one.
+
+    Returns:
+      [chunks, images, rows + 2·around, W + 2·around, C].
+    """
+    batch, height, width = len(x), x.shape[1] - 2 * around, x.shape[2] - 2 * around
     pixels = _CHUNK // widest
-    x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
     rows = max(n for n in range(2, height + 1, 2) if height % n == 0 and (n == 2 or n * width <= pixels))
     images = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * height * width <= pixels))
     if rows < height:

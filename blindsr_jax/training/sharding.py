@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import typing
 
 import jax
@@ -10,37 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from blindsr_jax.cores import cores, use_cores
 from blindsr_jax.errors import ConfigError
 
 
 def use_all_cores(batch_size: int) -> None:
-    """Make JAX devices of this machine's CPU cores, as many as divide a batch evenly.
-
-    Each core then computes whole images, which is faster than all cores sharing each image (``benchmarks/README.md``).
-    Call it before any other use of JAX. It changes nothing if the number of devices is already set
-    (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``) or if the process has joined others.
+    """Make JAX devices of as many of this machine's CPU cores as divide a batch evenly; see ``cores.use_cores``.
 
     Args:
       batch_size: number of images in a batch.
     """
-    config = typing.cast(typing.Any, jax.config)  # JAX 0.10 does not declare the option's type
-    configured = config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not configured and not jax.distributed.is_initialized():
-        jax.config.update("jax_num_cpu_devices", cores_that_share(batch_size))
+    use_cores(cores_that_share(batch_size))
 
 
 def cores_that_share(batch_size: int) -> int:
     """The largest number of this machine's cores that divides a batch evenly."""
-    return max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
+    return max(n for n in range(1, cores() + 1) if batch_size % n == 0)
 
 
 def device_is_core(mesh: Mesh) -> bool:
     """Whether the devices are CPU devices, at least one for each core of this machine."""
-    return mesh.local_mesh.size >= _cores() and mesh.devices.flat[0].platform == "cpu"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return mesh.local_mesh.size >= cores() and mesh.devices.flat[0].platform == "cpu"
 
 
 def data_mesh() -> Mesh:
