@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import sys
 import time
 import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
 from blindsr_jax.cli.output_options import add_output_options, check_outputs, max_pixels
+from blindsr_jax.cli.phases import Phases
 from blindsr_jax.errors import BlindSRError, DataError, UsageError, printable
 
 if typing.TYPE_CHECKING:
@@ -57,6 +59,7 @@ def add(commands: Commands) -> None:
     large.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
     large.add_argument("--tiles-at-once", type=positive, metavar="N", help=_AT_ONCE)
     large.add_argument("--spread", action="store_true", help=_SPREAD)
+    command.add_argument("--timing", action="store_true", help="say where the time went, on stderr")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         list_images(given)  # names what is missing or empty before the model is opened
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = _opened(arguments, kernel)
+    phases = Phases()
     tag = "_restored" if arguments.same_size else f"_x{model.scale}"
     jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format, tag=tag)
     check_outputs(arguments, [target for _, target in jobs])
@@ -87,26 +91,30 @@ def run(arguments: argparse.Namespace) -> int:
 
     def one(source: pathlib.Path, target: pathlib.Path) -> str:
         start = time.monotonic()
-        file = read_image(source, page=arguments.page, max_pixels=max_pixels(arguments))
+        with phases.phase("reading"):
+            file = read_image(source, page=arguments.page, max_pixels=max_pixels(arguments))
         size = "x".join(map(str, file.pixels.shape[1::-1]))
         with working(f"{source.name}, {size} pixels, by {arguments.model}", shown=len(jobs) == 1):
-            restored = restore_bands(
-                model,
-                file.pixels,
-                kernel=kernel,
-                iterations=arguments.iterations,
-                self_ensemble=arguments.self_ensemble,
-                tile=arguments.tile,
-                tiles_at_once=arguments.tiles_at_once,
-                shrink=arguments.shrink,
-                same_size=arguments.same_size,
-                image_only=len(jobs) > 1 and not arguments.save_kernel,  # the line about a single picture has its blur
-                dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
-            )
+            with phases.phase("computing"):
+                restored = restore_bands(
+                    model,
+                    file.pixels,
+                    kernel=kernel,
+                    iterations=arguments.iterations,
+                    self_ensemble=arguments.self_ensemble,
+                    tile=arguments.tile,
+                    tiles_at_once=arguments.tiles_at_once,
+                    shrink=arguments.shrink,
+                    same_size=arguments.same_size,
+                    image_only=len(jobs) > 1 and not arguments.save_kernel,  # the line about one picture has its blur
+                    dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
+                )
             metadata = file.metadata.stripped() if arguments.strip_metadata else file.metadata
+            bands = phases.each(restored.bands, "computing")
             with row_writer(target, restored.shape, restored.dtype, metadata, arguments.quality) as write:
-                for rows in restored.bands:
-                    write(rows)
+                for rows in bands:
+                    with phases.phase("writing"):
+                        write(rows)
         if arguments.shrink == "auto" and restored.shrunk > 1:
             shrunk = f"shrunk {restored.shrunk} times before it was restored"
             tqdm.write(f"{printable(source)}: has more pixels than detail, {shrunk}")
@@ -117,7 +125,10 @@ def run(arguments: argparse.Namespace) -> int:
     def companions(target: pathlib.Path) -> list[pathlib.Path]:
         return _companions(arguments, target)
 
-    return run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
+    code = run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
+    if arguments.timing:
+        print(phases.told(), file=sys.stderr)
+    return code
 
 
 def _closing(model: str, restored: RestoredBands, seconds: float, of_lr: bool) -> str:
