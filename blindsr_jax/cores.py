@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import typing
@@ -13,9 +14,9 @@ def cores() -> int:
 
 
 def use_cores(count: int | None = None) -> None:
-    """Make JAX devices of CPU cores. Call it before any other use of JAX.
+    """Make JAX devices of CPU cores. Call it before any other use of JAX; later it changes nothing.
 
-    The commands call it. It changes nothing if the number of devices is already set (``JAX_NUM_CPU_DEVICES``,
+    The commands call it. It changes nothing either if the number of devices is already set (``JAX_NUM_CPU_DEVICES``,
     ``XLA_FLAGS``) or if the process has joined others.
 
     Args:
@@ -30,4 +31,5 @@ def use_cores(count: int | None = None) -> None:
 
     config = typing.cast(typing.Any, jax.config)  # JAX 0.10 does not declare the option's type
     if config.jax_num_cpu_devices == -1 and not jax.distributed.is_initialized():
-        jax.config.update("jax_num_cpu_devices", count or cores())
+        with contextlib.suppress(RuntimeError):  # JAX has been used
+            jax.config.update("jax_num_cpu_devices", count or cores())

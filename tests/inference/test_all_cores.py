@@ -1,5 +1,9 @@
 """Images whose rows the CPU's cores share, each a device of its own (simulated ones)."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from blindsr_jax.inference import all_cores, memory
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.networks import build, init_variables
+from tests.compiling import ONE_DEVICE
 
 _SIZES = {
     "danv1": {"blocks": 2, "features": 32, "estimator_features": 8, "estimator_blocks": 1, "iterations": 2},
@@ -77,3 +82,22 @@ def test_memory_of_all_devices_counts(monkeypatch):
         monkeypatch.setattr(memory, "available", lambda: 2**22)
         with pytest.raises(OutOfMemory):
             memory.checked(double, x)
+
+
+@pytest.mark.parametrize(
+    ("before", "devices"),
+    [
+        ("", 3),
+        ("import jax; ", 3),
+        ("import jax; jax.devices(); ", 1),
+        ("import os; os.environ['XLA_FLAGS'] = FLAG; ", 2),
+    ],
+)
+def test_each_core_becomes_a_device_unless_devices_are_chosen(before, devices):
+    code = (
+        f"FLAG = '--xla_force_host_platform_device_count=2'; {before}from blindsr_jax import cores; "
+        "cores.cores = lambda: 3; cores.use_cores(); import jax; print(len(jax.devices()))"
+    )
+    environment = os.environ | {"XLA_FLAGS": ONE_DEVICE}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.returncode) == (f"{devices}\n", 0), done.stderr
