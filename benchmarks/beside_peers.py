@@ -8,6 +8,7 @@ import typing
 from benchmarks.cases import Row, cases, model_of
 from benchmarks.comparison import Contender, contenders_of, row_of, time_in_turn, verdicts, warm_up
 from benchmarks.workers import OURS, Workers
+from blindsr_jax.cores import cores
 from blindsr_jax.training.sharding import cores_that_share
 
 ABOUT_INFERENCE = (
@@ -85,8 +86,8 @@ def _compare(
 
 
 def _devices_for(kind: str, batch: int) -> int:
-    """Number of JAX devices on a CPU, as the commands set it: one per core in training, otherwise one in all."""
-    return cores_that_share(batch) if kind == "training" else 1
+    """Number of JAX devices on a CPU, as the commands set it: one per core."""
+    return cores_that_share(batch) if kind == "training" else cores()
 
 
 def _memory(workers: Workers, contender: Contender, case: Row) -> Row:

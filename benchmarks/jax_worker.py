@@ -16,6 +16,7 @@ from benchmarks.serving import Prepared, handlers_of, serve
 from benchmarks.torch_state import STAGES, to_torch
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
+from blindsr_jax.inference.all_cores import on_all_cores
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.chain import stack_chains
@@ -26,8 +27,9 @@ from blindsr_jax.types import Degraded
 from blindsr_jax.weights.torch_names import to_paths
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
+_ON_CORES = "jit, each core a device"
 _FORMS = {
-    "inference": ("jit",),
+    "inference": ("jit", _ON_CORES),
     "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
 }
 # Precision of products on an accelerator, by JAX's names; CPUs compute all of them in float32.
@@ -61,8 +63,9 @@ class Ours:
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
         """The forms. Training has the default and two that save memory (the config's ``recompute``, ``accumulate``)."""
-        precisions = ("float32",) if jax.default_backend() == "cpu" else tuple(_PRECISIONS)
-        names = [(way, p) for way in _FORMS[kind] for p in precisions]
+        on_cpu = jax.default_backend() == "cpu"
+        precisions = ("float32",) if on_cpu else tuple(_PRECISIONS)
+        names = [(way, p) for way in _FORMS[kind] for p in precisions if on_cpu or way != _ON_CORES]
         return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
@@ -70,7 +73,8 @@ class Ours:
         given, network = jax.tree.map(jnp.asarray, _read(arrays, model)), build(**model)
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
-                return _inference(network, *given, _PRECISIONS[precision])
+                network, variables = on_all_cores(network, given[0]) if form == _ON_CORES else (network, given[0])
+                return _inference(network, variables, given[1], _PRECISIONS[precision])
             return _training(network, *given, _PRECISIONS[precision], _stage(network, form, len(given[1]["lr"])))
 
     def device_peak(self) -> int | None:
