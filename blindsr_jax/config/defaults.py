@@ -140,6 +140,34 @@ def _use_recipe_of_dcls(config: ConfigDict) -> None:
     config.on_divergence = "rollback"
 
 
+def _use_recipe_of_ikc(config: ConfigDict) -> None:
+    """The authors' recipe, but for the schedule of the first stage and the optimiser steps of the second."""
+    config.steps = config.model.sftmd_steps + 5_000
+    config.data.batch_size = 32
+    config.degradation.sigma = (0.2, 4.0)
+    options = config.optimizer
+    options.learning_rate = options.predictor_learning_rate = options.estimator_learning_rate = 1e-4
+    options.halve_every = 125_000
+
+
+def _use_recipe_of_kerneldan(config: ConfigDict) -> None:
+    """The authors' recipe: 16 patches on each of three GPUs at ×2, of four at ×4. That of ×3 is ours."""
+    scale = config.model.scale
+    config.steps = 600_000
+    config.degradation.sigma, config.degradation.kernel_size = SETTING2_WIDTHS, SETTING2_SIZE[scale]
+    config.data.batch_size, config.data.patch = 48 if scale == 2 else 64, 48
+    options = config.optimizer
+    options.b2 = 0.999
+    options.halve_at = (200_000, 400_000) if scale == 2 else (300_000, 500_000)
+    options.ema_decay = 0.0 if scale == 2 else 0.999
+
+
+def _use_recipe_of_realdan(config: ConfigDict) -> None:
+    """KernelDAN's recipe on RealDAN's degradation. The authors' GAN stage that follows is left out."""
+    _use_recipe_of_kerneldan(config)
+    config.degradation.steps, config.degradation.kernel_size = "realdan(sinc_radius='squared')", DRAWN_SIZE
+
+
 def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
     scale = config.model.scale
     config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
@@ -160,7 +188,10 @@ _RECIPES: dict[str, typing.Callable[[ConfigDict], None]] = {
     "dan_lite": _use_recipe_of_dan_lite,
     "dcls": _use_recipe_of_dcls,
     "dssr": _use_recipe_of_dssr,
+    "ikc": _use_recipe_of_ikc,
+    "kerneldan": _use_recipe_of_kerneldan,
     "kernelnet": _use_recipe_of_kernelnet,
+    "realdan": _use_recipe_of_realdan,
     "usrnet": _use_recipe_of_usrnet,
 }
 # DANv1 that a CPU trains in an hour: 0.59 M parameters at ×4.
@@ -177,19 +208,20 @@ _DAN_LITE = {
 
 def _degradation(network: Network, scale: int) -> dict[str, typing.Any]:
     if network.made_for.get("kernel") != "pool":
-        return _drawn_degradation(scale)
+        return _drawn_degradation(scale, network.made_for.get("kernel", "isotropic"))
     return _pool_degradation(scale) if network.blind else _solver_degradation()
 
 
-def _drawn_degradation(scale: int) -> dict[str, typing.Any]:
+def _drawn_degradation(scale: int, kernel: str) -> dict[str, typing.Any]:
     return {
         # Steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; of the fields below only
         # `kernel_size` is then used. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
-        "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
+        "kernel": kernel,  # "isotropic" (setting 1), "anisotropic" (setting 2) or "kerneldan" (KernelDAN's)
         "kernel_size": DRAWN_SIZE,  # K: side of the kernels, and of DAN's estimates, in HR pixels; odd
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
-        "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
+        # anisotropic, kerneldan: largest relative increase of a kernel's pixel; kerneldan's decrease as much
+        "multiplicative_noise": 0.25,
         "isotropic_rate": 0.0,  # anisotropic only: share of round kernels among them
         "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
         "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
@@ -253,9 +285,10 @@ def _optimizer(network: Network) -> dict[str, typing.Any]:
         # For each group that the network names, such as a DAN's Estimator or KernelNet's refinement.
         **{f"{part}_learning_rate": 2e-4 for part in network.optimizer_groups},
         # "halve": halved every `halve_every` steps; "cosine": falls to zero over all steps. Both restart, with their
-        # warm-up, at KernelNet's second stage.
+        # warm-up, at the second stage of KernelNet and IKC.
         "schedule": "halve",
         "halve_every": 100_000,
+        "halve_at": (),  # steps at which "halve" halves the rate; empty: every `halve_every`
         "warmup": 0,  # steps of linear increase from zero
         "b1": 0.9,
         "b2": 0.99,

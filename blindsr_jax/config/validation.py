@@ -16,7 +16,7 @@ from blindsr_jax.networks.compute import Precision, Remat
 from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.registry import MODELS
 
-KERNEL_KINDS = ("isotropic", "anisotropic")
+KERNEL_KINDS = ("isotropic", "anisotropic", "kerneldan")
 ON_DIVERGENCE = ("stop", "rollback")
 
 
@@ -162,6 +162,8 @@ def _validate_optimizer(optimizer: ConfigDict) -> None:
         if not 0 <= optimizer[name] < 1:
             raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")
     _at_least("optimizer.halve_every", optimizer.halve_every, 1)
+    for step in optimizer.get("halve_at", ()):
+        _at_least("optimizer.halve_at", step, 1)
 
 
 def _get(config: ConfigDict, path: str) -> typing.Any:
