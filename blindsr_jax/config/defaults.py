@@ -74,6 +74,10 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # Number of parts of each device's batch whose gradients are computed in turn; saves memory, costs time.
             "accumulate": 1,
             "max_bad_steps": 20,  # consecutive non-finite updates that count as divergence; each one is skipped
+            # A median loss of `rise_steps` updates above `max_rise` times the lowest one of the stage is divergence too;
+            # 0 for never. The lowest is taken anew after a resume.
+            "max_rise": 0.0,
+            "rise_steps": 100,
             # On divergence: "stop", or "rollback" to the last good checkpoint and continue with other batches, at most
             # `rollbacks` times.
             "on_divergence": "stop",
@@ -131,13 +135,16 @@ def _use_recipe_of_dssr(config: ConfigDict) -> None:
 
 
 def _use_recipe_of_dcls(config: ConfigDict) -> None:
-    """The authors' recipe, and what keeps it from collapsing, which is ours: warm-up, clipping and rollbacks."""
+    """The authors' recipe, and what keeps it from collapsing, which is ours: warm-up, clipping and rollbacks.
+
+    Rollbacks follow a rising loss too. The authors go back where the validation falls below 20 dB.
+    """
     config.steps = 500_000
     options = config.optimizer
     options.learning_rate = options.estimator_learning_rate = 4e-4
     options.halve_every = 200_000
     options.warmup, options.clip_norm = 2_000, 1.0
-    config.on_divergence = "rollback"
+    config.on_divergence, config.max_rise = "rollback", 3.0
 
 
 def _use_recipe_of_ikc(config: ConfigDict) -> None:

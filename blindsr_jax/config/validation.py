@@ -40,12 +40,15 @@ def validate(config: ConfigDict) -> None:
         "max_bad_steps",
         "rollbacks",
         "skip_batches",
+        "rise_steps",
         "checkpoint.every",
         "checkpoint.keep",
     ):
         _at_least(name, _get(config, name), 1)
-    for name in ("seed", "watchdog_seconds"):
+    for name in ("seed", "watchdog_seconds", "max_rise"):
         _at_least(name, _get(config, name), 0)
+    if 0 < config.max_rise <= 1:
+        raise ConfigError(f"config.max_rise must be 0 (never) or more than 1, got {config.max_rise}")
     _one_of("precision", config.precision, typing.get_args(Precision) if network.takes_bfloat16 else ("float32",))
 
 

@@ -2,10 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from blindsr_jax import config as config_lib
 from blindsr_jax import degradations, load
 from blindsr_jax.cli import main
-from blindsr_jax.errors import ConfigError, DataError, WeightsError
+from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.inference.loading import model_of
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
 from blindsr_jax.inference.programs import estimate_from_patches
@@ -79,8 +78,6 @@ def _predicted(model, lr):
 def test_what_it_cannot_do_is_refused(model):
     with pytest.raises(DataError, match="float32 only"):
         model.in_precision("bfloat16")
-    with pytest.raises(ConfigError, match="no model 'ikc' to train"):
-        config_lib.default("ikc", 4)
 
 
 @pytest.fixture
