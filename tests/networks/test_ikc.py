@@ -128,7 +128,10 @@ def test_every_tensor_of_the_files_must_fit(files, monkeypatch):
         read("corrector", {"global_dense.4.bias": np.zeros(9, np.float32)})
 
 
-def test_a_basis_in_a_file_of_its_own(files, monkeypatch):
+def test_a_basis_in_a_file_of_its_own_or_computed(files, monkeypatch):
+    bundle = official_ikc.load_official_ikc(**files | {"pca": "ikc"})
+    np.testing.assert_array_equal(bundle.variables["constants"]["pca_basis"], official_ikc.computed_basis())
+    assert (bundle.model["kernel_size"], bundle.metadata["source"]["pca"]) == (21, "ikc")
     basis = np.random.default_rng(0).normal(size=(121, 10)).astype(np.float32)
     path = files["sftmd"]  # stands for the file that holds the basis
 
