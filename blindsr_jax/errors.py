@@ -102,6 +102,6 @@ class HostLost(BlindSRError):
 
 
 class Diverged(BlindSRError):
-    """Too many consecutive updates were not finite."""
+    """Too many consecutive updates were not finite, or the loss rose too far."""
 
     together = True

@@ -16,6 +16,8 @@ __all__ = [
     "LOSSES",
     "Loss",
     "code_supervision",
+    "corrected_code_supervision",
+    "degradation_supervision",
     "detail_supervision",
     "gradient_supervision",
     "image_supervision",
@@ -97,6 +99,32 @@ def refined_kernel_supervision(
     return refined + coarse_weight * coarse, {"loss_kernel": refined, "loss_coarse": coarse}
 
 
+def degradation_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Loss of KernelDAN and RealDAN: mean|sr − hr| + mean (degradation − its true numbers)², both unweighted.
+
+    Args:
+      steps, truth: as above.
+
+    Returns:
+      The loss, and ``{"loss_sr", "loss_degradation"}`` of the last step.
+    """
+    return _sum_of_steps(steps, truth, loss_degradation=lambda step: _l2(step.degradation, truth.degradation))
+
+
+def corrected_code_supervision(steps: list[Estimate], truth: Estimate) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Loss of IKC's second stage: Σ of mean (code − true code)² over the predicted code and all corrected codes.
+
+    Args:
+      steps: the Predictor's code, then the Corrector's codes.
+      truth: as above.
+
+    Returns:
+      The loss, and ``{"loss_predicted", "loss_corrected"}`` of the first and the last code.
+    """
+    errors = [_l2(step.code, truth.code) for step in steps]
+    return sum(errors, start=jnp.zeros(())), {"loss_predicted": errors[0], "loss_corrected": errors[-1]}
+
+
 Loss = typing.Callable[[list[Estimate], Estimate], tuple[jax.Array, dict[str, jax.Array]]]
 LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] = {
     "code": code_supervision,
@@ -105,6 +133,8 @@ LOSSES: dict[str, typing.Callable[..., tuple[jax.Array, dict[str, jax.Array]]]] 
     "image": image_supervision,
     "gradients": gradient_supervision,
     "refined_kernel": refined_kernel_supervision,
+    "degradation": degradation_supervision,
+    "corrected_code": corrected_code_supervision,
 }
 
 
@@ -120,6 +150,10 @@ def _sum_of_steps(
 
 def _l1(a: jax.Array | None, b: jax.Array | None) -> jax.Array:
     return _difference(a, b).mean()
+
+
+def _l2(a: jax.Array | None, b: jax.Array | None) -> jax.Array:
+    return jnp.square(_difference(a, b)).mean()
 
 
 def _difference(a: jax.Array | None, b: jax.Array | None) -> jax.Array:

@@ -6,6 +6,7 @@ number of unfolded steps. Images are NHWC float32 in [0, 1] unless stated otherw
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import typing
 
@@ -26,12 +27,15 @@ class Degraded:
       kernel: [B, K, K], the true blur kernels.
       sigma: [B], standard deviations of the noise in [0, 1]; None if unused.
       quality: [B], JPEG qualities, 100 for uncompressed images; None if unused.
+      drawn: values that the steps drew, by name, in the order of the steps, [B] or [B, n] each: see
+        ``degradations.steps.recorded``.
     """
 
     lr: jax.Array
     kernel: jax.Array
     sigma: jax.Array | None = None
     quality: jax.Array | None = None
+    drawn: typing.Mapping[str, tuple[jax.Array, ...]] = dataclasses.field(default_factory=dict)
 
 
 class Estimate(typing.NamedTuple):

@@ -39,12 +39,13 @@ def test_every_config_loads_validates_and_has_shapes(path):
     assert sr is None or sr.shape == (2, patch * scale, patch * scale, 3)
     assert (sr is None) == (config.model.name == "kernelnet")
     assert kernel is None or kernel.shape[-1] == config.degradation.kernel_size
-    assert (kernel is None) == (config.model.name == "dssr")
+    assert (kernel is None) == (config.model.name in ("dssr", "realdan"))
 
 
 def test_the_configs_promised_are_there():
     names = {path.stem for path in CONFIGS}
     families = [f"dcls_x{s}" for s in (2, 3, 4)] + ["dcls_setting2_x2", "dcls_setting2_x4"]
+    families += ["kerneldan_x2", "kerneldan_x4", "realdan_x4", *(f"ikc_x{s}" for s in (2, 3, 4))]
     families += [f"{m}{kind}_x{s}" for m in ("dan", "danv2") for kind in ("", "_setting2") for s in (2, 3, 4)]
     kernelnets = [f"kernelnet_x{s}" for s in (2, 3, 4)] + ["kernelnet_lite_x2", "kernelnet_lite_x4"]
     assert {*families, *kernelnets, "usrnet", "usrnet_tiny", "dan_lite_x4", "quickstart"} <= names
@@ -134,7 +135,7 @@ def test_configs_are_locked_and_typed():
         ("model.supervise", "first", "last, all"),
         ("model.blocks", 0, r"config\.model: blocks of model 'danv1' must be a positive whole number, got 0"),
         ("model.upsampler", "double", "must be stages, single, not double"),
-        ("degradation.kernel", "motion", "isotropic, anisotropic"),
+        ("degradation.kernel", "motion", "isotropic, anisotropic, kerneldan"),
         ("degradation.sigma", (3.0, 1.0), "lowest and highest"),
         ("degradation.sigma", (0.0, 1.0), "lowest and highest"),
         ("degradation.noise", (-1.0, 1.0), "lowest and highest"),
@@ -159,6 +160,10 @@ def test_configs_are_locked_and_typed():
         ("on_divergence", "pray", "stop, rollback, got 'pray'"),
         ("rollbacks", 0, "at least 1"),
         ("skip_batches", 0, "at least 1"),
+        ("max_rise", -1.0, "at least 0"),
+        ("max_rise", 0.5, r"0 \(never\) or more than 1, got 0\.5"),
+        ("rise_steps", 0, "at least 1"),
+        ("optimizer.halve_at", (100, 0), "at least 1"),
         ("watchdog_seconds", -1, "at least 0"),
         ("recompute", "all", r"config\.recompute must be one of nothing, activations, blocks, got 'all'"),
         ("steps", 0, "at least 1"),
@@ -211,7 +216,8 @@ def test_hash_changes_with_any_setting():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(ConfigError, match="danv1, danv2, dssr, dcls, kernelnet, usrnet, dan_lite"):
+    known = "danv1, danv2, dssr, dcls, ikc, kerneldan, realdan, kernelnet, usrnet, dan_lite"
+    with pytest.raises(ConfigError, match=known):
         config_lib.default("danv9")
     with pytest.raises(ConfigError, match="scales 2, 3, 4, not 1"):
         config_lib.default("kernelnet", 1)

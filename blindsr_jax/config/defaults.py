@@ -13,6 +13,7 @@ from blindsr_jax.config.model_section import (
     scales_of_model,
     trained_models,
 )
+from blindsr_jax.config.recipes import DAN_LITE, RECIPES
 from blindsr_jax.degradations.pools import POOL_SIZES, SOLVER_SIZE
 from blindsr_jax.errors import ConfigError
 from blindsr_jax.networks.network import Network
@@ -21,10 +22,6 @@ from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
 
 # Highest width of setting 1 (isotropic kernels) by scale, DAN section 4.1. The authors' shipped files use 4.0 for all.
 SETTING1_WIDTH = {1: 2.0, 2: 2.0, 3: 3.0, 4: 4.0}
-# KernelNet's patches by scale: about 512 HR pixels.
-_KERNELNET_PATCH = {2: 256, 3: 170, 4: 128}
-# Steps of KernelNet's two stages by scale: the paper's epochs (sections 4.1 to 4.3), in updates at its batch sizes.
-_KERNELNET_STEPS = {2: (16_000, 6_000), 3: (10_500, 8_000), 4: (10_500, 8_000)}
 
 
 def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
@@ -41,7 +38,7 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
     Raises:
       ConfigError: there is no such model, it is not trained, or it does not have that scale.
     """
-    name, small = ("danv1", _DAN_LITE) if model == "dan_lite" else (model, {})
+    name, small = ("danv1", DAN_LITE) if model == "dan_lite" else (model, {})
     if name not in MODELS or not (network := example_network(name, scale)).supervision:
         raise ConfigError(
             f"there is no model {model!r} to train; known are {', '.join([*trained_models(), 'dan_lite'])}"
@@ -74,6 +71,10 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             # Number of parts of each device's batch whose gradients are computed in turn; saves memory, costs time.
             "accumulate": 1,
             "max_bad_steps": 20,  # consecutive non-finite updates that count as divergence; each one is skipped
+            # A median loss of `rise_steps` updates above `max_rise` times the stage's lowest one is divergence too.
+            # 0 is never. The lowest is taken anew after a resume.
+            "max_rise": 0.0,
+            "rise_steps": 100,
             # On divergence: "stop", or "rollback" to the last good checkpoint and continue with other batches, at most
             # `rollbacks` times.
             "on_divergence": "stop",
@@ -84,8 +85,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "watchdog_seconds": 600,
         }
     )
-    if model in _RECIPES:
-        _RECIPES[model](config)
+    if model in RECIPES:
+        RECIPES[model](config)
     return config.lock()
 
 
@@ -111,85 +112,22 @@ def setting2(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def _use_recipe_of_dan_lite(config: ConfigDict) -> None:
-    """Our recipe for an hour on a CPU: small batches, a high learning rate with cosine decay, averaged parameters."""
-    config.steps = 15_000
-    config.data.batch_size, config.data.patch = 8, 32
-    options = config.optimizer
-    options.learning_rate = options.estimator_learning_rate = 1.5e-3
-    options.schedule, options.warmup = "cosine", 200
-    options.clip_norm, options.ema_decay = 1.0, 0.999
-    config.checkpoint.every = 500
-    config.validation.every, config.validation.widths, config.validation.crop = 2_500, 2, 384
-
-
-def _use_recipe_of_dssr(config: ConfigDict) -> None:
-    config.steps = 480_000
-    config.data.batch_size = 8
-    config.optimizer.halve_every = 80_000
-    config.optimizer.estimator_learning_rate = config.optimizer.learning_rate  # unused; recorded configs have it
-
-
-def _use_recipe_of_dcls(config: ConfigDict) -> None:
-    """The authors' recipe, and what keeps it from collapsing, which is ours: warm-up, clipping and rollbacks."""
-    config.steps = 500_000
-    options = config.optimizer
-    options.learning_rate = options.estimator_learning_rate = 4e-4
-    options.halve_every = 200_000
-    options.warmup, options.clip_norm = 2_000, 1.0
-    config.on_divergence = "rollback"
-
-
-def _use_recipe_of_kernelnet(config: ConfigDict) -> None:
-    scale = config.model.scale
-    config.model.gradient_steps, rest = _KERNELNET_STEPS[scale]
-    config.steps = config.model.gradient_steps + rest
-    config.data.batch_size, config.data.patch = 48, _KERNELNET_PATCH[scale]
-    config.optimizer.learning_rate = config.optimizer.refinement_learning_rate = 1e-4
-    config.checkpoint.every = config.validation.every = 1_000
-
-
-def _use_recipe_of_usrnet(config: ConfigDict) -> None:
-    """The recipe of the authors' code where it is more specific than the paper; the number of steps is ours."""
-    config.steps = 500_000
-    config.data.batch_size, config.data.patch = 48, 96 // config.model.scale
-    config.optimizer.learning_rate, config.optimizer.b2 = 1e-4, 0.999
-
-
-_RECIPES: dict[str, typing.Callable[[ConfigDict], None]] = {
-    "dan_lite": _use_recipe_of_dan_lite,
-    "dcls": _use_recipe_of_dcls,
-    "dssr": _use_recipe_of_dssr,
-    "kernelnet": _use_recipe_of_kernelnet,
-    "usrnet": _use_recipe_of_usrnet,
-}
-# DANv1 that a CPU trains in an hour: 0.59 M parameters at ×4.
-_DAN_LITE = {
-    "features": 48,
-    "blocks": 8,
-    "upsampler": "single",
-    "skip": "bicubic",
-    "iterations": 3,
-    "estimator_features": 24,
-    "estimator_blocks": 3,
-}
-
-
 def _degradation(network: Network, scale: int) -> dict[str, typing.Any]:
     if network.made_for.get("kernel") != "pool":
-        return _drawn_degradation(scale)
+        return _drawn_degradation(scale, network.made_for.get("kernel", "isotropic"))
     return _pool_degradation(scale) if network.blind else _solver_degradation()
 
 
-def _drawn_degradation(scale: int) -> dict[str, typing.Any]:
+def _drawn_degradation(scale: int, kernel: str) -> dict[str, typing.Any]:
     return {
         # Steps as text, such as "photo" or "photo(jpeg_rate=1.0)", see docs/degradations.md; of the fields below only
         # `kernel_size` is then used. Empty: blur, downsampling, noise and rounding by these fields.
         "steps": "",
-        "kernel": "isotropic",  # "isotropic" (setting 1) or "anisotropic" (setting 2)
+        "kernel": kernel,  # "isotropic" (setting 1), "anisotropic" (setting 2) or "kerneldan" (KernelDAN's)
         "kernel_size": DRAWN_SIZE,  # K: side of the kernels, and of DAN's estimates, in HR pixels; odd
         "sigma": (0.2, SETTING1_WIDTH.get(scale, 4.0)),  # lowest and highest kernel width, HR pixels
-        "multiplicative_noise": 0.25,  # anisotropic only: largest relative increase of a kernel's pixel
+        # anisotropic, kerneldan: largest relative increase of a kernel's pixel; kerneldan's decrease as much
+        "multiplicative_noise": 0.25,
         "isotropic_rate": 0.0,  # anisotropic only: share of round kernels among them
         "downsample": "bicubic",  # "bicubic" (MATLAB's imresize) or "s_fold" (upper-left pixel)
         "noise": (0.0, 0.0),  # lowest and highest standard deviation of added white noise, on the 0-255 scale
@@ -253,9 +191,10 @@ def _optimizer(network: Network) -> dict[str, typing.Any]:
         # For each group that the network names, such as a DAN's Estimator or KernelNet's refinement.
         **{f"{part}_learning_rate": 2e-4 for part in network.optimizer_groups},
         # "halve": halved every `halve_every` steps; "cosine": falls to zero over all steps. Both restart, with their
-        # warm-up, at KernelNet's second stage.
+        # warm-up, at the second stage of KernelNet and IKC.
         "schedule": "halve",
         "halve_every": 100_000,
+        "halve_at": (),  # steps at which "halve" halves the rate; empty: every `halve_every`
         "warmup": 0,  # steps of linear increase from zero
         "b1": 0.9,
         "b2": 0.99,

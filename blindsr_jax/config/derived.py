@@ -23,7 +23,7 @@ def network_of(config: ConfigDict) -> Network:
 
 
 def stage_ends(config: ConfigDict) -> list[int]:
-    """The last step of each stage of training: KernelNet has two, most others one."""
+    """The last step of each stage of training: KernelNet and IKC have two, most others one."""
     stage = network_of(config).first_stage
     first = config.model.get(stage.field, 0) if stage else 0
     return [first, config.steps] if first else [config.steps]

@@ -16,7 +16,7 @@ from blindsr_jax.networks.compute import Precision, Remat
 from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.registry import MODELS
 
-KERNEL_KINDS = ("isotropic", "anisotropic")
+KERNEL_KINDS = ("isotropic", "anisotropic", "kerneldan")
 ON_DIVERGENCE = ("stop", "rollback")
 
 
@@ -40,12 +40,15 @@ def validate(config: ConfigDict) -> None:
         "max_bad_steps",
         "rollbacks",
         "skip_batches",
+        "rise_steps",
         "checkpoint.every",
         "checkpoint.keep",
     ):
         _at_least(name, _get(config, name), 1)
-    for name in ("seed", "watchdog_seconds"):
+    for name in ("seed", "watchdog_seconds", "max_rise"):
         _at_least(name, _get(config, name), 0)
+    if 0 < config.max_rise <= 1:
+        raise ConfigError(f"config.max_rise must be 0 (never) or more than 1, got {config.max_rise}")
     _one_of("precision", config.precision, typing.get_args(Precision) if network.takes_bfloat16 else ("float32",))
 
 
@@ -162,6 +165,8 @@ def _validate_optimizer(optimizer: ConfigDict) -> None:
         if not 0 <= optimizer[name] < 1:
             raise ConfigError(f"config.optimizer.{name} must be in [0, 1), got {optimizer[name]}")
     _at_least("optimizer.halve_every", optimizer.halve_every, 1)
+    for step in optimizer.get("halve_at", ()):
+        _at_least("optimizer.halve_at", step, 1)
 
 
 def _get(config: ConfigDict, path: str) -> typing.Any:

@@ -6,8 +6,6 @@ from blindsr_jax.degradations.kernel_mixtures import (
     sample_bsrgan,
     sample_bsrgan_down,
     sample_real_esrgan,
-    sample_realdan,
-    sample_sinc,
 )
 from blindsr_jax.degradations.kernels import (
     anisotropic_gaussian,
@@ -34,6 +32,7 @@ from blindsr_jax.degradations.real_kernels import (
     plateau,
     sinc_kernel,
 )
+from blindsr_jax.degradations.realdan_kernels import sample_kerneldan, sample_realdan, sample_sinc
 from blindsr_jax.degradations.samplers import Kernels, kernels_of, register_sampler
 from blindsr_jax.degradations.sharpening import unsharp_mask
 from blindsr_jax.degradations.steps import Batch, Keys, Step, Task, filled, full_size, register_step
@@ -79,6 +78,7 @@ __all__ = [
     "sample_bsrgan",
     "sample_bsrgan_down",
     "sample_isotropic",
+    "sample_kerneldan",
     "sample_motion",
     "sample_photo",
     "sample_pool",

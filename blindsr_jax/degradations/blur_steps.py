@@ -21,6 +21,7 @@ from blindsr_jax.degradations.steps import (
     check_share,
     chosen,
     filled,
+    recorded,
     register_step,
     uniform,
     where,
@@ -51,13 +52,18 @@ class Blur:
         check_share("blur: rate", self.rate)
 
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
-        kernel = batch.kernel
+        kernel, description = batch.kernel, None
         if self.kernels is not None:
-            kernel = self.kernels.draw(keys("kernel"), len(batch.image), size=task.kernel_size, pool=task.pool)
+            key, count = keys("kernel"), len(batch.image)
+            kernel = self.kernels.draw(key, count, size=task.kernel_size, pool=task.pool)
+            description = self.kernels.description(key, count, size=task.kernel_size)
         elif kernel is None:
             raise InputError("blur: without a sampler it needs the kernels of the batch; give them, or name a sampler")
         none = jnp.broadcast_to(dirac(kernel.shape[-1]), kernel.shape)
-        kernel = where(chosen(keys, "blurred", self.rate, batch), kernel, none)
+        blurred = chosen(keys, "blurred", self.rate, batch)
+        kernel = where(blurred, kernel, none)
+        if description is not None:
+            batch = recorded(batch, kernel=where(blurred, description, jnp.zeros_like(description)))
         return batch._replace(
             image=blur(filled(batch), kernel, self.mode),
             kernel=kernel if batch.kernel is None else batch.kernel,

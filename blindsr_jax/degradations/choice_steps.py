@@ -14,6 +14,7 @@ import numpy as np
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.degradations.steps import (
     Batch,
+    Drawn,
     Keys,
     Step,
     Steps,
@@ -21,6 +22,7 @@ from blindsr_jax.degradations.steps import (
     check_share,
     full_size,
     pad_batch,
+    recorded,
     register_step,
     run_steps,
     where,
@@ -63,16 +65,21 @@ class OneOf:
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         place = jax.random.uniform(keys("branch"), (len(batch.image),))
         results = _alike([run_steps(branch, batch, keys, task) for branch in self.branches])
-        drawn, begin = results[-1], 0.0
-        for result, share in zip(results[:-1], self.shares):
+        last = len(results) - 1
+        drawn, number, begin = results[last], jnp.ones_like(place), 0.0
+        for i, (result, share) in enumerate(zip(results[:last], self.shares)):
             inside = (place >= begin) & (place < begin + share)
             drawn = jax.tree.map(functools.partial(where, inside), result, drawn)
+            number = jnp.where(inside, i / last, number)
             begin += share
-        return drawn
+        return recorded(drawn, branch=number)
 
 
 def _alike(results: list[Batch]) -> list[Batch]:
-    """Pad the results of branches to the same shapes; branches without a blur get the Dirac kernel."""
+    """Pad the results of branches to the same shapes; branches without a blur get the Dirac kernel.
+
+    Records that a branch lacks are zero.
+    """
     if len({result.image.shape for result in results}) > 1 or len({result.size is None for result in results}) > 1:
         height, width = (max(result.image.shape[axis] for result in results) for axis in (1, 2))
         results = [pad_batch(result, height, width) for result in results]
@@ -82,7 +89,14 @@ def _alike(results: list[Batch]) -> list[Batch]:
     if sizes:
         none = dirac(sizes.pop())[None]
         results = [result if result.kernel is not None else result._replace(kernel=none) for result in results]
-    return results
+    drawn = [result.drawn for result in results]
+    longest = {name: max((one.get(name, ()) for one in drawn), key=len) for one in drawn for name in one}
+    return [result._replace(drawn=_completed(result.drawn, longest)) for result in results]
+
+
+def _completed(drawn: Drawn, longest: Drawn) -> Drawn:
+    own = {name: drawn.get(name, ()) for name in longest}
+    return {name: (*own[name], *map(jnp.zeros_like, longest[name][len(own[name]) :])) for name in longest}
 
 
 @register_step("shuffled")
@@ -92,7 +106,7 @@ class Shuffled:
 
     The compiled program contains each step once. All steps therefore get images in arrays of the same shape, that of
     the first step's input, and no step may enlarge images beyond it. If several steps blur, the batch's kernel is that
-    of the first such step in ``steps``.
+    of the first such step in ``steps``. The values that they draw are not recorded.
 
     Attributes:
       steps: two to seven steps.
@@ -130,13 +144,13 @@ class Shuffled:
             result = step(batch, Keys(jax.random.fold_in(key, number)), task)
             if result.image.shape[1] > height or result.image.shape[2] > width:
                 raise InputError(f"shuffled: {step} enlarges images beyond the {height}x{width} that they begin with")
-            return pad_batch(result, height, width)
+            return pad_batch(result._replace(drawn={}), height, width)
 
         def anew(run: typing.Callable[[Batch], Batch], batch: Batch) -> Batch:
             return run(batch._replace(kernel=None))
 
         runs = [functools.partial(after, step, number) for number, step in enumerate(self.steps)]
-        batch = batch._replace(size=full_size(batch))
+        before, batch = batch.drawn, batch._replace(size=full_size(batch), drawn={})
         if batch.kernel is None:
             for number, run in enumerate(runs):
                 kernel = jax.eval_shape(run, batch).kernel
@@ -144,7 +158,8 @@ class Shuffled:
                     runs[number] = functools.partial(anew, run)
                     batch = batch._replace(kernel=jnp.zeros(kernel.shape, kernel.dtype))
                     break
-        return jax.lax.fori_loop(0, len(runs), lambda place, batch: jax.lax.switch(order[place], runs, batch), batch)
+        batch = jax.lax.fori_loop(0, len(runs), lambda place, batch: jax.lax.switch(order[place], runs, batch), batch)
+        return batch._replace(drawn=before)
 
 
 @functools.cache

@@ -19,7 +19,9 @@ from blindsr_jax.degradations.steps import (
     check_share,
     chosen,
     filled,
+    recorded,
     register_step,
+    share_of,
     where,
 )
 from blindsr_jax.errors import InputError
@@ -65,6 +67,7 @@ class Jpeg:
         quality = jax.random.randint(keys("quality"), (len(batch.image),), low, high + 1)
         images = chosen(keys, "compressed", self.rate, batch)
         image = where(images, jpeg(filled(batch), quality, self.subsampling), batch.image)
+        batch = recorded(batch, jpeg=images, quality=share_of(quality, self.quality) * images)
         quality = jnp.where(images, quality, NO_JPEG).astype(batch.quality.dtype)
         return batch._replace(image=image, quality=jnp.minimum(batch.quality, quality))
 

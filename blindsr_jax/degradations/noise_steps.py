@@ -16,7 +16,9 @@ from blindsr_jax.degradations.steps import (
     check_range,
     check_share,
     chosen,
+    recorded,
     register_step,
+    share_of,
     uniform,
     where,
 )
@@ -51,7 +53,9 @@ class Noise:
         if self.free_rate > 0:
             noisy = jax.random.bernoulli(jax.random.fold_in(key_level, 1), 1 - self.free_rate, (count,))
             sigma = jnp.where(noisy, sigma, 0.0)
-        image = add_awgn(key_noise, batch.image, sigma, chosen(keys, "grey", self.grey_rate, batch))
+        grey = chosen(keys, "grey", self.grey_rate, batch)
+        image = add_awgn(key_noise, batch.image, sigma, grey)
+        batch = recorded(batch, noise=share_of(255 * sigma, self.level) * (sigma > 0), grey=grey)
         return batch._replace(image=image, sigma=jnp.hypot(batch.sigma, sigma))
 
 
@@ -101,6 +105,7 @@ class PoissonNoise:
     def __call__(self, batch: Batch, keys: Keys, task: Task) -> Batch:
         scale = uniform(keys("poisson_scale"), len(batch.image), self.scale)
         grey = chosen(keys, "poisson_grey", self.grey_rate, batch)
+        batch = recorded(batch, poisson_noise=share_of(scale, self.scale), grey=grey)
         return _measured(batch, add_poisson(keys("poisson_noise"), batch.image, scale, grey))
 
 

@@ -67,8 +67,8 @@ def degrade(
       pool: [N, K, K], the kernels that the sampler ``pool`` draws from.
 
     Returns:
-      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B]), as described at ``steps.Batch``. The kernel
-      is the Dirac kernel if no step blurs. Sigma does not include the rounding error.
+      Degraded(lr [B, H, W, C], kernel [B, K, K], sigma [B], quality [B], drawn), as described at ``steps.Batch``. The
+      kernel is the Dirac kernel if no step blurs. Sigma does not include the rounding error.
 
     Raises:
       InputError: the HR size is no multiple of the scale, or an option is unknown.
@@ -112,7 +112,7 @@ def degrade_by(
     drawn = batch.kernel
     if drawn is None:
         drawn = jnp.broadcast_to(dirac(kernel_size), (len(hr), kernel_size, kernel_size))
-    return Degraded(lr=batch.image, kernel=drawn, sigma=batch.sigma, quality=batch.quality)
+    return Degraded(batch.image, drawn, batch.sigma, batch.quality, batch.drawn)
 
 
 def start_batch(hr: jax.Array, kernel: jax.Array | None = None) -> Batch:

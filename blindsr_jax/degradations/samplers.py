@@ -12,7 +12,7 @@ import typing
 
 import jax
 
-from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels
+from blindsr_jax.degradations import kernel_mixtures, kernels, photo_kernels, realdan_kernels
 from blindsr_jax.degradations.registry import registering
 from blindsr_jax.errors import InputError
 
@@ -43,10 +43,17 @@ SAMPLERS |= {
     "photo": photo_kernels.sample_photo,
     "motion": photo_kernels.sample_motion,
     "real_esrgan": kernel_mixtures.sample_real_esrgan,
-    "realdan": kernel_mixtures.sample_realdan,
-    "sinc": kernel_mixtures.sample_sinc,
+    "realdan": realdan_kernels.sample_realdan,
+    "kerneldan": realdan_kernels.sample_kerneldan,
+    "sinc": realdan_kernels.sample_sinc,
     "bsrgan": kernel_mixtures.sample_bsrgan,
     "bsrgan_down": kernel_mixtures.sample_bsrgan_down,
+}
+# What the kernels of a sampler are made of, [B, n] with values from 0 to 1: functions of the sampler's arguments.
+_DESCRIPTIONS: dict[str, typing.Callable[..., jax.Array]] = {
+    "realdan": realdan_kernels.describe_realdan,
+    "kerneldan": realdan_kernels.describe_kerneldan,
+    "sinc": realdan_kernels.describe_sinc,
 }
 
 
@@ -94,6 +101,13 @@ class Kernels:
             return SAMPLERS[self.sampler](key, count, **options)
         except TypeError as error:
             raise InputError(f"kernels {self.sampler!r} with {dict(self.options)}: {error}") from error
+
+    def description(self, key: jax.Array, count: int, *, size: int) -> jax.Array | None:
+        """The numbers [count, n] that kernels drawn with this key are made of, if the sampler has such numbers."""
+        if self.sampler not in _DESCRIPTIONS:
+            return None
+        options = options_of(self.sampler) | {"size": size} | dict(self.options)
+        return _DESCRIPTIONS[self.sampler](key, count, **options)
 
 
 def kernels_of(sampler: str, **options: typing.Any) -> Kernels:

@@ -18,7 +18,9 @@ from blindsr_jax.degradations.steps import (
     check_range,
     check_share,
     full_size,
+    recorded,
     register_step,
+    share_of,
     uniform,
 )
 from blindsr_jax.degradations.variable_size import Interpolation, resize_to
@@ -104,12 +106,13 @@ class Resize:
         height, width = (max(round(self.size[1] * side), 1) for side in whole)
         canvas = height, width
         same = self.size[0] == self.size[1] and (self.relative_to == "lr" or batch.size is None)
-        factor = self._factor(keys, count)[:, None]
-        wanted = jnp.clip(jnp.round(factor * reference), 1, jnp.array(canvas)[None]).astype(jnp.int32)
+        factor = self._factor(keys, count)
+        wanted = jnp.clip(jnp.round(factor[:, None] * reference), 1, jnp.array(canvas)[None]).astype(jnp.int32)
         if same:
             wanted = jnp.broadcast_to(jnp.array(canvas, jnp.int32), (count, 2))
         kind = jax.random.randint(keys("interpolation"), (count,), 0, len(self.kinds))
         image, gain = resize_to(batch.image, here, wanted, canvas, self.kinds, kind)
+        batch = recorded(batch, size=share_of(factor, self.size), interpolation=jax.nn.one_hot(kind, len(self.kinds)))
         return batch._replace(image=image, size=None if same else wanted, sigma=batch.sigma * gain)
 
     def _factor(self, keys: Keys, count: int) -> jax.Array:

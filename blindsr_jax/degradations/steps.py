@@ -20,6 +20,7 @@ from blindsr_jax.degradations.registry import registering
 from blindsr_jax.errors import InputError
 
 Range = tuple[float, float]
+Drawn = typing.Mapping[str, tuple[jax.Array, ...]]
 NO_JPEG = 100.0  # quality of images that have never been compressed
 
 
@@ -34,6 +35,7 @@ class Batch(typing.NamedTuple):
       sigma: [B], standard deviation of the noise in [0, 1]. Blur and resizing change it as they change white noise;
         sharpening and compression do not change it.
       quality: [B], the lowest JPEG quality so far; 100 without compression.
+      drawn: the values that steps have drawn and recorded, see ``recorded``.
     """
 
     image: jax.Array
@@ -41,6 +43,7 @@ class Batch(typing.NamedTuple):
     kernel: jax.Array | None
     sigma: jax.Array
     quality: jax.Array
+    drawn: Drawn = {}  # noqa: RUF012  # never changed in place
 
 
 class Task(typing.NamedTuple):
@@ -134,6 +137,27 @@ def run_steps(steps: Steps, batch: Batch, keys: Keys, task: Task) -> Batch:
         except ValueError as error:
             raise InputError(f"{getattr(step, 'name', type(step).__name__)}: {error}") from error
     return batch
+
+
+def recorded(batch: Batch, **values: jax.Array | bool) -> Batch:
+    """Record values that a step has drawn, for networks that learn to find them (RealDAN).
+
+    Args:
+      batch: the batch.
+      **values: by name, [B] or [B, n], or a bool for all images; numbers from 0 to 1. They follow earlier values of
+        that name. Values without effect on an image are 0, and so are those of branches that it did not take.
+    """
+    drawn = dict(batch.drawn)
+    for name, value in values.items():
+        array = jnp.asarray(value, jnp.float32)
+        drawn[name] = (*drawn.get(name, ()), array if array.ndim else jnp.full(len(batch.image), array))
+    return batch._replace(drawn=drawn)
+
+
+def share_of(value: jax.Array, bounds: typing.Sequence[float]) -> jax.Array:
+    """Return where values lie between two bounds, from 0 to 1; 0 where the bounds are equal."""
+    low, high = bounds
+    return (value - low) / (high - low) if high > low else jnp.zeros_like(value)
 
 
 def full_size(batch: Batch) -> jax.Array:

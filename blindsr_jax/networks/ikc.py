@@ -18,6 +18,7 @@ from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.dan_v1 import ConditionedConv
 from blindsr_jax.networks.layers import conv, lrelu, torch_uniform
+from blindsr_jax.networks.network import FirstStage
 from blindsr_jax.networks.region import Region, accepts_region, enlarged, halved, mask_outside, mean, optional
 from blindsr_jax.networks.upsampling import FACTORS
 from blindsr_jax.ops.pixel import pixel_shuffle
@@ -26,6 +27,7 @@ from blindsr_jax.types import Estimate
 _NARROW = 32  # channels inside of an SFT layer
 _PREDICTOR_STRIDES = (1, 1, 1, 2, 1, 1)
 _CORRECTOR_STRIDES = (1, 2, 1, 2, 1, 1, 1)
+_TRUE_CODE = "true_code"  # the supervision of the first stage: one restoration with the true code
 
 
 class SFT(nn.Module):
@@ -152,6 +154,8 @@ class IKC(DAN):
 
     sr of step t belongs to the code of step t − 1, as in DAN. The last correction changes no image.
 
+    It is trained in two stages: SFTMD with true codes, then Predictor and Corrector on the images of a fixed SFTMD.
+
     Attributes:
       predictor: lr [B,H,W,3] -> code [B,L].
       estimator: the Corrector, (sr, code) -> code.
@@ -161,8 +165,13 @@ class IKC(DAN):
 
     predictor: nn.Module | None = None
     iterations: int = 7
-    supervision: typing.ClassVar[str] = ""
+    supervision: typing.ClassVar[str] = "corrected_code"
     supervise: typing.ClassVar[tuple[str, ...]] = ()
+    trained_with: typing.ClassVar[tuple[str, ...]] = ("kernel",)
+    first_stage: typing.ClassVar[FirstStage] = FirstStage(
+        "sftmd_steps", 500_000, "image", supervise=_TRUE_CODE, groups=("restorer",)
+    )
+    optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {"predictor": "predictor", "estimator": "estimator"}
     takes_bfloat16: typing.ClassVar[bool] = False
 
     @property
@@ -176,6 +185,24 @@ class IKC(DAN):
         code = self.predictor(lr, **optional(region))
         sr = jnp.zeros((batch, height * self.scale, width * self.scale, 3), lr.dtype)
         return Estimate(sr=sr, kernel=self._kernel_of(code), code=code)
+
+    def training_steps(self, lr: jax.Array, *, gradient: str, kernel: jax.Array) -> list[Estimate]:
+        """Return what the two stages supervise: one restoration with the true kernel, or the codes of all steps.
+
+        No gradient reaches SFTMD from the codes. Each is corrected from a stopped image and a stopped code, so its loss
+        trains one application of the Corrector.
+
+        Args:
+          lr: [B, H, W, 3].
+          gradient: ``true_code`` for the first stage; any other value for the second.
+          kernel: [B, K, K], the true kernels.
+
+        Returns:
+          The restoration; or the Predictor's code and the corrected codes of T steps.
+        """
+        if gradient == _TRUE_CODE:
+            return [self.with_kernel(lr, kernel)]
+        return [self.start(lr), *super().training_steps(lr, gradient="all")]
 
     def _with_estimate(self, state: Estimate, sr: jax.Array, lr: jax.Array, region: Region | None) -> Estimate:
         of_sr = enlarged(region, self.scale)

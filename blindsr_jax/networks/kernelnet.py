@@ -154,7 +154,7 @@ class KernelNet(KernelEstimator):
     lam: float = 1e-6
 
     supervision: typing.ClassVar[str] = "refined_kernel"
-    first_stage: typing.ClassVar[FirstStage] = FirstStage("gradient_steps", 16_000, "gradients", "bicubic")
+    first_stage: typing.ClassVar[FirstStage] = FirstStage("gradient_steps", 16_000, "gradients")
     optimizer_groups: typing.ClassVar[dict[str, str]] = {"refinement": "estimator"}
 
     def __post_init__(self) -> None:

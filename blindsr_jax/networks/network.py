@@ -21,12 +21,16 @@ class FirstStage(typing.NamedTuple):
       steps: default of that field.
       supervision: its loss, one of ``losses.LOSSES``.
       downsample: the downsampling of its LR images.
+      supervise: the steps that its loss sees, in place of ``config.model.supervise``; empty for the same.
+      groups: the optimizer's groups that no later stage trains.
     """
 
     field: str
     steps: int
     supervision: str
-    downsample: Downsampling
+    downsample: Downsampling = "bicubic"
+    supervise: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class Pooling(typing.NamedTuple):
@@ -61,7 +65,9 @@ class Network(nn.Module):
       supervision: its loss, one of ``losses.LOSSES``; empty for networks that are not trained. The keyword arguments of
         the loss become fields of the config's model section.
       supervise: the allowed values of ``config.model.supervise``, the default first: whether the loss sees the ``last``
-        step or ``all``. Empty for networks without that choice.
+        step, ``all``, or the last with a gradient through all (``last_through_all``). Empty for networks without that
+        choice.
+      trained_with: true values that ``training_steps`` gets beside LR images: some of ``kernel``, ``sigma``, ``scale``.
       first_stage: what comes before the training by ``supervision``, if anything.
       made_for: values of ``config.degradation`` without which the network makes no sense, such as its sampling.
       optimizer_groups: the optimizer's group of the parameters below a top-level name, where that is not ``restorer``.
@@ -86,6 +92,7 @@ class Network(nn.Module):
     validation_scales: typing.ClassVar[tuple[int, ...]] = ()
     supervision: typing.ClassVar[str] = ""
     supervise: typing.ClassVar[tuple[str, ...]] = ()
+    trained_with: typing.ClassVar[tuple[str, ...]] = ()
     first_stage: typing.ClassVar[FirstStage | None] = None
     made_for: typing.ClassVar[typing.Mapping[str, str]] = {}
     optimizer_groups: typing.ClassVar[typing.Mapping[str, str]] = {}

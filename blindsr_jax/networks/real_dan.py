@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradations.real_kernels import generalized_gaussian
+from blindsr_jax.degradations.realdan_numbers import KERNEL_LENGTH, REALDAN_LENGTH, kernel_numbers, realdan_numbers
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import ResidualBlock, conv, lrelu, mean_colour
@@ -21,7 +22,7 @@ from blindsr_jax.networks.region import Region, enlarged, halved, mask_outside, 
 from blindsr_jax.networks.unfolded import Unfolded
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.papers import SETTING2_SIZE, SETTING2_WIDTHS
-from blindsr_jax.types import Estimate
+from blindsr_jax.types import Degraded, Estimate
 
 STRIDES = {"small": (2, 1, 2, 1, 2), "large": (2, 1, 1, 2, 1, 1, 2, 1)}  # of the Estimator's blocks
 _GROWTH = 32  # channels that each convolution of a dense block adds
@@ -181,14 +182,15 @@ class RealDAN(Unfolded):
     """
 
     scale: typing.Literal[2, 3, 4]
-    degradation_length: int = 42
+    degradation_length: int = REALDAN_LENGTH
     features: int = 64
     blocks: int = 16
     body: typing.Literal["edsr", "rrdb"] = "edsr"
     estimator_size: typing.Literal["small", "large"] = "small"
     iterations: int = 3
     estimates_kernel: typing.ClassVar[bool] = False
-    supervise: typing.ClassVar[tuple[str, ...]] = ()
+    supervision: typing.ClassVar[str] = "degradation"
+    supervise: typing.ClassVar[tuple[str, ...]] = ("last_through_all", "all")
     shares_code: typing.ClassVar[bool] = True
 
     def setup(self) -> None:
@@ -244,6 +246,10 @@ class RealDAN(Unfolded):
         """Return the kernels [B, K, K] that degradations [B, D] describe; RealDAN's describe none."""
         return None
 
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
+        """Return the true image, and the numbers of its degradation: see ``degradations.realdan_numbers``."""
+        return Estimate(sr=hr, degradation=realdan_numbers(degraded.drawn))
+
     def _restored(self, x: jax.Array, restored: jax.Array, degradation: jax.Array, region: Region | None) -> jax.Array:
         return restored + self.restorer(x, restored, jax.lax.stop_gradient(degradation), region)
 
@@ -258,14 +264,19 @@ class KernelDAN(RealDAN):
       kernel_size: K; by default that of setting 2 at this scale.
     """
 
-    degradation_length: typing.Literal[8] = 8
+    degradation_length: typing.Literal[8] = KERNEL_LENGTH
     kernel_size: int | None = None
     estimates_kernel: typing.ClassVar[bool] = True
+    made_for: typing.ClassVar[typing.Mapping[str, str]] = {"kernel": "kerneldan", "downsample": "bicubic"}
 
     def __post_init__(self) -> None:
         if self.kernel_size is None:
             self.kernel_size = SETTING2_SIZE[self.scale]
         super().__post_init__()
+
+    def targets(self, hr: jax.Array, degraded: Degraded) -> Estimate:
+        """Return the true image, and the numbers of its kernel: see ``degradations.realdan_numbers``."""
+        return Estimate(sr=hr, degradation=kernel_numbers(degraded.drawn))
 
     def kernel_of(self, degradation: jax.Array) -> jax.Array:
         """Return the kernels [B, K, K] with widths and angles of degradations [B, 8]; ratios are clipped to [0, 1].

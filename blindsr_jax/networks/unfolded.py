@@ -13,7 +13,7 @@ from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.region import Region, accepts_region, mask_outside, optional
 from blindsr_jax.types import Degraded, Estimate, SROutput, Trace
 
-Gradient = typing.Literal["last", "all"]
+Gradient = typing.Literal["last", "all", "last_through_all"]
 State = typing.Any
 
 
@@ -175,20 +175,21 @@ class Unfolded(Network):
         strided or transposed convolution inside a loop is over twenty times slower (jax-ml/jax#12868; for other
         convolutions see ``ops.convolution``). ``compute.remat`` chooses the values that are stored.
 
+        With ``"last_through_all"`` all steps are differentiated, and the last is returned. This is the full gradient of
+        a loss on the last step, of networks whose states carry a gradient from step to step (RealDAN).
+
         Args:
           lr: [B, H, W, 3].
-          gradient: ``last`` or ``all``.
+          gradient: ``last``, ``all`` or ``last_through_all``.
 
         Returns:
           The estimates of the last step, or of all T steps.
         """
-        if gradient == "all":
-            state, steps = self.start(lr), []
-            step = self.compute.checkpoint(type(self).step, nn.remat)
+        if gradient != "last":
+            states, step = [self.start(lr)], self.compute.checkpoint(type(self).step, nn.remat)
             for _ in range(self.iterations):
-                state = step(self, state, lr)
-                steps.append(self.estimate_of(state))
-            return steps
+                states.append(step(self, states[-1], lr))
+            return [self.estimate_of(state) for state in states[1 if gradient == "all" else -1 :]]
 
         def all_but_the_last(network: Unfolded, lr: jax.Array) -> State:
             start = network.start(lr)

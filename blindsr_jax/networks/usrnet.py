@@ -81,6 +81,7 @@ class USRNet(Network):
     validation_scales: typing.ClassVar[tuple[int, ...]] = (2, 3, 4)
     supervision: typing.ClassVar[str] = "image"
     blind: typing.ClassVar[bool] = False
+    trained_with: typing.ClassVar[tuple[str, ...]] = ("kernel", "sigma", "scale")
     estimates_kernel: typing.ClassVar[bool] = False
     made_for: typing.ClassVar[typing.Mapping[str, str]] = {
         "kernel": "pool",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import pathlib
 import shutil
@@ -206,10 +207,16 @@ class Checkpoints:
             raise DataError(f"{failures[steps[0]]}; {_NONE_SOUND}") from failures[steps[0]]
         return None
 
-    def restore_good(self, like: TrainState) -> TrainState | None:
-        """The newest state whose last update was finite, or None. Deletes the checkpoints after it."""
+    def restore_good(self, like: TrainState, newest: int | None = None) -> TrainState | None:
+        """The newest state whose last update was finite, or None. Deletes the checkpoints after it.
+
+        Args:
+          like: as for ``restore``.
+          newest: states of later steps are not good either.
+        """
         self.wait()
-        while (state := self.restore_newest(like)) is not None and int(state.bad_in_a_row):
+        last = math.inf if newest is None else newest
+        while (state := self.restore_newest(like)) is not None and (int(state.bad_in_a_row) or int(state.step) > last):
             with self._writing() as writer:
                 writer.delete(int(state.step))
         return state

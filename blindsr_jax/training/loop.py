@@ -30,7 +30,8 @@ from blindsr_jax.inference.loading import model_of
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.interrupt import StopRequest, put_request, request_of_all, saved_error
 from blindsr_jax.training.results import as_scored, first_readable
-from blindsr_jax.training.rollback import roll_back
+from blindsr_jax.training.rising_loss import RisingLoss
+from blindsr_jax.training.rollback import Divergence, not_finite, roll_back
 from blindsr_jax.training.run_log import RunLog
 from blindsr_jax.training.setup import (
     abstract_state,
@@ -62,7 +63,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
 
     Raises:
       Interrupted: Ctrl-C on any host, after the state was saved; Preempted for SIGTERM.
-      Diverged: ``config.max_bad_steps`` updates in a row were not finite, and no rollback is left.
+      Diverged: ``config.max_bad_steps`` updates in a row were not finite, or the loss rose beyond
+        ``config.max_rise``, and no rollback is left.
       DataError: there are no images or no space on the disk, or another training runs in the workdir.
       WeightsError: as ``started_from``.
       ConfigError: as ``started_from``, or the workdir belongs to another model.
@@ -111,6 +113,11 @@ def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh,
     log.info("%s, on %d images and %s, in %s", network, len(source), devices, workdir)
     if int(state.step):
         log.info("going on from step %d of %d", int(state.step), config.steps)
+
+
+def rising_loss_of(config: ConfigDict, start: int) -> RisingLoss:
+    """What watches the losses of a run from a step on; runs of earlier versions are not watched."""
+    return RisingLoss(config.get("max_rise", 0.0), config.get("rise_steps", 1), start)
 
 
 class Validation:
@@ -168,7 +175,8 @@ class _Run:
 
     def to_the_end(self, state: TrainState) -> TrainState:
         """Train until the last step, an interrupt or a divergence; roll back where the config allows it."""
-        diverged = int(state.step) if int(state.bad_in_a_row) >= self.config.max_bad_steps else None
+        step, bad = int(state.step), int(state.bad_in_a_row)
+        diverged = not_finite(self.config, step) if bad >= self.config.max_bad_steps else None
         while True:
             if diverged is not None:
                 state = roll_back(self.config, self.mesh, state, diverged, self.checkpoints)
@@ -179,13 +187,13 @@ class _Run:
                 self.run_log.flush()
                 return state
 
-    def _steps(self, state: TrainState) -> tuple[TrainState, int | None]:
-        """Step until the end of the run or a divergence. Returns the state and the diverged step, or None.
+    def _steps(self, state: TrainState) -> tuple[TrainState, Divergence | None]:
+        """Step until the end of the run or a divergence. Returns the state and the divergence, or None.
 
         The metrics of a step are read while the next one computes.
         """
         config, start = self.config, int(state.step)
-        update_of = updates_of(config, self.mesh)
+        update_of, rising = updates_of(config, self.mesh), rising_loss_of(config, start)
         previous: dict[str, typing.Any] = {}
         # Closed in any case: while TensorFlow's threads wait for the next batch to be fetched, the process cannot end.
         with contextlib.closing(batches_of(config, self.source, start + int(state.skipped))) as batches:
@@ -198,7 +206,12 @@ class _Run:
                 if values:
                     self.watchdog.finished(step - 1)
                 if values.get("bad_in_a_row", 0) >= config.max_bad_steps:
-                    return state, step - 1
+                    return state, not_finite(config, step - 1)
+                if values and rising.is_seen(step - 1, values["loss"]):
+                    why = f"the loss has risen to {rising.rise:.1f} times its lowest"
+                    return state, Divergence(step - 1, why, rising.sound_step)
+                if step - 1 in config_lib.stage_ends(config):
+                    rising.forget()
                 self._after(step, state, answer)
         return state, None
 

@@ -14,7 +14,13 @@ KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
 
 def learning_rate_schedule(
-    peak: float, *, schedule: typing.Literal["halve", "cosine"], steps: int, halve_every: int, warmup: int = 0
+    peak: float,
+    *,
+    schedule: typing.Literal["halve", "cosine"],
+    steps: int,
+    halve_every: int,
+    halve_at: typing.Sequence[int] = (),
+    warmup: int = 0,
 ) -> optax.Schedule:
     """Learning rate as a function of the step.
 
@@ -24,9 +30,12 @@ def learning_rate_schedule(
         ``steps``.
       steps: length of the run.
       halve_every: see ``schedule``.
+      halve_at: steps at which ``halve`` halves the rate, in place of every ``halve_every``; empty for those.
       warmup: number of steps of linear increase from zero. The schedule runs during the warm-up too.
     """
-    if schedule == "halve":
+    if schedule == "halve" and halve_at:
+        main = optax.piecewise_constant_schedule(peak, dict.fromkeys(halve_at, 0.5))
+    elif schedule == "halve":
         main = optax.exponential_decay(peak, halve_every, 0.5, staircase=True)
     else:
         main = optax.cosine_decay_schedule(peak, steps)
@@ -35,16 +44,21 @@ def learning_rate_schedule(
     return lambda step: main(step) * optax.linear_schedule(0.0, 1.0, warmup)(step)
 
 
-def restarting_schedule(peak: float, ends: typing.Sequence[int], **options: typing.Any) -> optax.Schedule:
+def restarting_schedule(
+    peak: float, ends: typing.Sequence[int], *, trained: int | None = None, **options: typing.Any
+) -> optax.Schedule:
     """Learning rate of a run in stages. The schedule restarts at each stage.
 
     Args:
       peak: the rate after warm-up.
       ends: the last step of each stage.
+      trained: the number of first stages with this rate; it is zero in the others. None for all.
       **options: options of ``learning_rate_schedule`` other than ``steps``.
     """
     lengths = [end - start for start, end in itertools.pairwise([0, *ends])]
-    return optax.join_schedules([learning_rate_schedule(peak, steps=n, **options) for n in lengths], list(ends[:-1]))
+    peaks = [peak if trained is None or i < trained else 0.0 for i in range(len(lengths))]
+    stages = [learning_rate_schedule(rate, steps=n, **options) for rate, n in zip(peaks, lengths)]
+    return optax.join_schedules(stages, list(ends[:-1]))
 
 
 def make_optimizer(

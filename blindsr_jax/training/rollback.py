@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import typing
 
 import jax
 import numpy as np
@@ -19,7 +20,28 @@ from blindsr_jax.training.state import TrainState
 log = logging.getLogger(__name__)
 
 
-def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, checkpoints: Checkpoints) -> TrainState:
+class Divergence(typing.NamedTuple):
+    """What went wrong in a run.
+
+    Attributes:
+      step: the step at which the run counted as diverged.
+      why: half a sentence for messages.
+      sound_step: the newest step whose checkpoint may be used; None for all whose last update was finite.
+    """
+
+    step: int
+    why: str
+    sound_step: int | None = None
+
+
+def not_finite(config: ConfigDict, step: int) -> Divergence:
+    """The divergence of a run whose last updates had a loss or gradient that was not finite, and were skipped."""
+    return Divergence(step, f"the last {config.max_bad_steps} updates were not finite")
+
+
+def roll_back(
+    config: ConfigDict, mesh: Mesh, state: TrainState, divergence: Divergence, checkpoints: Checkpoints
+) -> TrainState:
     """The state to continue from after a divergence: that of the last good checkpoint, or the initial one.
 
     The state counts the batches that are skipped, so a resumed run sees the same batches. A run that is killed before
@@ -29,7 +51,7 @@ def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, chec
       config: config of the run.
       mesh: mesh of the run.
       state: the diverged state, which may be one step ahead.
-      step: the step at which the run counted as diverged.
+      divergence: what went wrong.
       checkpoints: checkpoints of the run; those after the good one are deleted.
 
     Raises:
@@ -37,14 +59,14 @@ def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, chec
     """
     rollbacks = int(state.rollbacks) + 1
     if config.on_divergence == "stop" or rollbacks > config.rollbacks:
-        raise Diverged(_advice(config, checkpoints, step, rollbacks - 1))
-    good = checkpoints.restore_good(abstract_state(config, mesh))
+        raise Diverged(_advice(checkpoints, divergence, rollbacks - 1))
+    step = divergence.step
+    good = checkpoints.restore_good(abstract_state(config, mesh), divergence.sound_step)
     good = state_of(config, mesh) if good is None else good
     skipped = step + int(state.skipped) + config.skip_batches - int(good.step)
     log.warning(
-        "step %d: the last %d updates were not finite; going back to step %d and leaving out %d batches (%d of at most "
-        "%d times)",
-        *(step, config.max_bad_steps, int(good.step), skipped - int(good.skipped), rollbacks, config.rollbacks),
+        "step %d: %s; going back to step %d and leaving out %d batches (%d of at most %d times)",
+        *(step, divergence.why, int(good.step), skipped - int(good.skipped), rollbacks, config.rollbacks),
     )
     return dataclasses.replace(
         good,
@@ -53,11 +75,11 @@ def roll_back(config: ConfigDict, mesh: Mesh, state: TrainState, step: int, chec
     )
 
 
-def _advice(config: ConfigDict, checkpoints: Checkpoints, step: int, rollbacks: int) -> str:
+def _advice(checkpoints: Checkpoints, divergence: Divergence, rollbacks: int) -> str:
     saved = checkpoints.latest_step
     tried = f"with other batches too, {rollbacks} times, " if rollbacks else ""
     return (
-        f"step {step}: {tried}the last {config.max_bad_steps} updates had a loss or gradient that was not finite and "
-        f"were skipped; stopping. The newest checkpoint is of {'no step yet' if saved is None else f'step {saved}'}. "
-        "Lower optimizer.learning_rate, set optimizer.clip_norm (1.0 is usual), or look at the data; then run again"
+        f"step {divergence.step}: {tried}{divergence.why}; stopping. The newest checkpoint is of "
+        f"{'no step yet' if saved is None else f'step {saved}'}. Lower optimizer.learning_rate, set "
+        "optimizer.clip_norm (1.0 is usual), or look at the data; then run again"
     )

@@ -33,16 +33,20 @@ from blindsr_jax.training.step import Stage, TrainStep, make_train_step, scale_o
 
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """The optimiser of a config."""
-    options, groups = config.optimizer, config_lib.network_of(config).optimizer_groups
+    network, ends = config_lib.network_of(config), config_lib.stage_ends(config)
+    options, groups = config.optimizer, network.optimizer_groups
     # Both groups are there for every network: checkpoints have them.
     peaks = {"restorer": options.learning_rate, "estimator": options.learning_rate}
     peaks |= {group: options[f"{part}_learning_rate"] for part, group in groups.items()}
+    first = network.first_stage.groups if network.first_stage else ()
     rates = {
         name: restarting_schedule(
             peak,
-            config_lib.stage_ends(config),
+            ends,
+            trained=len(ends) - 1 if name in first else None,
             schedule=options.schedule,
             halve_every=options.halve_every,
+            halve_at=options.get("halve_at", ()),  # older runs have none
             warmup=options.warmup,
         )
         for name, peak in peaks.items()
@@ -88,7 +92,7 @@ def _parameter_key(config: ConfigDict) -> jax.Array:
 
 
 def stages_of(config: ConfigDict) -> list[Stage]:
-    """The training stages of a config: two for KernelNet, one for all other networks.
+    """The training stages of a config: two for KernelNet and IKC, one for all other networks.
 
     Raises:
       DataError, ConfigError: as ``pools_of``.
@@ -115,10 +119,8 @@ def stages_of(config: ConfigDict) -> list[Stage]:
     degradation = tuple(
         Downsample(first.downsample) if isinstance(step, Downsample) else step for step in last.degradation
     )
-    return [
-        dataclasses.replace(last, until=ends[0], degradation=degradation, loss=LOSSES[first.supervision]),
-        last,
-    ]
+    loss, seen = LOSSES[first.supervision], first.supervise or supervise
+    return [dataclasses.replace(last, until=ends[0], degradation=degradation, loss=loss, supervise=seen), last]
 
 
 def updates_of(config: ConfigDict, mesh: Mesh) -> typing.Callable[[int], TrainStep]:
@@ -235,5 +237,5 @@ def validation_of(config: ConfigDict) -> tuple[Source, Protocol]:
     steps_of(config)  # checks the steps before anything is read or written
     if config.degradation.get("steps", ""):
         return source, photo(config.model.scale)
-    rotated, noise = config.degradation.kernel == "anisotropic", sum(config.degradation.noise) / 2
+    rotated, noise = config.degradation.kernel != "isotropic", sum(config.degradation.noise) / 2
     return source, validation_protocol(config.model.scale, anisotropic=rotated, noise=noise)

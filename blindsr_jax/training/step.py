@@ -48,7 +48,7 @@ class Stage:
     degradation: Steps
     loss: Loss
     kernel_size: int = 21
-    supervise: typing.Literal["last", "all"] = "last"
+    supervise: str = "last"
     pool: np.ndarray | None = None
     recompute: Remat = "activations"
     precision: Precision = "float32"
@@ -183,23 +183,23 @@ def supervised_loss(
     degraded: Degraded,
     *,
     loss: Loss,
-    supervise: typing.Literal["last", "all"],
+    supervise: str,
 ) -> tuple[jax.Array, Metrics]:
     """Loss of a network on a degraded batch.
 
     Args:
       module, variables: the network and its variables.
       hr: HR images [B, sH, sW, 3] in [0, 1].
-      degraded: the LR images and true kernels, and the noise levels for a non-blind network.
+      degraded: the LR images and true kernels, and what else the network is trained with.
       loss: one of ``losses``.
-      supervise: ``last`` step or ``all`` steps.
+      supervise: which steps the loss sees, see ``Unfolded.training_steps``.
 
     Returns:
       The loss, and its parts at the last step.
     """
-    context: dict[str, typing.Any] = {}
-    if not module.blind:
-        context = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": hr.shape[1] // degraded.lr.shape[1]}
+    scale = hr.shape[1] // degraded.lr.shape[1]
+    known: dict[str, typing.Any] = {"kernel": degraded.kernel, "sigma": degraded.sigma, "scale": scale}
+    context = {name: known[name] for name in module.trained_with}
     steps: typing.Any = module.apply(variables, degraded.lr, gradient=supervise, **context, method="training_steps")
     targets: typing.Any = module.apply(variables, hr, degraded, method="targets")
     return loss(steps, targets)

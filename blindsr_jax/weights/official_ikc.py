@@ -10,8 +10,11 @@ import pathlib
 import re
 import typing
 
+import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.degradations.kernels import isotropic_gaussian
+from blindsr_jax.degradations.pca import pca_basis
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.weights.bundle import Bundle
 from blindsr_jax.weights.official import bundle_from_tensors, digest_of
@@ -19,6 +22,9 @@ from blindsr_jax.weights.torch_reader import read_torch_checkpoint, read_torch_t
 from blindsr_jax.weights.torch_shapes import State, count_of, scale_of_stages, width_of
 
 _BLOCK = re.compile(r"SFT-residual(\d+)\.(.*)")
+COMPUTED = "ikc"  # in place of a file: IKC's basis, computed here
+_IKC_KERNELS = 21, (0.2, 4.0), 2_000  # side; range of widths in HR pixels; widths that the basis is computed from
+_IKC_SIGNS = 1, 1, 1, -1, 1, 1, 1, 1, -1, 1  # of the authors' directions against those of ``pca_basis``
 _UNUSED = "sft_branch."  # a second set of blocks in the authors' files that nothing uses
 
 
@@ -34,7 +40,8 @@ def load_official_ikc(
     Args:
       sftmd, predictor, corrector: the authors' checkpoints, or those of DAN's authors, who trained IKC again.
       pca: file of the PCA basis [K², L] that the three were trained with (.pth or .npy): ``codes/pca_matrix.pth`` of
-        IKC's authors, which is also DANv1's, or ``pca_matrix/IKC/pca_matrix.pth`` of DAN's.
+        IKC's authors, which is also DANv1's, or ``pca_matrix/IKC/pca_matrix.pth`` of DAN's. ``ikc`` stands for
+        ``computed_basis``.
 
     Raises:
       WeightsError: a file cannot be read safely, is not what it should be, or does not fit the others.
@@ -57,6 +64,17 @@ def load_official_ikc(
     }
     source["pca"] = pathlib.Path(pca).name
     return bundle_from_tensors(sftmd, sizes, stages, state, constants={"pca_basis": basis}, source=source)
+
+
+def computed_basis() -> np.ndarray:
+    """Compute the basis [441, 10] of IKC's authors, of round Gaussians of 0.2 to 4 HR pixels, in their signs.
+
+    Theirs comes from a random draw of such kernels. No entry of it differs from this one by more than 0.003.
+    """
+    size, (narrowest, widest), count = _IKC_KERNELS
+    places = (np.arange(count) + 0.5) / count
+    kernels = isotropic_gaussian(jnp.asarray(narrowest + (widest - narrowest) * places, jnp.float32), size)
+    return pca_basis(kernels, len(_IKC_SIGNS)) * np.asarray(_IKC_SIGNS, np.float32)
 
 
 def _read(path: str | os.PathLike, part: str, wanted: set[str], *, without: str = "") -> State:
@@ -91,10 +109,13 @@ def _sizes(path: str | os.PathLike, state: State) -> tuple[dict[str, typing.Any]
 
 
 def _read_basis(pca: str | os.PathLike) -> np.ndarray:
+    if str(pca) == COMPUTED:
+        return computed_basis()
     if not pathlib.Path(pca).exists():
         raise WeightsError(
             f"{pca}: there is no such file. Give the PCA basis that the weights were trained with: "
-            "codes/pca_matrix.pth of IKC's authors, or pca_matrix/IKC/pca_matrix.pth of DAN's, who trained IKC again"
+            "codes/pca_matrix.pth of IKC's authors, nearly which 'ikc' computes, or pca_matrix/IKC/pca_matrix.pth of "
+            "DAN's, who trained IKC again"
         )
     try:
         basis = np.load(pca, allow_pickle=False) if pathlib.Path(pca).suffix == ".npy" else read_torch_tensor(pca)

@@ -6,10 +6,13 @@ import pytest
 
 from blindsr_jax import degradations, ops
 from blindsr_jax.degradations.pools import moments
+from blindsr_jax.degradations.samplers import kernels_of
+from blindsr_jax.networks import build
 
 SAMPLERS = {
     "sample_real_esrgan": {},
     "sample_realdan": {},
+    "sample_kerneldan": {"size": 21},
     "sample_sinc": {},
     "sample_bsrgan": {"scale": 4},
     "sample_bsrgan_down": {"scale": 4},
@@ -88,6 +91,22 @@ def test_realdan_is_wider_and_has_its_shares():
     drawn = _draw("sample_realdan", **plateaus)
     whole = drawn[_supports(drawn) == 31]
     np.testing.assert_allclose(whole, np.broadcast_to(wanted, whole.shape), atol=1e-6)
+
+
+def test_numbers_of_kerneldan_give_its_kernels():
+    """The widths and angles that are described make the drawn kernels, apart from their noise."""
+    size, key = 31, jax.random.key(3)
+    exact, noisy = (kernels_of("kerneldan", multiplicative_noise=noise) for noise in (0.0, 0.25))
+    numbers = exact.description(key, 50, size=size)
+    kernels = build("kerneldan", scale=4).kernel_of(numbers)
+    np.testing.assert_allclose(exact.draw(key, 50, size=size), kernels, atol=1e-6)
+    np.testing.assert_array_equal(numbers, noisy.description(key, 50, size=size))
+    constants = np.float32([1 / 7, 1, 0, 0, 0])
+    np.testing.assert_allclose(numbers[:, 3:], np.broadcast_to(constants, (50, 5)), rtol=1e-6)
+    ratio = np.asarray(noisy.draw(key, 50, size=size) / kernels)[np.asarray(kernels) > 1e-4]
+    assert 0.7 < ratio.min() < 0.8 and 1.2 < ratio.max() < 1.35  # 0.75 to 1.25, then normalised
+    narrow = kernels_of("kerneldan", sigma=(0.6, 0.6)).description(key, 2, size=size)
+    np.testing.assert_allclose(narrow[:, :2], 0, atol=1e-6)  # of 0.6 … 5 pixels, whatever the range
 
 
 def test_sinc_or_nothing():

@@ -15,7 +15,9 @@ from blindsr_jax.degradations.notation import steps_from_text
 from blindsr_jax.degradations.orders import ORDERS, photo, register_order
 from blindsr_jax.degradations.pipeline import start_batch
 from blindsr_jax.degradations.published_orders import bsrgan, real_esrgan, realdan
+from blindsr_jax.degradations.realdan_numbers import kernel_numbers, realdan_numbers
 from blindsr_jax.degradations.steps import Keys, Task, run_steps
+from blindsr_jax.errors import ConfigError
 from tests.conftest import drilled
 
 
@@ -81,6 +83,39 @@ def test_how_often_published_orders_compress(drawn):
     assert (drawn("real_esrgan", 4).quality <= 95).all()
     assert (drawn("bsrgan", 4).quality <= 95).all()
     assert abs(np.mean(drawn("realdan", 2, 6).quality == 100) - 0.25) < 0.1
+
+
+def test_the_numbers_of_realdan_are_what_happened(drawn):
+    made = drawn("realdan", 2, 6)
+    numbers = np.asarray(realdan_numbers(made.drawn))
+    assert numbers.shape == (192, 42)
+    assert (numbers.min(), numbers.max()) == (0, 1)
+    np.testing.assert_array_equal(numbers[:, :8], kernel_numbers(made.drawn))
+    rings = made.kernel.min(axis=(1, 2)) < 0
+    np.testing.assert_array_equal(numbers[:, 6] == 1, rings)
+    assert (numbers[rings, :5] == 0).all() and (numbers[~rings, 7] == 0).all()
+    for first in (18, 21, 39):  # one interpolation each
+        np.testing.assert_array_equal(numbers[:, first : first + 3].sum(axis=1), 1)
+    for first in (24, 28):  # Poisson noise and no Gaussian noise, or the reverse; at either, some grey
+        kind, grey, gaussian, poisson = numbers[:, first : first + 4].T
+        assert (gaussian[kind == 1] == 0).all() and (poisson[kind == 0] == 0).all()
+        assert 0.3 < kind.mean() < 0.7 and 0.25 < grey.mean() < 0.55
+        assert (gaussian[kind == 0] > 0).all() and (poisson[kind == 1] > 0).all()
+    lowest = np.full(192, 100.0)
+    for first in (32, 34):
+        compressed, quality = numbers[:, first : first + 2].T
+        lowest = np.where(compressed == 1, np.minimum(lowest, 30 + 65 * quality), lowest)
+    np.testing.assert_allclose(lowest, made.quality, atol=1e-4)
+    assert abs(numbers[:, 37].mean() - 0.8) < 0.1  # the sinc filter at the end
+
+
+def test_other_steps_have_no_numbers_of_realdan(drawn):
+    made = drawn("photo", 2)
+    with pytest.raises(ConfigError, match=r"config\.degradation\.steps: RealDAN learns .*; take 'realdan'"):
+        realdan_numbers(made.drawn)
+    with pytest.raises(ConfigError, match=r"config\.degradation: KernelDAN learns .*take kernel 'kerneldan'"):
+        kernel_numbers(made.drawn)
+    assert drawn("bsrgan", 4).drawn.keys() == {"branch", "jpeg", "quality", "size", "interpolation"}
 
 
 def test_real_esrgan_sharpens_first_if_told():

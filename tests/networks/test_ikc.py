@@ -2,10 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from blindsr_jax import config as config_lib
 from blindsr_jax import degradations, load
 from blindsr_jax.cli import main
-from blindsr_jax.errors import ConfigError, DataError, WeightsError
+from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.inference.loading import model_of
 from blindsr_jax.inference.padded_shapes import padded, valid_size_of
 from blindsr_jax.inference.programs import estimate_from_patches
@@ -79,8 +78,6 @@ def _predicted(model, lr):
 def test_what_it_cannot_do_is_refused(model):
     with pytest.raises(DataError, match="float32 only"):
         model.in_precision("bfloat16")
-    with pytest.raises(ConfigError, match="no model 'ikc' to train"):
-        config_lib.default("ikc", 4)
 
 
 @pytest.fixture
@@ -131,7 +128,10 @@ def test_every_tensor_of_the_files_must_fit(files, monkeypatch):
         read("corrector", {"global_dense.4.bias": np.zeros(9, np.float32)})
 
 
-def test_a_basis_in_a_file_of_its_own(files, monkeypatch):
+def test_a_basis_in_a_file_of_its_own_or_computed(files, monkeypatch):
+    bundle = official_ikc.load_official_ikc(**files | {"pca": "ikc"})
+    np.testing.assert_array_equal(bundle.variables["constants"]["pca_basis"], official_ikc.computed_basis())
+    assert (bundle.model["kernel_size"], bundle.metadata["source"]["pca"]) == (21, "ikc")
     basis = np.random.default_rng(0).normal(size=(121, 10)).astype(np.float32)
     path = files["sftmd"]  # stands for the file that holds the basis
 

@@ -10,6 +10,7 @@ from blindsr_jax.cli import main
 from blindsr_jax.degradations import reformulated_kernel
 from blindsr_jax.networks import build
 from blindsr_jax.types import Degraded
+from blindsr_jax.weights.official_ikc import computed_basis
 from tests.conftest import drilled
 
 TOLERANCE = 2e-4  # of the largest reference value, in float32
@@ -124,6 +125,12 @@ def test_every_step_of_ikc(reference, tmp_path, scale):
     _assert_close(out.sr, golden["sr"][-1], "last sr")
     first = jax.jit(lambda v, lr: model.module.bind(v).start(lr).code)(model.variables, golden["lr"])
     _assert_close(first, golden["code_predicted"], "predicted code")
+
+
+def test_the_basis_of_ikc_can_be_computed(reference):
+    published, computed = np.load(reference / "degradation.npz")["pca_v1_iso21"], computed_basis()
+    np.testing.assert_allclose(computed, published, atol=3e-3)
+    np.testing.assert_allclose((computed * published).sum(axis=0), 1, atol=3e-4)
 
 
 def test_published_predictor_and_corrector_of_ikc(reference, tmp_path):

@@ -14,11 +14,13 @@ from flax.traverse_util import flatten_dict
 from PIL import Image
 
 from blindsr_jax import degradations, load, losses, metrics
+from blindsr_jax.inference.loading import from_bundle
 from blindsr_jax.networks import build
 from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.dpir import noise_schedule
 from blindsr_jax.training.step import supervised_loss
 from blindsr_jax.types import Degraded
+from blindsr_jax.weights import official
 from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.torch_names import to_paths
 
@@ -70,6 +72,36 @@ def test_loss_gradients_and_their_norm():
     grads = flatten_dict(unstack_chains(grads), sep="/")
     for path, want in wanted.items():
         _assert_close(grads[path], want, path)
+
+
+def _model_of_tensors(name, monkeypatch):
+    """A model of the tensors by PyTorch's names in a golden file; and the rest of the file."""
+    golden = _golden(name)
+    state = {key[6:]: golden[key] for key in golden.files if key.startswith("state/")}
+    state = {key: np.float32(x) if x.dtype == np.float16 else x for key, x in state.items()}
+    monkeypatch.setattr(official, "read_torch_checkpoint", lambda path: state)
+    return from_bundle(load_official(GOLDEN / f"{name}.npz")), golden
+
+
+def test_every_step_of_kerneldan(monkeypatch):
+    model, golden = _model_of_tensors("kerneldan", monkeypatch)
+    trace = model(golden["lr"], iterations=3, trace=True).trace
+    _assert_close(trace.sr, golden["sr"], "sr")
+    _assert_close(trace.degradation, golden["degradation"], "degradation")
+
+
+def test_dasr(monkeypatch):
+    model, golden = _model_of_tensors("dasr", monkeypatch)
+    out = model(golden["lr"])
+    _assert_close(255 * out.sr, golden["sr"], "sr")
+    _assert_close(out.kernel_code, golden["representation"], "representation")
+
+
+def test_dcls(monkeypatch):
+    model, golden = _model_of_tensors("dcls", monkeypatch)
+    out = model(golden["lr"])
+    _assert_close(out.sr, golden["sr"], "sr")
+    _assert_close(out.kernel, golden["kernel"][:, ::-1, ::-1], "kernel")  # the authors' are convolution kernels
 
 
 @pytest.mark.parametrize("s", [2, 3, 4])
@@ -146,4 +178,4 @@ def _ssim(a, b):
 
 
 def test_the_golden_files_stay_small():
-    assert sum(path.stat().st_size for path in GOLDEN.iterdir() if path.is_file()) < 500_000
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir() if path.is_file()) < 700_000

@@ -1,6 +1,7 @@
 """Divergence: the run goes back to a good checkpoint, continues with other batches, and resumes bit for bit."""
 
 import logging
+import re
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.loop import train
+from blindsr_jax.training.rising_loss import RisingLoss
 from blindsr_jax.training.setup import abstract_state, batches_of, state_of, updates_of
 from blindsr_jax.training.sharding import data_mesh
 from tests.conftest import drilled
@@ -29,9 +31,12 @@ def _config(**overrides):
 
 @pytest.fixture
 def poison(monkeypatch):
-    """Make the updates with given batches (counted from 0) non-finite. Returns a list of the batches that are used."""
+    """Make the updates with given batches (counted from 0) non-finite, or give them another loss.
 
-    def poison(*numbers):
+    Returns a list of the batches that are used.
+    """
+
+    def poison(*numbers, loss=np.nan):
         met = []
 
         def poisoned_batches(config, source, start):
@@ -45,8 +50,9 @@ def poison(monkeypatch):
             def update(state, hr, stop):
                 if int(hr.max()) > 0:
                     return update_of(1)(state, hr, stop)
-                counters = {"bad_steps": state.bad_steps + 1, "bad_in_a_row": state.bad_in_a_row + 1}
-                metrics = {"loss": np.float32("nan")} | {name: int(value) for name, value in counters.items()}
+                bad = int(np.isnan(loss))
+                counters = {"bad_steps": state.bad_steps + bad, "bad_in_a_row": state.bad_in_a_row + bad}
+                metrics = {"loss": np.float32(loss)} | {name: int(value) for name, value in counters.items()}
                 return state.replace(step=state.step + 1, **counters), metrics
 
             return lambda step: update
@@ -104,6 +110,37 @@ def test_without_a_checkpoint_it_starts_again(tmp_path, poison):
     state = train(_config(), tmp_path)
     assert met[0] == 0
     assert (int(state.step), int(state.skipped)) == (8, 5)
+
+
+def test_a_rising_loss_is_rolled_back_too(tmp_path, poison, caplog):
+    met = poison(4, 5, loss=50.0)
+    with caplog.at_level(logging.WARNING, "blindsr_jax"):
+        state = train(_config(max_rise=3.0, rise_steps=3), tmp_path)
+    # Two of three losses are high at step 6. Step 5 is the last sound one, so the checkpoint of step 6 is not used.
+    assert met[:7] == [0, 1, 2, 3, 4, 5, 6]
+    assert [number for number in met[7:] if number < 13] == [9, 10, 11, 12]
+    assert (int(state.step), int(state.skipped), int(state.rollbacks)) == (8, 5, 1)
+    assert re.search(r"step 6: the loss has risen to \d+\.\d times its lowest; going back to step 4", caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("losses", "seen_at", "sound_step"),
+    [
+        ([8, 4, 2, 1, 1, 1, 1], None, 7),
+        ([1, 1, 1, 90, 1, 1, 90, 1], None, 8),  # two spikes
+        ([1, 1, 1, 2.5, 2.5, 2.5, 4, 4, 4], 8, 4),  # slowly; the median is 2.5 from step 5 on
+        ([1, 1, 1, np.nan, np.nan, 1, 1], None, 7),
+        ([1, 9, 9, 9, 9], None, 5),  # the first median is of three losses
+        ([0, 0, 0, 5, 5], None, 5),
+    ],
+)
+def test_when_a_loss_has_risen(losses, seen_at, sound_step):
+    rising = RisingLoss(3.0, 3, 0)
+    seen = [step for step, loss in enumerate(losses, 1) if rising.is_seen(step, loss)]
+    assert seen[:1] == ([] if seen_at is None else [seen_at])
+    assert rising.sound_step == sound_step
+    rising.forget()
+    assert not any(rising.is_seen(step, 1000.0) for step in range(10))
 
 
 def test_it_is_not_tried_for_ever(tmp_path, poison):

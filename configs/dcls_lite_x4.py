@@ -1,0 +1,21 @@
+"""A compact DCLS ×4 for CPUs, setting 1. It is untried beside dan_lite_x4.
+
+  python -m blindsr_jax.main --config configs/dcls_lite_x4.py --workdir runs/dcls_lite_x4 \
+      --config.data.source=folder --config.data.root=PHOTOS
+
+Time:  not measured yet
+Score: not measured yet
+"""
+
+from blindsr_jax import config as config_lib
+
+
+def get_config() -> config_lib.ConfigDict:
+    config = config_lib.default("dcls", scale=4)
+    config.steps = 15_000
+    config.model.update(features=24, groups=2, blocks=3, latent_features=32)
+    config.data.batch_size, config.data.patch = 8, 32
+    config.optimizer.schedule, config.optimizer.warmup, config.optimizer.ema_decay = "cosine", 500, 0.999
+    config.checkpoint.every = 500
+    config.validation.every, config.validation.widths, config.validation.crop = 2_500, 2, 384
+    return config
