@@ -112,5 +112,5 @@ def _strongest(values: np.ndarray) -> np.ndarray:
 
 
 def _box_sum(values: np.ndarray, side: int) -> np.ndarray:
-    """Sum over a box around every pixel, with zeros outside the map."""
-    return scipy.ndimage.uniform_filter(values, side, mode="constant") * side**2
+    """Sum of values that are not negative over a box around every pixel, with zeros outside the map."""
+    return np.maximum(scipy.ndimage.uniform_filter(values, side, mode="constant") * side**2, 0)  # rounding goes below
