@@ -35,6 +35,7 @@ def working(text: str, *, shown: bool) -> typing.Iterator[Watch]:
                 bar.refresh()
 
         thread = threading.Thread(target=refresh, daemon=True)
+
         def learned(so_far: Learned) -> None:
             bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
             if bar.desc != f"{so_far.task}: ":

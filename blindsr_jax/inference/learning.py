@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from blindsr_jax.errors import DataError
-from blindsr_jax.inference.inputs import checked_batch, checked_kernels, one_for_each
+from blindsr_jax.inference.inputs import checked_batch, one_for_each
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.solver import AtScale, Solver
 from blindsr_jax.inference.texture import most_textured

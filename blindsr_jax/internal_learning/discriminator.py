@@ -67,10 +67,10 @@ def discriminate(network: Discriminator, vectors: Vectors, image: jax.Array) -> 
     layers = [weights for weights, _ in normalised]
     patches = _patches(image)
     height, width, _ = patches.shape
-    x = _matmul(patches.reshape(height * width, -1), layers[0]) + network.biases[0]
+    x = _matmul(patches.reshape(height * width, -1), layers[0]) + network.biases[0][None]
     for weights, bias, scale, shift in zip(layers[1:], network.biases[1:], network.scales, network.shifts):
-        x = jax.nn.relu(_normalised(_matmul(x, weights) + bias) * scale + shift)
-    x = _matmul(x, layers[-1]) + network.biases[-1]
+        x = jax.nn.relu(_normalised(_matmul(x, weights) + bias[None]) * scale[None] + shift[None])
+    x = _matmul(x, layers[-1]) + network.biases[-1][None]
     return jax.nn.sigmoid(x).reshape(height, width), tuple(pair for _, pair in normalised)
 
 

@@ -27,6 +27,7 @@ _SHAVED = 10  # pixels at each side
 _REAL_NOISE, _FAKE_NOISE = 2 / 255, 1 / 255  # standard deviations in [−1, 1]
 _CHUNK = 20  # iterations between two looks at the kernel
 _LEAVES_ZERO_BY = 500  # iterations; a kernel that is still near zero then stays there
+_NEAR_ZERO = 0.5  # the sum of such a kernel
 _SUM_IS_ONE = 0.1  # how far from one the sum of a learned kernel may be
 
 
@@ -106,8 +107,8 @@ def _attempt(crops: list[Crops], options: KernelGANOptions, watch: Watch) -> np.
         end = min(done + _CHUNK, options.steps)
         state, kernels = advance(state, crops, end - done, options.colours)
         watch(Learned("KernelGAN", end, options.steps, kernels[0]))
-        hopeless = not np.isfinite(kernels).all() or done >= _LEAVES_ZERO_BY and (kernels.sum(axis=(1, 2)) < 0.5).all()
-        if hopeless:
+        near_zero = end > _LEAVES_ZERO_BY and (kernels.sum(axis=(1, 2)) < _NEAR_ZERO).all()
+        if near_zero or not np.isfinite(kernels).all():
             break
     return kernels
 
@@ -187,5 +188,3 @@ def seen_part(image: np.ndarray, real: bool) -> np.ndarray:
 def _square(image: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
     top, left = corner
     return image[top : top + side, left : left + side]
-
-

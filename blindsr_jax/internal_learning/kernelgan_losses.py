@@ -92,7 +92,7 @@ def bicubic_target(crop: jax.Array, colours: Colours) -> jax.Array:
 
 
 def boundary_mask() -> np.ndarray:
-    """Penalty [13, 13] of weights far from the centre: 30 (1 − g/max g) for a Gaussian of σ = 13, zero in the middle."""
+    """Penalty [13, 13] of weights far from the centre: 30 (1 − g/max g), zero in the middle; g a Gaussian of σ = 13."""
     axis = np.arange(KERNEL_SIZE) - KERNEL_SIZE // 2
     gaussian = np.exp(-np.square(axis) / (2 * KERNEL_SIZE**2))
     mask = 30 * (1 - np.outer(gaussian, gaussian))

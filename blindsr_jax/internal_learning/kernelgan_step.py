@@ -132,9 +132,7 @@ kernels_of = jax.jit(jax.vmap(lambda state: generator_kernel(state.generator)))
 
 
 @functools.partial(jax.jit, static_argnames="colours", donate_argnums=0)
-def many_iterations(
-    states: State, crops: jax.Array, reals: jax.Array, noises: jax.Array, colours: Colours
-) -> State:
+def many_iterations(states: State, crops: jax.Array, reals: jax.Array, noises: jax.Array, colours: Colours) -> State:
     """Several iterations of several pictures in one program, for accelerators; on a CPU a scan is far slower.
 
     Args:

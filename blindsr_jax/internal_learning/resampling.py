@@ -6,10 +6,11 @@ import numpy as np
 
 from blindsr_jax.degradations.div2krk import sampled_correlation
 from blindsr_jax.internal_learning.estimated_kernels import offset_of
-from blindsr_jax.ops.resize import resize_matrix, resize_taps
+from blindsr_jax.ops.resize import Border, resize_matrix, resize_taps
 from blindsr_jax.ops.taps import along
 
-_BORDER = "renormalise"
+_BORDER: Border = "renormalise"
+_SAME = 0.02  # pixels
 
 
 class Sampling:
@@ -25,7 +26,9 @@ class Sampling:
 
     def __init__(self, kernel: np.ndarray, scale: int):
         self.kernel, self.scale = kernel.astype(np.float32), scale
-        self._offsets = [float(offset) for offset in offset_of(kernel)]
+        centre = (scale - 1) / 2  # of a block, where kernels lie that were moved there by a spline
+        found = [float(offset) for offset in offset_of(kernel)]
+        self._offsets = [centre if abs(offset - centre) < _SAME else offset for offset in found]
 
     def matrices(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """The matrices [s·side, side] that interpolate rows and columns of a square image."""

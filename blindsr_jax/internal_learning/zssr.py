@@ -117,7 +117,7 @@ def train(
         if step % _EVERY == 0:
             jax.block_until_ready(loss)
             watch(Learned("ZSSR", step, options.steps))
-        if spent >= 1 or line and line.ended:
+        if spent >= 1 or (line and line.ended):
             break
     if not np.isfinite(loss):
         raise DataError("the training of ZSSR failed: its loss is not finite")

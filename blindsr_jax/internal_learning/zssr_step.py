@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import typing
 
@@ -34,7 +35,7 @@ def init_filters(rng: np.random.Generator, start: Start = "he") -> Filters:
         (He et al., ICCV 2015: 2/inputs) up to the last layer.
     """
     channels = [3, *[_CHANNELS] * (LAYERS - 1), 3]
-    shapes = [(3, 3, *pair) for pair in zip(channels, channels[1:])]
+    shapes = [(3, 3, *pair) for pair in itertools.pairwise(channels)]
     variances = [2.0 if start == "he" else _VARIANCE] * (LAYERS - 1) + [_VARIANCE]
     widths = [np.float32(math.sqrt(v / math.prod(shape[:3]))) for v, shape in zip(variances, shapes)]
     return tuple(width * rng.standard_normal(shape, np.float32) for width, shape in zip(widths, shapes))
@@ -56,7 +57,7 @@ def network(filters: Filters, enlarged: jax.Array, inside: jax.Array | None = No
     for i, layer in enumerate(filters):
         x = convolve(x, layer, _PADDING, winograd=True)
         x = jax.nn.relu(x) if i < len(filters) - 1 else x
-        x = x if inside is None else x * inside
+        x = x if inside is None else x * inside[None]
     return enlarged + x[0]
 
 

@@ -57,7 +57,8 @@ class KernelGAN(Network):
         if self.scale == 4:
             raw, final = ([squared_scale(kernel) for kernel in kernels] for kernels in (raw, final))
         size = max(kernel.shape[0] for kernel in raw + final)
-        return np.stack([[np.pad(k, (size - k.shape[0]) // 2) for k in kernels] for kernels in (raw, final)], dtype="f4")
+        padded = [[np.pad(kernel, (size - kernel.shape[0]) // 2) for kernel in kernels] for kernels in (raw, final)]
+        return np.float32(padded)
 
 
 class ZSSR(Network):
@@ -81,9 +82,7 @@ class ZSSR(Network):
     scales: typing.ClassVar[tuple[int, ...]] = (2, 3, 4)
     iterations: typing.ClassVar[None] = None
 
-    def restore(
-        self, lr: np.ndarray, kernel: np.ndarray, scale: int, sigma: float, watch: Watch
-    ) -> np.ndarray:
+    def restore(self, lr: np.ndarray, kernel: np.ndarray, scale: int, sigma: float, watch: Watch) -> np.ndarray:
         """Restore one picture [H, W, 3]: see ``internal_learning.zssr.restore``."""
         return restore(lr, kernel, scale, _options(ZSSROptions, self), sigma=sigma, watch=watch)
 
