@@ -12,6 +12,7 @@ from blindsr_jax.errors import printable
 from blindsr_jax.internal_learning.watching import Learned, Watch
 
 _EVERY = 0.5  # seconds
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 
 
 @contextlib.contextmanager
@@ -37,10 +38,11 @@ def working(text: str, *, shown: bool) -> typing.Iterator[Watch]:
         thread = threading.Thread(target=refresh, daemon=True)
 
         def learned(so_far: Learned) -> None:
-            bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
-            if bar.desc != f"{so_far.task}: ":
+            if bar.disable:
+                return
+            if bar.bar_format != _BAR or bar.desc != so_far.task:
+                bar.bar_format, bar.desc = _BAR, so_far.task
                 bar.reset(so_far.steps)
-                bar.set_description(so_far.task, refresh=False)
             bar.n = so_far.step
 
         thread.start()
