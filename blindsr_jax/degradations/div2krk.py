@@ -26,7 +26,7 @@ def div2krk_lr(hr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
     Raises:
       InputError: the kernel reaches farther than the image.
     """
-    image = (np.float32(hr) / 255).astype(np.float64)
+    image = np.asarray(np.float32(hr) / 255, np.float64)
     total = sampled_correlation(image, move_kernel(kernel, (scale - 1) / 2), scale)
     return (np.clip(total.astype(np.float32), 0, 1) * np.float32(255)).astype(np.uint8)
 

@@ -152,10 +152,6 @@ class LearningAtScale(AtScale):
         """Return a copy that tells how far it has learned."""
         return dataclasses.replace(self, watch=watch)
 
-    def with_seconds(self, seconds: float) -> LearningAtScale:
-        """See ``LearningSolver.with_seconds``."""
-        return dataclasses.replace(self, solver=self.solver.with_seconds(seconds))
-
     def __call__(
         self,
         lr: jax.Array,

@@ -65,6 +65,10 @@ class Solver(NetworkWithWeights):
         """Raise DataError, because a solver estimates no kernel."""
         raise DataError(f"{self.network} estimates no kernel: leave the window for it out")
 
+    def with_seconds(self, seconds: float) -> Solver:
+        """Raise DataError, because the solver learns nothing."""
+        raise DataError(f"{self.network} does not learn from the picture: leave the seconds out; ZSSR does")
+
     def in_precision(self, precision: str) -> Solver:
         """Return the solver itself for float32. Raises DataError for any other precision."""
         if precision != "float32":
@@ -256,8 +260,8 @@ class AtScale(RestoresImages):
         return self
 
     def with_seconds(self, seconds: float) -> AtScale:
-        """Raise DataError, because the solver learns nothing."""
-        raise DataError(f"{self.network} does not learn from the picture: leave the seconds out; ZSSR does")
+        """See ``Solver.with_seconds``."""
+        return dataclasses.replace(self, solver=self.solver.with_seconds(seconds))
 
     def with_sigma(self, sigma: float) -> AtScale:
         """Return a copy for another noise level in [0, 1]."""

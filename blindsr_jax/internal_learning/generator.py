@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import typing
 
 import jax
@@ -75,7 +76,7 @@ def strided_correlation(kernel: jax.Array, image: jax.Array, stride: int) -> jax
     beside = jnp.stack([image[:, j : j + reach : stride] for j in range(size)], axis=-1)  # [H, W', C, K]
     products = _matmul(beside, kernel.T)  # [H, W', C, K]: by row of the kernel
     reach = stride * (rows - 1) + 1
-    return sum(products[i : i + reach : stride, :, :, i] for i in range(size))
+    return functools.reduce(operator.add, (products[i : i + reach : stride, :, :, i] for i in range(size)))
 
 
 def _joined(layer: jax.Array, tail: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import typing
 
@@ -117,7 +118,8 @@ def next_schedule(schedule: Schedule, bicubic: jax.Array, colours: Colours) -> S
     fades = (similar >= _RUNNING) & (step > 0) & (step % _FADE_STEPS == 0)
     faded = jnp.where(fades, jnp.maximum(weights.bicubic / 100, _LEAST), weights.bicubic)
     sharpens = faded < _SHARPEN
-    weights = weights.replace(
+    weights = dataclasses.replace(
+        weights,
         bicubic=faded,
         centralized=jnp.where(sharpens, _CENTRALIZED, weights.centralized),
         sparse=jnp.where(sharpens, _SPARSE, weights.sparse),

@@ -128,4 +128,4 @@ def _value(text: str) -> typing.Any:
 
 def _options(kind: typing.Callable[..., _Options], learner: Network) -> _Options:
     """The fields of a learner as options."""
-    return kind(**{field.name: getattr(learner, field.name) for field in dataclasses.fields(kind)})  # type: ignore
+    return kind(**{field.name: getattr(learner, field.name) for field in dataclasses.fields(kind)})
