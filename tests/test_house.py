@@ -18,6 +18,7 @@ FLOORS = [
     ["images"],
     ["hosts", "types", "ops", "data"],
     ["degradations", "metrics"],
+    ["internal_learning"],
     ["networks", "losses"],
     ["weights", "config"],
     ["inference"],

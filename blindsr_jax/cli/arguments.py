@@ -15,10 +15,11 @@ if typing.TYPE_CHECKING:
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
 _KERNEL_WINDOW = "KernelNet: use only the most textured NxN pixels; faster, and enough for large pictures"
+_SECONDS = "ZSSR: learn from a picture for at most so long; default: as long as its steps take"
 _PRECISION = "DANs and DSSR compute in %(choices)s; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
 _MODEL = (
     "packaged name (see 'blindsr models'), .safetensors bundle, workdir of a run, or official .pth file; "
-    "ESTIMATOR+SOLVER joins two"
+    "ESTIMATOR+SOLVER joins two; NAME:OPTION=VALUE,... sets options of kernelgan-x2, kernelgan-x4 and zssr"
 )
 
 
@@ -84,6 +85,7 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     command.add_argument("--iterations", type=positive, help="unfolded steps; default: as in training")
     command.add_argument("--sigma", type=level, default=0.0, help="solvers: noise level on the 0-255 scale; default: 0")
     command.add_argument("--kernel-window", type=positive, metavar="N", help=_KERNEL_WINDOW)
+    command.add_argument("--seconds", type=positive, metavar="N", help=_SECONDS)
     command.add_argument("--self-ensemble", action="store_true", help=_SELF_ENSEMBLE)
     command.add_argument(
         "--precision", choices=Choices(_precisions), default="float32", metavar="TYPE", help=_PRECISION
@@ -114,6 +116,9 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
         known = ", ".join(map(str, loaded.scales))
         raise UsageError(f"--scale {scale}: {name} works at scale {known}")
     model = loaded.at_scale(scale)
+    if arguments.seconds:
+        with _named(f"--seconds: {name}"):
+            model = model.with_seconds(float(arguments.seconds))
     if model.takes_sigma:
         return model.with_sigma(arguments.sigma / 255)
     if arguments.sigma:

@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _command(arguments: argparse.Namespace, data: str) -> str:
     """The command that makes a report again, without the folders of this machine."""
     chosen = {"--sweep": arguments.sweep, "--iterations": arguments.iterations, "--scale": arguments.scale}
-    chosen |= {"--sigma": arguments.sigma, "--kernel-window": arguments.kernel_window}
+    chosen |= {"--sigma": arguments.sigma, "--kernel-window": arguments.kernel_window, "--seconds": arguments.seconds}
     words = ["blindsr", "evaluate", "--model", _name(arguments), "--protocol", arguments.protocol, "--data", data]
     words += [word for option, value in chosen.items() if value for word in (option, str(value))]
     words += ["--self-ensemble"] if arguments.self_ensemble else []

@@ -11,6 +11,7 @@ from blindsr_jax.errors import UsageError
 from blindsr_jax.files import atomic_path
 from blindsr_jax.images.folders import KERNEL_PICTURE
 from blindsr_jax.images.kernel_arrays import read_kernel
+from blindsr_jax.internal_learning.watching import Learned, Watch
 from blindsr_jax.pictures import kernel_picture
 
 
@@ -30,6 +31,30 @@ def write_kernel(image_path: pathlib.Path, kernel: np.ndarray) -> None:
         np.save(temporary, kernel)
     with atomic_path(picture) as temporary:
         kernel_picture(kernel).save(temporary)
+
+
+class FormingKernel:
+    """Draws a kernel beside its image while a model learns it: ``photo.png.forming.kernel.png``.
+
+    Args:
+      image_path: the image.
+      watch: called as well.
+    """
+
+    _EVERY = 5  # looks
+
+    def __init__(self, image_path: pathlib.Path, watch: Watch):
+        self._watch = watch
+        self.path = image_path.with_name(image_path.name + ".forming" + KERNEL_PICTURE)
+        self._looks = 0
+
+    def __call__(self, so_far: Learned) -> None:
+        """Draw the kernel as it is now, every fifth time."""
+        self._watch(so_far)
+        self._looks += 1
+        if so_far.kernel is not None and self._looks % self._EVERY == 0:
+            with atomic_path(self.path) as temporary:
+                kernel_picture(so_far.kernel).save(temporary)
 
 
 def kernel_from_text(text: str) -> np.ndarray:

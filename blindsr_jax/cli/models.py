@@ -23,14 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(card(arguments.name), end="")
         return 0
-    from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, facts_of, is_default, models, use_of
+    from blindsr_jax.weights.zoo import LEARNING, WITHOUT_WEIGHTS, facts_of, is_default, models, use_of
 
     rows = []
     for name in models():
         scale, parameters = facts_of(name)
         use = use_of(name).replace("`", "")
         rows.append((name, scale, f"{parameters / 1e6:.2f} M", f"Default. {use}" if is_default(name) else use))
-    for name, (line, _) in WITHOUT_WEIGHTS.items():
+    for name, (line, _) in (WITHOUT_WEIGHTS | LEARNING).items():
         scale, _, use = line.partition(", ")
         rows.append((name, scale, "0", use[0].upper() + use[1:] + "."))
     print("\n".join(_table([("MODEL", "SCALE", "PARAMETERS", "USE IT FOR"), *rows])))

@@ -39,6 +39,7 @@ _SHRINK = (
     "decide by its sharpness, noise and compression; default: 1, never"
 )
 _SAME_SIZE = "shrink the picture first, so that the result is as large as the picture itself"
+_SAVE_KERNEL = "write the kernel beside each output (.npy, .png), and with KernelGAN a picture of it while it forms"
 _AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing from more, else a megapixel's"
 
 
@@ -53,7 +54,7 @@ def add(commands: Commands) -> None:
     sizes.add_argument("--same-size", action="store_true", help=_SAME_SIZE)
     blur = command.add_argument_group("blur")
     blur.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
-    blur.add_argument("--save-kernel", action="store_true", help="write the kernel beside each output (.npy, .png)")
+    blur.add_argument("--save-kernel", action="store_true", help=_SAVE_KERNEL)
     add_output_options(command)
     large = command.add_argument_group("large pictures")
     large.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from blindsr_jax.cli.jobs import plan_outputs, run_jobs
+    from blindsr_jax.cli.kernel_files import FormingKernel
     from blindsr_jax.cli.progress import working
     from blindsr_jax.images.folders import list_images
     from blindsr_jax.images.formats import format_of
@@ -94,10 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
         with phases.phase("reading"):
             file = read_image(source, page=arguments.page, max_pixels=max_pixels(arguments))
         size = "x".join(map(str, file.pixels.shape[1::-1]))
-        with working(f"{source.name}, {size} pixels, by {arguments.model}", shown=len(jobs) == 1):
+        with working(f"{source.name}, {size} pixels, by {arguments.model}", shown=len(jobs) == 1) as learned:
             with phases.phase("computing"):
                 restored = restore_bands(
-                    model,
+                    model.with_watch(FormingKernel(target, learned) if arguments.save_kernel else learned),
                     file.pixels,
                     kernel=kernel,
                     iterations=arguments.iterations,

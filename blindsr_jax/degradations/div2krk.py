@@ -26,13 +26,32 @@ def div2krk_lr(hr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
     Raises:
       InputError: the kernel reaches farther than the image.
     """
-    reach = kernel.shape[0] // 2
-    if reach > min(hr.shape[:2]):
-        raise InputError(f"a kernel of {kernel.shape[0]} pixels is too large for an image of {hr.shape[:2]}")
-    image = np.pad(np.float32(hr) / 255, [(reach, reach), (reach, reach), (0, 0)], "symmetric").astype(np.float64)
-    height, width = hr.shape[0] // scale * scale, hr.shape[1] // scale * scale
-    total = np.zeros((height // scale, width // scale, hr.shape[2]), np.float64)
-    for (row, column), weight in np.ndenumerate(move_kernel(kernel, (scale - 1) / 2)):
-        if abs(weight) > np.finfo(np.float64).eps:
-            total += weight * image[row : row + height : scale, column : column + width : scale]
+    image = np.asarray(np.float32(hr) / 255, np.float64)
+    total = sampled_correlation(image, move_kernel(kernel, (scale - 1) / 2), scale)
     return (np.clip(total.astype(np.float32), 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+def sampled_correlation(image: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
+    """Correlate an image with a kernel, the border pixels repeated, and keep the upper-left pixel of each block.
+
+    Args:
+      image: [H, W, C], whose type is that of the sums.
+      kernel: [K, K], odd K.
+      scale: s.
+
+    Returns:
+      [⌊H/s⌋, ⌊W/s⌋, C].
+
+    Raises:
+      InputError: the kernel reaches farther than the image.
+    """
+    reach = kernel.shape[0] // 2
+    if reach > min(image.shape[:2]):
+        raise InputError(f"a kernel of {kernel.shape[0]} pixels is too large for an image of {image.shape[:2]}")
+    padded = np.pad(image, [(reach, reach), (reach, reach), (0, 0)], "symmetric")
+    height, width = image.shape[0] // scale * scale, image.shape[1] // scale * scale
+    total = np.zeros((height // scale, width // scale, image.shape[2]), image.dtype)
+    for (row, column), weight in np.ndenumerate(kernel):
+        if abs(weight) > np.finfo(np.float64).eps:
+            total += weight * padded[row : row + height : scale, column : column + width : scale]
+    return total

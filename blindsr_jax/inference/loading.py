@@ -9,32 +9,40 @@ import typing
 import jax
 
 from blindsr_jax.errors import WeightsError
+from blindsr_jax.inference.learning import learning_model
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pipeline import Pipeline, pipeline
 from blindsr_jax.inference.solver import Solver
 from blindsr_jax.networks.chain import stack_chains
 from blindsr_jax.networks.dpir import DPIR
+from blindsr_jax.networks.learners import options_from_text
 from blindsr_jax.networks.network import Network
 from blindsr_jax.networks.registry import build
 from blindsr_jax.weights.bundle import Bundle, load_bundle
 from blindsr_jax.weights.official import load_official
-from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models, packaged_path
+from blindsr_jax.weights.zoo import LEARNING, WITHOUT_WEIGHTS, models, packaged_path
 
 
 def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
     """Load a model by name (see ``blindsr_jax.models()``), or from a bundle (.safetensors), a run or an official .pth.
 
     ``ESTIMATOR+SOLVER`` joins two models. The models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
-    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales.
+    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales. Neither do those
+    in ``LEARNING``, which learn from each picture; options of theirs follow a colon:
+    ``kernelgan-x2:steps=3000+zssr:seconds=60``.
 
     Raises:
       WeightsError: the model or file does not exist or is not usable.
+      ConfigError: a model that learns has no such option or value.
       DataError: the two models cannot be joined.
     """
     name = str(name_or_path)
     if "+" in name and not pathlib.Path(name).exists():
         estimator, _, solver = name.partition("+")
         return pipeline(load(estimator), load(solver))
+    learner, colon, options = name.partition(":")
+    if learner in LEARNING:
+        return learning_model(LEARNING[learner][1] | (options_from_text(options) if colon else {}))
     return from_bundle(bundle_named(name))
 
 
@@ -56,7 +64,7 @@ def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
         return load_bundle(path)
     if path.suffix in (".pth", ".pt"):
         return load_official(path)
-    known = ", ".join([*models(), *WITHOUT_WEIGHTS])
+    known = ", ".join([*models(), *WITHOUT_WEIGHTS, *LEARNING])
     raise WeightsError(
         f"{name}: expected one of {known}, a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
     )

@@ -37,6 +37,7 @@ from blindsr_jax.inference.tile_context import (
     restore_in_context,
     whole_windows,
 )
+from blindsr_jax.internal_learning.watching import Watch
 from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.region import Region
 from blindsr_jax.ops.arguments import traced
@@ -150,6 +151,14 @@ class Model(BlindNetwork, RestoresImages):
         if sigma:
             raise DataError(f"{self.network} takes no noise level; USRNet and DPIR do")
         return self
+
+    def with_watch(self, watch: Watch) -> Model:
+        """Return the model itself: it learns nothing."""
+        return self
+
+    def with_seconds(self, seconds: float) -> typing.NoReturn:
+        """Raise DataError, because only a solver that learns has a limit of time."""
+        raise DataError(f"{self.network} has no limit of time for learning: leave the seconds out; ZSSR has one")
 
     def with_border(self, border: Border) -> Model:
         """Return the model itself: it uses the same border for all images."""

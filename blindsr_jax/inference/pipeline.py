@@ -19,6 +19,7 @@ from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.solver import AtScale, Solver
 from blindsr_jax.inference.tile_context import TileContext
+from blindsr_jax.internal_learning.watching import Watch
 from blindsr_jax.types import SROutput
 
 
@@ -139,6 +140,16 @@ class Pipeline(RestoresImages):
         """Return a copy for another noise level in [0, 1]."""
         return dataclasses.replace(self, solver=self.solver.with_sigma(sigma))
 
+    def with_watch(self, watch: Watch) -> Pipeline:
+        """Return a copy whose models, if they learn, tell how far they are."""
+        return dataclasses.replace(
+            self, estimator=self.estimator.with_watch(watch), solver=self.solver.with_watch(watch)
+        )
+
+    def with_seconds(self, seconds: float) -> Pipeline:
+        """Return a copy whose solver learns for at most so long. Raises DataError if it does not learn."""
+        return dataclasses.replace(self, solver=self.solver.with_seconds(seconds))
+
     def with_border(self, border: Border) -> Pipeline:
         """Return a copy for images that continue differently beyond their border: see ``AtScale``."""
         return dataclasses.replace(self, solver=self.solver.with_border(border))
@@ -185,8 +196,8 @@ def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipelin
     a DAN, are converted: see ``degradations.bicubic_equivalent_kernel``.
 
     Args:
-      estimator: a model that estimates kernels: KernelNet or a DAN.
-      solver: USRNet or DPIR.
+      estimator: a model that estimates kernels: KernelNet, KernelGAN or a DAN.
+      solver: USRNet, DPIR or ZSSR.
       sigma: noise level for the solver, in [0, 1].
 
     Raises:
@@ -194,9 +205,9 @@ def pipeline(estimator: Model, solver: Solver, *, sigma: float = 0.0) -> Pipelin
         scale.
     """
     if not isinstance(solver, Solver):
-        raise DataError(f"{solver} is no non-blind solver: take USRNet or DPIR")
+        raise DataError(f"{solver} is no non-blind solver: take USRNet, DPIR or ZSSR")
     if not isinstance(estimator, Model) or not estimator.estimates_kernel:
-        raise DataError(f"{estimator} estimates no kernel: take KernelNet or a DAN")
+        raise DataError(f"{estimator} estimates no kernel: take KernelNet, KernelGAN or a DAN")
     if estimator.kernel_space != "hr":
         raise DataError(f"{estimator} finds kernels of LR images, which no solver uses: take KernelNet or a DAN")
     return Pipeline(estimator, solver.at_scale(estimator.scale, sigma))

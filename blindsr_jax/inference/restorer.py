@@ -11,6 +11,7 @@ from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.shrinking import Shrink
 from blindsr_jax.inference.tile_context import Means, TileContext
 from blindsr_jax.inference.tile_policy import Tile
+from blindsr_jax.internal_learning.watching import Watch
 from blindsr_jax.types import SROutput
 
 Border = typing.Literal["reflect", "circular"]
@@ -135,6 +136,14 @@ class Restorer(typing.Protocol):
 
     def with_sigma(self, sigma: float) -> Restorer:
         """Return a copy for a noise level in [0, 1]."""
+        ...
+
+    def with_watch(self, watch: Watch) -> Restorer:
+        """Return a copy that tells how far it is, if it learns from the picture."""
+        ...
+
+    def with_seconds(self, seconds: float) -> Restorer:
+        """Return a copy that learns from a picture for at most so long."""
         ...
 
     def with_border(self, border: Border) -> Restorer:

@@ -19,6 +19,7 @@ from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
 from blindsr_jax.inference.tile_context import TileContext
 from blindsr_jax.inference.tile_policy import Tile
+from blindsr_jax.internal_learning.watching import Watch
 from blindsr_jax.ops.arguments import traced
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.types import SROutput
@@ -63,6 +64,10 @@ class Solver(NetworkWithWeights):
     def with_kernel_window(self, side: int) -> typing.NoReturn:
         """Raise DataError, because a solver estimates no kernel."""
         raise DataError(f"{self.network} estimates no kernel: leave the window for it out")
+
+    def with_seconds(self, seconds: float) -> Solver:
+        """Raise DataError, because the solver learns nothing."""
+        raise DataError(f"{self.network} does not learn from the picture: leave the seconds out; ZSSR does")
 
     def in_precision(self, precision: str) -> Solver:
         """Return the solver itself for float32. Raises DataError for any other precision."""
@@ -221,14 +226,8 @@ class AtScale(RestoresImages):
         Raises:
           DataError: shapes or values are not as above, or there is no kernel.
         """
-        if kernel is None:
-            raise DataError(
-                f"{self.network} needs the blur kernel: give one, or join the solver with an estimator "
-                "(blindsr_jax.pipeline)"
-            )
-        lr, kernels = checked_batch(lr, iterations), checked_kernels(kernel)
-        if kernels.shape[1] > _SMALL_KERNEL:  # small images are extended enough for small kernels
-            _check_fits(kernels, lr, self.scale)
+        lr = checked_batch(lr, iterations)
+        kernels = self._checked_kernels(lr, kernel)
         seen = lr
         if self.border == "reflect":
             seen = _wrapped(lr if traced(lr) else jax.device_put(lr), 2 * -(-kernels.shape[1] // self.scale))
@@ -240,9 +239,29 @@ class AtScale(RestoresImages):
         kernel = None if image_only else output.kernel
         return dataclasses.replace(output, sr=sr, trace=steps, kernel=kernel, lr=lr)
 
+    def _checked_kernels(self, lr: np.ndarray | jax.Array, kernel: typing.Any) -> np.ndarray | jax.Array:
+        """The given kernels, checked. Raises DataError if there is none, or if they are too large for small images."""
+        if kernel is None:
+            raise DataError(
+                f"{self.network} needs the blur kernel: give one, or join the solver with an estimator "
+                "(blindsr_jax.pipeline)"
+            )
+        kernels = checked_kernels(kernel)
+        if kernels.shape[1] > _SMALL_KERNEL:  # small images are extended enough for small kernels
+            _check_fits(kernels, lr, self.scale)
+        return kernels
+
     def reported(self, images: jax.Array) -> jax.Array:
         """The images of a trace, unchanged."""
         return images
+
+    def with_watch(self, watch: Watch) -> AtScale:
+        """Return the solver itself: it learns nothing."""
+        return self
+
+    def with_seconds(self, seconds: float) -> AtScale:
+        """See ``Solver.with_seconds``."""
+        return dataclasses.replace(self, solver=self.solver.with_seconds(seconds))
 
     def with_sigma(self, sigma: float) -> AtScale:
         """Return a copy for another noise level in [0, 1]."""

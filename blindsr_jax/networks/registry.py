@@ -101,8 +101,11 @@ def sizes_of(name: str) -> dict[str, Size]:
             f"there is no model {name!r}; known are {', '.join(sorted(MODELS))}. A network of your own is known when "
             "the module that registers it (blindsr_jax.networks.register) is imported"
         )
-    hints = _hints(MODELS[name])
-    parameters = inspect.signature(MODELS[name]).parameters
+    return _sizes(MODELS[name])
+
+
+def _sizes(builder: Builder) -> dict[str, Size]:
+    hints, parameters = _hints(builder), inspect.signature(builder).parameters
     return {
         size: Size(parameter.default, _literals(hints.get(size)))
         for size, parameter in parameters.items()
@@ -123,13 +126,23 @@ def build(name: str, **sizes: typing.Any) -> Network:
     Raises:
       ConfigError: the name, a size's name or its value is not one the model has.
     """
-    known = sizes_of(name)
+    sizes_of(name)  # raises if there is no such network
+    return build_checked(name, MODELS[name], sizes)
+
+
+def build_checked(name: str, builder: Builder, sizes: typing.Mapping[str, typing.Any]) -> Network:
+    """A network from its builder and sizes, checked against the builder's arguments.
+
+    Raises:
+      ConfigError: a size's name or its value is not one the network has.
+    """
+    known = _sizes(builder)
     unknown = sorted(set(sizes) - set(known))
     if unknown:
         raise ConfigError(f"model {name!r} has no {', '.join(unknown)}; it has {', '.join(known)}")
     for size, value in sizes.items():
         _check_size(name, size, value, known[size])
-    return MODELS[name](**{size: tuple(value) if isinstance(value, list) else value for size, value in sizes.items()})
+    return builder(**{size: tuple(value) if isinstance(value, list) else value for size, value in sizes.items()})
 
 
 def init_variables(

@@ -15,6 +15,7 @@ from blindsr_jax.ops.arguments import check_images
 from blindsr_jax.ops.taps import Taps, along, constant_matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width inside padded images, known at run time
+Border = typing.Literal["mirror", "replicate", "renormalise"]
 
 
 def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None) -> jax.Array:
@@ -148,7 +149,7 @@ def imresize_8bit(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)  # small, because large images have large matrices
-def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "replicate"] = "mirror") -> np.ndarray:
+def resize_matrix(length: int, scale: float, border: Border = "mirror", offset: float | None = None) -> np.ndarray:
     """Return the matrix of one axis of ``imresize``.
 
     Output pixel o lies at input coordinate u = (o + ½)/scale − ½. It weighs input pixel i by h(u − i), where h is the
@@ -156,17 +157,34 @@ def resize_matrix(length: int, scale: float, border: typing.Literal["mirror", "r
 
     Args:
       length: input size in pixels.
-      scale: output size over input size.
-      border: mirror indices beyond the border (repeating the border pixel), or clamp them to it.
+      scale, border, offset: see ``resize_taps``.
 
     Returns:
       float64 [⌈length·scale⌉, length]; read-only because it is cached.
     """
-    index, weight = _unbounded_taps(length, scale)
-    index = _mirrored(index, length) if border == "mirror" else np.clip(index, 0, length - 1)
-    dense = constant_matrix(Taps(index, weight), length)
+    dense = constant_matrix(resize_taps(length, scale, border, offset), length)
     dense.setflags(write=False)
     return dense
+
+
+def resize_taps(length: int, scale: float, border: Border = "mirror", offset: float | None = None) -> Taps:
+    """Return the taps of one axis of ``imresize``.
+
+    Args:
+      length: input size in pixels.
+      scale: output size over input size.
+      border: mirror indices beyond the border (repeating the border pixel); or clamp them to it; or mirror them at the
+        end alone, and leave those before the first pixel out of the weighted mean, as KernelGAN and ZSSR do.
+      offset: output pixels from the first output pixel to the centre of the first input pixel; by default the outer
+        edges are aligned, which is (scale − 1)/2.
+    """
+    index, weight = _unbounded_taps(length, scale, offset)
+    if border == "replicate":
+        return Taps(np.clip(index, 0, length - 1), weight)
+    if border == "renormalise":
+        weight = np.where(index < 0, 0, weight)
+        weight = weight / weight.sum(axis=1, keepdims=True)
+    return Taps(_mirrored(index, length), weight)
 
 
 def _lengths(x: jax.Array, valid_size: ValidSize | None) -> tuple[int | jax.Array, int | jax.Array]:
@@ -183,11 +201,13 @@ def _resize_taps(whole: int, length: int | jax.Array, scale: float) -> Taps:
     return _within(_mirrored(index, length), weight, length, length * scale)
 
 
-def _unbounded_taps(length: int, scale: float) -> Taps:
+def _unbounded_taps(length: int, scale: float, offset: float | None = None) -> Taps:
     """Return the taps of ``imresize`` with indices that may lie beyond the borders."""
     out_length = math.ceil(length * scale - 1e-9)  # rounding of scales such as 1/3 must not add a pixel
     stretch = min(scale, 1.0)
     centre = (np.arange(out_length) + 0.5) / scale - 0.5
+    if offset is not None:
+        centre = (np.arange(out_length) - offset) / scale
     taps = math.ceil(4 / stretch) + 2
     index = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(taps)
     weight = cubic_weight((centre[:, None] - index) * stretch)

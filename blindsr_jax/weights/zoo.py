@@ -31,6 +31,22 @@ WITHOUT_WEIGHTS: dict[str, tuple[str, dict[str, typing.Any]]] = {
     },
 }
 
+# Methods that learn from the picture, by name: as above, with the arguments of ``learners.build_learner``.
+LEARNING: dict[str, tuple[str, dict[str, typing.Any]]] = {
+    "kernelgan-x2": (
+        "×2, kernel estimator: learns the blur from the picture's own patches, without any training before (KernelGAN)",
+        {"name": "kernelgan", "scale": 2},
+    ),
+    "kernelgan-x4": (
+        "×4, kernel estimator: the kernel of kernelgan-x2, applied two times",
+        {"name": "kernelgan", "scale": 4},
+    ),
+    "zssr": (
+        "×2 to ×4, solver: trains a network on the picture itself to undo a known or estimated blur (ZSSR)",
+        {"name": "zssr"},
+    ),
+}
+
 # The default model for photographs at each scale.
 _DEFAULTS = {2: "dan-lite-x2", 3: "dan-lite-x3", 4: "dan-lite-photo-x4"}
 
