@@ -16,10 +16,10 @@ FLOORS = [
     ["errors", "lazy", "papers"],
     ["files", "pictures"],
     ["images"],
-    ["hosts", "types", "ops", "data"],
+    ["hosts", "types", "ops", "data", "jaxpr_to_onnx"],
     ["degradations", "metrics"],
     ["networks", "losses"],
-    ["weights", "config"],
+    ["weights", "config", "export"],
     ["inference"],
     ["evaluation"],
     ["training"],
@@ -34,6 +34,8 @@ HEAVY = {
     "torch": (),
     "pyvips": ("images",),
     "gradio": ("demo",),
+    "onnx": ("jaxpr_to_onnx",),
+    "onnxruntime": ("export",),
 }
 
 

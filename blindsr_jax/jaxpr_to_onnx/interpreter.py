@@ -33,7 +33,9 @@ def interpret(writer: Writer, jaxpr: typing.Any, constants: typing.Sequence[Valu
     values: dict[typing.Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs]))
 
     def read(variable: typing.Any) -> Value:
-        return known(variable.val) if isinstance(variable, Literal) else values[variable]
+        if isinstance(variable, Literal):
+            return known(np.asarray(variable.val, variable.aval.dtype))
+        return values[variable]
 
     for equation in jaxpr.eqns:
         results = _apply(writer, equation, [read(variable) for variable in equation.invars])

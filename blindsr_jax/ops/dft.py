@@ -74,6 +74,6 @@ def central_window(spectrum: Spectrum, size: int) -> jax.Array:
 
 def _waves(period: typing.Any, places: typing.Any, origin: int) -> tuple[jax.Array, jax.Array]:
     """Return cosines and sines [period, places] of 2π k (n − origin) / period."""
-    product = jnp.arange(period)[:, None] * (jnp.arange(places) - origin)
+    product = jnp.arange(period)[:, None] * (jnp.arange(places) - origin)[None]
     turns = (product % period).astype(jnp.float32) / jnp.asarray(period, jnp.float32)  # exact before the division
     return jnp.cos(2 * jnp.pi * turns), jnp.sin(2 * jnp.pi * turns)
