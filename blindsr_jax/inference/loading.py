@@ -25,7 +25,8 @@ from blindsr_jax.weights.zoo import WITHOUT_WEIGHTS, models, packaged_path
 def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline | ExportedModel:
     """Load a model by name (see ``blindsr_jax.models()``), or from a bundle (.safetensors), a run or an official .pth.
 
-    A file of ``blindsr export`` (.stablehlo, .onnx) restores whole pictures. ``ESTIMATOR+SOLVER`` joins two models. The models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
+    A file of ``blindsr export`` (.stablehlo, .onnx) restores whole pictures. ``ESTIMATOR+SOLVER`` joins two models. The
+    models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
     ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales.
 
     Raises:

@@ -50,11 +50,12 @@ def convert(
     Raises:
       NotImplementedError: an operation of the function has no form in ONNX here; the message names it.
     """
-    graph, given = Graph(), Tensor(input_port.name, tuple(argument.shape), input_port.order, frozenset(), argument.dtype)
+    graph, given = (
+        Graph(),
+        Tensor(input_port.name, tuple(argument.shape), input_port.order, frozenset(), argument.dtype),
+    )
     symbols = {
-        str(size): (given.name, given.place(axis))
-        for axis, size in enumerate(given.shape)
-        if not isinstance(size, int)
+        str(size): (given.name, given.place(axis)) for axis, size in enumerate(given.shape) if not isinstance(size, int)
     }
     writer = Writer(graph, Sizes(graph, symbols))
     with jax.default_device(jax.local_devices(backend="cpu")[0]):

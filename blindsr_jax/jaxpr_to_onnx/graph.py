@@ -66,9 +66,7 @@ class Graph:
             if wanted.intersection(node.output):
                 nodes.append(node)
                 wanted.update(node.input)
-        constants = [
-            numpy_helper.from_array(array, name) for name, array in self.constants.items() if name in wanted
-        ]
+        constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items() if name in wanted]
         graph = helper.make_graph(nodes[::-1], "blindsr_jax", inputs, outputs, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
         model.producer_name = "blindsr_jax"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from blindsr_jax.ops import winograd as winograd_form
+from blindsr_jax.ops.symbolic import is_symbolic
 
 CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -43,7 +44,7 @@ def convolve(
     Returns:
       [B, H', W', C'].
     """
-    if stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
+    if stride == 1 and not is_symbolic(*x.shape[1:3]) and math.prod(x.shape[1:3]) > _FEW_PIXELS:
         y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
     else:
         y = _plain(x, kernel, padding, stride)

@@ -14,8 +14,8 @@ import scipy  # loads its submodules on first use
 from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.errors import InputError
-from blindsr_jax.ops.arguments import as_floating, check_floating, check_images, check_kernels, check_range, known
 from blindsr_jax.ops import dft
+from blindsr_jax.ops.arguments import as_floating, check_floating, check_images, check_kernels, check_range, known
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.resize import s_fold_down, s_fold_up
 from blindsr_jax.ops.symbolic import is_symbolic
