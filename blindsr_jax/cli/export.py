@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import typing
 
 from blindsr_jax.cli.arguments import Commands, add_command, positive
 from blindsr_jax.errors import UsageError, printable
+
+if typing.TYPE_CHECKING:
+    from blindsr_jax.networks.network import Network
 
 _TEXT = "Write a model as StableHLO, which JAX runs anywhere, or as ONNX: one file for pictures of every size."
 _MODEL = "packaged name, .safetensors bundle, workdir of a run, or official .pth file"
@@ -41,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.model}: only networks that take images alone are exported: DANs, DSSR, KernelNet")
     described = write_exported(
         output,
-        model.module,
+        typing.cast("Network", model.module),
         model.variables,
         name=name_in_reports(arguments.model),
         license="Apache-2.0" if arguments.model in models() else "that of the weights",

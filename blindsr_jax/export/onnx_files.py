@@ -7,8 +7,8 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.errors import DataError, InputError, WeightsError
-from blindsr_jax.export.program import Program, refused
+from blindsr_jax.errors import DataError, WeightsError
+from blindsr_jax.export.program import UNTRACEABLE, Program, refused
 from blindsr_jax.lazy import how_to_install
 
 _NCHW = (0, 3, 1, 2)
@@ -32,7 +32,7 @@ def serialized(program: Program, metadata: typing.Mapping[str, str]) -> bytes:
     ports = [Port(output, orders[output]) for output in program.outputs]
     try:
         model = convert(program.function, program.argument, Port("lr", _NCHW), ports, metadata)
-    except (TypeError, ValueError, IndexError, NotImplementedError, InputError) as error:
+    except UNTRACEABLE as error:
         raise refused(program, error) from error
     return model.SerializeToString()
 

@@ -11,6 +11,11 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.networks.network import Network
 
 Layout = typing.Literal["NHWC", "NCHW"]
+# What a network raises that cannot be traced with symbols for sizes, or whose operations have no form in a file.
+UNTRACEABLE = (
+    *(TypeError, ValueError, IndexError, NotImplementedError),
+    jax.errors.InconclusiveDimensionOperation,
+)
 _SHAPE = "batch, height, width, 3"
 
 
@@ -58,7 +63,7 @@ def program_of(
         options["image_only"] = True
 
     def function(lr: jax.Array) -> tuple[jax.Array, ...]:
-        result = module.apply(variables, lr, **options)
+        result: typing.Any = module.apply(variables, lr, **options)
         found = {"image": result.sr, "kernel": result.kernel}
         return tuple(found[output] for output in outputs)
 

@@ -8,8 +8,8 @@ import typing
 import jax
 import jax.export  # not loaded by jax itself
 
-from blindsr_jax.errors import InputError, WeightsError
-from blindsr_jax.export.program import Program, refused
+from blindsr_jax.errors import WeightsError
+from blindsr_jax.export.program import UNTRACEABLE, Program, refused
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -22,9 +22,9 @@ def serialized(program: Program) -> bytes:
     """
     try:
         exported = jax.export.export(jax.jit(program.function), platforms=PLATFORMS)(program.argument)
-    except (TypeError, ValueError, IndexError, NotImplementedError, InputError) as error:
+    except UNTRACEABLE as error:
         raise refused(program, error) from error
-    return exported.serialize()
+    return bytes(exported.serialize())
 
 
 def opened(path: pathlib.Path) -> typing.Callable[[typing.Any], tuple[typing.Any, ...]]:

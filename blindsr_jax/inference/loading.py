@@ -26,8 +26,8 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline | Exporte
     """Load a model by name (see ``blindsr_jax.models()``), or from a bundle (.safetensors), a run or an official .pth.
 
     A file of ``blindsr export`` (.stablehlo, .onnx) restores whole pictures. ``ESTIMATOR+SOLVER`` joins two models. The
-    models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
-    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales.
+    models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver ``dpir-tv``, and the estimators
+    ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales.
 
     Raises:
       WeightsError: the model or file does not exist or is not usable.

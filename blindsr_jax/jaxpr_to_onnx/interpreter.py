@@ -34,7 +34,7 @@ def interpret(writer: Writer, jaxpr: typing.Any, constants: typing.Sequence[Valu
 
     def read(variable: typing.Any) -> Value:
         if isinstance(variable, Literal):
-            return known(np.asarray(variable.val, variable.aval.dtype))
+            return known(np.asarray(variable.val, typing.cast(typing.Any, variable.aval).dtype))
         return values[variable]
 
     for equation in jaxpr.eqns:
@@ -85,10 +85,10 @@ def _scan(writer: Writer, equation: Equation, *values: Value) -> list[Value]:
     kept = [outer.aval.ndim > inner.aval.ndim for outer, inner in zip(equation.outvars, body.outvars)]
     carried = len(values) - sum(rows_of)
     fixed = carried - (len(kept) - sum(kept))
-    state, columns = list(values[fixed:carried]), values[carried:]
+    state, columns = list(values[fixed:carried]), [column for column in values[carried:] if isinstance(column, Known)]
     if any(kept):
         raise NotImplementedError("the results of every step of a loop")
-    if not all(isinstance(column, Known) for column in columns):
+    if len(columns) < len(values) - carried:
         raise NotImplementedError("a loop over an array that is not known")
     order = range(given["length"])
     for i in reversed(order) if given["reverse"] else order:

@@ -23,20 +23,20 @@ def _reshape(writer: Writer, equation: Equation, x: Value, *sizes: Value) -> Val
     if shuffled is not None:
         return shuffled
     groups = _groups(x.shape, shape)
-    x = writer.filled(x, [axis for before, after in groups for axis in before if not _alone(x, before, after, shape)])
-    x = writer.tensor(x)
+    filled = [axis for before, after in groups for axis in before if not _alone(x, before, after, shape)]
+    tensor = writer.tensor(writer.filled(x, filled))
     stretched = frozenset(
-        next(b for b in after if shape[b] != 1) for before, after in groups for a in before if a in x.stretched
+        next(b for b in after if shape[b] != 1) for before, after in groups for a in before if a in tensor.stretched
     )
-    real = [[axis for axis in before if x.shape[axis] != 1] for before, _ in groups]
-    turn = sorted(range(len(groups)), key=lambda i: x.place(real[i][0]) if real[i] else len(x.order))
-    units = [axis for axis in x.order if x.shape[axis] == 1]
+    real = [[axis for axis in before if tensor.shape[axis] != 1] for before, _ in groups]
+    turn = sorted(range(len(groups)), key=lambda i: tensor.place(real[i][0]) if real[i] else len(tensor.order))
+    units = [axis for axis in tensor.order if tensor.shape[axis] == 1]
     joined = [axis for i in turn for axis in real[i]]
-    if joined != [axis for axis in x.order if x.shape[axis] != 1]:
-        x = writer.tensor(x, (*joined, *units))
+    if joined != [axis for axis in tensor.order if tensor.shape[axis] != 1]:
+        tensor = writer.tensor(tensor, (*joined, *units))
     after = [axis for i in turn for axis in groups[i][1]]
     order = (*(axis for axis in after if shape[axis] != 1), *(axis for axis in after if shape[axis] == 1))
-    return writer.reshaped(x, shape, order, stretched)
+    return writer.reshaped(tensor, shape, order, stretched)
 
 
 def _pixel_shuffle(writer: Writer, x: Value, shape: Shape) -> Value | None:

@@ -62,7 +62,8 @@ def _slice(writer: Writer, equation: Equation, x: Value) -> Value:
 
 @lowers("split")
 def _split(writer: Writer, equation: Equation, x: Value) -> list[Value]:
-    axis, results, start = equation.params["axis"], [], 0
+    axis, start = equation.params["axis"], 0
+    results: list[Value] = []
     x = writer.tensor(writer.filled(x, (axis,)))
     for i, size in enumerate(equation.params["sizes"]):
         cut = writer.sizes.one(start), writer.sizes.one(start + size), 1
@@ -80,8 +81,9 @@ def _gather(writer: Writer, equation: Equation, x: Value, start: Value) -> Value
     if start.shape != (len(axes),) or numbers.operand_batching_dims or outcome != shape_of(equation):
         raise NotImplementedError("gather of anything but one slice")
     x = writer.tensor(writer.filled(x, axes))
-    first = writer.tensor(writer.filled(start))
-    first = writer.graph.add("Cast", first.name, to=helper.np_dtype_to_tensor_dtype(np.dtype(np.int64)))
+    first = writer.graph.add(
+        "Cast", writer.tensor(writer.filled(start)).name, to=helper.np_dtype_to_tensor_dtype(np.dtype(np.int64))
+    )
     cuts = {}
     for i, axis in enumerate(axes):
         one, two, place = (writer.graph.constant([n], np.int64) for n in (i, i + 1, 0))
@@ -98,10 +100,9 @@ def _concatenate(writer: Writer, equation: Equation, *parts: Value) -> Value:
     axis = equation.params["dimension"]
     shared = frozenset.intersection(*(part.stretched for part in parts)) - {axis}
     lead = max(parts, key=lambda part: (len(part.shape) - len(part.stretched), isinstance(part, Tensor)))
-    parts = [writer.tensor(part, lead.order) for part in parts]
-    parts = [writer.filled(part, part.stretched - shared) for part in parts]
-    name = writer.graph.add("Concat", *(part.name for part in parts), axis=lead.order.index(axis))
-    return Tensor(name, shape_of(equation), lead.order, shared, parts[0].dtype)
+    whole = [writer.tensor(writer.filled(part, part.stretched - shared), lead.order) for part in parts]
+    name = writer.graph.add("Concat", *(part.name for part in whole), axis=lead.order.index(axis))
+    return Tensor(name, shape_of(equation), lead.order, shared, lead.dtype)
 
 
 @lowers("pad")

@@ -79,7 +79,7 @@ class Writer:
         """
         if not cuts:
             return Tensor(tensor.name, shape, tensor.order, tensor.stretched, tensor.dtype)
-        starts, ends = ([cut[i] for cut in cuts.values()] for i in (0, 1))
+        starts, ends = [cut[0] for cut in cuts.values()], [cut[1] for cut in cuts.values()]
         joined = [x[0] if len(x) == 1 else self.graph.add("Concat", *x, axis=0) for x in (starts, ends)]
         axes = self.graph.constant([tensor.place(axis) for axis in cuts], np.int64)
         steps = self.graph.constant([cut[2] for cut in cuts.values()], np.int64)

@@ -168,7 +168,7 @@ def kernel_least_squares(
 
 def _window_without_fft(sharp: jax.Array, blurred: jax.Array, lam: jax.Array | float, size: int) -> jax.Array:
     """Compute the window of ``kernel_least_squares`` for images whose sides are symbols."""
-    s, b = (dft.transform(x, x.shape[1:3]) for x in (sharp, blurred))
+    s, b = (dft.transform(x, (x.shape[1], x.shape[2])) for x in (sharp, blurred))
     power = s.power().sum(axis=-1, keepdims=True) + lam
     real = (s.real * b.real + s.imag * b.imag).sum(axis=-1, keepdims=True) / power
     imag = (s.imag * b.real - s.real * b.imag).sum(axis=-1, keepdims=True) / power

@@ -20,7 +20,7 @@ SMALL = {
     },
     "DANv1": {**DAN, "name": "danv1", "scale": 4},
     "DANv2": {**DAN, "name": "danv2", "scale": 2, "groups": 1},
-    "DSSR": {"name": "dssr", "scale": 2, "features": 4, "blocks": 1, "refine_blocks": 1, "iterations": 2},
+    "DSSR": {"name": "dssr", "scale": 2, "features": 4, "blocks": 1, "refine_blocks": 1, "iterations": 1},
     "KernelNet": {"name": "kernelnet", "scale": 2, "width": 4, "refine_features": 4},
 }
 
