@@ -100,7 +100,8 @@ def _concatenate(writer: Writer, equation: Equation, *parts: Value) -> Value:
     axis = equation.params["dimension"]
     shared = frozenset.intersection(*(part.stretched for part in parts)) - {axis}
     lead = max(parts, key=lambda part: (len(part.shape) - len(part.stretched), isinstance(part, Tensor)))
-    whole = [writer.tensor(writer.filled(part, part.stretched - shared), lead.order) for part in parts]
+    placed = [writer.tensor(part, lead.order) for part in parts]  # moved while they are small, then filled
+    whole = [writer.tensor(writer.filled(part, part.stretched - shared)) for part in placed]
     name = writer.graph.add("Concat", *(part.name for part in whole), axis=lead.order.index(axis))
     return Tensor(name, shape_of(equation), lead.order, shared, lead.dtype)
 
