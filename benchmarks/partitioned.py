@@ -47,7 +47,7 @@ def compiled(model: Row, share: int, side: int) -> Row:
     config = _config_of(model, share * mesh.size, side)
     network, optimizer = config_lib.network_of(config), optimizer_of(config)
     step = make_train_step(network, optimizer, mesh, *stages_of(config), seed=config.seed)
-    state, (hr, asked) = abstract_state(config, mesh), _inputs(config, mesh)
+    state, (hr, asked) = abstract_state(config, mesh), inputs_of(config, mesh)
     program = step.func.lower(*step.args, state, hr, asked).compile()
     memory = program.memory_analysis()
     return {
@@ -69,7 +69,7 @@ def _config_of(model: Row, batch: int, side: int) -> ConfigDict:
     return config
 
 
-def _inputs(config: ConfigDict, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+def inputs_of(config: ConfigDict, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
     """The shapes of a batch of HR patches, and of the stop requests that go with it."""
     patch = config.data.patch * config.model.scale
     hr = jax.ShapeDtypeStruct((config.data.batch_size, patch, patch, 3), "uint8", sharding=split(mesh))

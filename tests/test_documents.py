@@ -30,6 +30,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {
     "python3 -m pytest": "it is this run",
     "--config configs/quickstart.py --workdir runs/quickstart": "tests/test_readme.py",
+    "blindsr export": "wants the extra [onnx]; tests/export/test_onnx.py and tests/export/test_stablehlo.py",
+    "--model dan.onnx": "tests/export/test_onnx.py",
     "blindsr demo": "tests/demo drives it in a browser",
     "blindsr data prepare --source div2k": "downloads 3.5 GB; tests/test_data_commands.py has it with a small archive",
     "python -c": "downloads DIV2K; tests/data/test_sources.py reads a small data set of the same form",

@@ -16,11 +16,11 @@ FLOORS = [
     ["cores", "errors", "lazy", "papers"],
     ["files", "pictures"],
     ["images"],
-    ["hosts", "types", "ops", "data"],
+    ["hosts", "types", "ops", "data", "jaxpr_to_onnx"],
     ["degradations", "metrics"],
     ["internal_learning"],
     ["networks", "losses"],
-    ["weights", "config"],
+    ["weights", "config", "export"],
     ["inference"],
     ["evaluation"],
     ["training"],
@@ -35,6 +35,8 @@ HEAVY = {
     "torch": (),
     "pyvips": ("images",),
     "gradio": ("demo",),
+    "onnx": ("jaxpr_to_onnx",),
+    "onnxruntime": ("export",),
 }
 
 

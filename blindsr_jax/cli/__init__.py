@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 
-from blindsr_jax.cli import bench, convert, data, degrade, demo, evaluate, kernels, models, restore
+from blindsr_jax.cli import bench, convert, data, degrade, demo, evaluate, export, kernels, models, restore
 from blindsr_jax.cli.interruptible import run_interruptibly
 from blindsr_jax.cli.parsing import Parser
 from blindsr_jax.cli.program_cache import keep_compiled_programs
@@ -70,6 +70,6 @@ def parser() -> Parser:
     command.add_argument("--import", dest="modules", action="append", default=[], metavar="MODULE", help=_IMPORT)
     command.add_argument("--version", action="version", version=__version__)
     commands = command.add_subparsers(required=True, metavar="COMMAND")
-    for subcommand in (restore, evaluate, degrade, kernels, data, convert, models, bench, demo):
+    for subcommand in (restore, evaluate, degrade, kernels, data, convert, export, models, bench, demo):
         subcommand.add(commands)
     return command

@@ -9,6 +9,7 @@ import typing
 import jax
 
 from blindsr_jax.errors import WeightsError
+from blindsr_jax.inference.exported import ExportedModel, is_exported, open_exported
 from blindsr_jax.inference.learning import learning_model
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.pipeline import Pipeline, pipeline
@@ -23,13 +24,13 @@ from blindsr_jax.weights.official import load_official
 from blindsr_jax.weights.zoo import LEARNING, WITHOUT_WEIGHTS, models, packaged_path
 
 
-def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
+def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline | ExportedModel:
     """Load a model by name (see ``blindsr_jax.models()``), or from a bundle (.safetensors), a run or an official .pth.
 
-    ``ESTIMATOR+SOLVER`` joins two models. The models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver
-    ``dpir-tv``, and the estimators ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales. Neither do those
-    in ``LEARNING``, which learn from each picture; options of theirs follow a colon:
-    ``kernelgan-x2:steps=3000+zssr:seconds=60``.
+    A file of ``blindsr export`` (.stablehlo, .onnx) restores whole pictures. ``ESTIMATOR+SOLVER`` joins two models. The
+    models in ``weights.zoo.WITHOUT_WEIGHTS`` need no file: the solver ``dpir-tv``, and the estimators
+    ``fixed-gaussian-x4`` and ``model-based-x4``, also at other scales. Neither do those in ``LEARNING``, which learn
+    from each picture; options of theirs follow a colon: ``kernelgan-x2:steps=3000+zssr:seconds=60``.
 
     Raises:
       WeightsError: the model or file does not exist or is not usable.
@@ -40,6 +41,8 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline:
     if "+" in name and not pathlib.Path(name).exists():
         estimator, _, solver = name.partition("+")
         return pipeline(load(estimator), load(solver))
+    if is_exported(pathlib.Path(name)):
+        return open_exported(pathlib.Path(name))
     learner, colon, options = name.partition(":")
     if learner in LEARNING:
         return learning_model(LEARNING[learner][1] | (options_from_text(options) if colon else {}))

@@ -21,6 +21,7 @@ from blindsr_jax.networks.layers import (
 )
 from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
 from blindsr_jax.networks.upsampling import Upsampler
+from blindsr_jax.ops.symbolic import is_symbolic
 
 _AROUND = ((1, 1), (1, 1))
 
@@ -46,6 +47,8 @@ class ConditionedConv(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_uniform, (3, 3, channels + condition.shape[-1], self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).reshape(1, 1, 1, -1)
+        if condition.ndim == 2 and is_symbolic(*x.shape[1:3]):  # exported: other tools know plain convolutions best
+            condition = jnp.broadcast_to(condition[:, None, None], (*x.shape[:3], condition.shape[1]))
         if condition.ndim == 4:
             joined, shared = jnp.concatenate([x, condition], axis=-1), bias
         else:

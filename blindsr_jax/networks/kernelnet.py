@@ -171,6 +171,11 @@ class KernelNet(KernelEstimator):
         """K', the smallest odd number of LR pixels that span K HR pixels, at least 3."""
         return max(2 * -(-(self.kernel_size // 2) // self.scale) + 1, 3)
 
+    @property
+    def least_side(self) -> int:
+        """See ``Network``; the window of FFT-1 must fit."""
+        return max(super().least_side, self.lr_kernel_size)
+
     def kernel_steps(self, lr: jax.Array) -> list[jax.Array]:
         """Return the coarse and the refined kernel."""
         estimates = self.estimates(lr)

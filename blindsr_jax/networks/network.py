@@ -103,6 +103,11 @@ class Network(nn.Module):
     takes_padding: typing.ClassVar[bool] = False
     code_basis_length: typing.ClassVar[int | None] = None
 
+    @property
+    def least_side(self) -> int:
+        """LR pixels: the least height and width of images for a program that serves images of every size."""
+        return 16
+
     def example(self) -> dict[str, typing.Any]:
         """Arguments of a call that creates the parameters."""
         return {"lr": jnp.zeros((1, 8, 8, 3), jnp.float32)}

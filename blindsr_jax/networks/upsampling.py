@@ -66,7 +66,7 @@ class Upsampler(nn.Module):
         factors = FACTORS[self.scale]
         stages = [_Weights(channels, channels * r * r, name=f"up{i}")() for i, r in enumerate(factors)]
         stages.append(_Weights(channels, 3, name="out")())
-        if not factors or min(x.shape[1:3]) < _SMALLEST:
+        if not factors or any(side < _SMALLEST for side in x.shape[1:3]):
             return self._chain(stages, x, region)
         image = self._apply(composed(stages, factors), x)
         for r in factors:

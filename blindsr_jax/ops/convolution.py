@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from blindsr_jax.ops import row_shards
 from blindsr_jax.ops import winograd as winograd_form
+from blindsr_jax.ops.symbolic import is_symbolic
 
 CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -61,7 +62,7 @@ def convolve(
 
 
 def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: bool) -> jax.Array:
-    if stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
+    if stride == 1 and not is_symbolic(*x.shape[1:3]) and math.prod(x.shape[1:3]) > _FEW_PIXELS:
         y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
     else:
         y = _plain(x, kernel, padding, stride)

@@ -14,9 +14,11 @@ import scipy  # loads its submodules on first use
 from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.errors import InputError
+from blindsr_jax.ops import dft
 from blindsr_jax.ops.arguments import as_floating, check_floating, check_images, check_kernels, check_range, known
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.resize import s_fold_down, s_fold_up
+from blindsr_jax.ops.symbolic import is_symbolic
 
 
 def psf_to_otf(kernel: jax.Array, shape: tuple[int, int]) -> jax.Array:
@@ -151,14 +153,26 @@ def kernel_least_squares(
     _check_odd("size", size)
     sharp, blurred = (as_floating(check_images(name, x)) for name, x in (("sharp", sharp), ("blurred", blurred)))
     height, width = sharp.shape[1:3]
-    if size > min(height, width):
+    if size > height or size > width:
         raise InputError(f"a {size}x{size} kernel does not fit in a {height}x{width} image: use a smaller window")
+    if is_symbolic(height, width):
+        window = _window_without_fft(sharp, blurred, lam, size)
+        return normalize_kernel(window) if normalize else window
     sharp_f, blurred_f = (jnp.fft.rfft2(x, axes=(1, 2)) for x in (sharp, blurred))
     cross = (sharp_f * blurred_f.conj()).sum(axis=-1)
     power = (jnp.square(sharp_f.real) + jnp.square(sharp_f.imag)).sum(axis=-1)
     kernel = jnp.fft.irfft2(cross / (power + lam).astype(cross.dtype), s=(height, width), axes=(1, 2))
     window = jnp.roll(kernel, (size // 2, size // 2), axis=(1, 2))[:, :size, :size]
     return normalize_kernel(window) if normalize else window
+
+
+def _window_without_fft(sharp: jax.Array, blurred: jax.Array, lam: jax.Array | float, size: int) -> jax.Array:
+    """Compute the window of ``kernel_least_squares`` for images whose sides are symbols."""
+    s, b = (dft.transform(x, (x.shape[1], x.shape[2])) for x in (sharp, blurred))
+    power = s.power().sum(axis=-1, keepdims=True) + lam
+    real = (s.real * b.real + s.imag * b.imag).sum(axis=-1, keepdims=True) / power
+    imag = (s.imag * b.real - s.real * b.imag).sum(axis=-1, keepdims=True) / power
+    return dft.central_window(dft.Spectrum(real, imag), size)[..., 0]
 
 
 def circular_gradients(x: jax.Array) -> jax.Array:
@@ -235,6 +249,11 @@ def self_convolve(kernel: jax.Array, times: int, *, size: int | None = None) -> 
     # Wrapped values enter from the far side and must not reach the window.
     length = scipy.fft.next_fast_len(2**times * (inner // 2) + outer // 2 + 1, real=True)
     length = max(length, inner, outer)
+    if is_symbolic(*kernel.shape):
+        spectrum = dft.transform(kernel[..., None], (length, length), inner // 2)
+        for _ in range(times):
+            spectrum = spectrum.squared()
+        return normalize_kernel(dft.central_window(spectrum, outer)[..., 0])
     padded = jnp.pad(kernel, ((0, 0), (0, length - inner), (0, length - inner)))
     transform = jnp.fft.rfft2(jnp.roll(padded, (-(inner // 2),) * 2, axis=(1, 2)))
     for _ in range(times):

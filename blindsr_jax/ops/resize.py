@@ -12,6 +12,7 @@ import numpy as np
 
 from blindsr_jax.errors import InputError
 from blindsr_jax.ops.arguments import check_images
+from blindsr_jax.ops.symbolic import enlarge_by_phases, is_symbolic
 from blindsr_jax.ops.taps import Taps, along, constant_matrix
 
 ValidSize = tuple[jax.Array | int, jax.Array | int]  # height and width inside padded images, known at run time
@@ -39,6 +40,8 @@ def imresize(x: jax.Array, scale: float, *, valid_size: ValidSize | None = None)
     if not scale > 0:
         raise InputError(f"scale must be positive, got {scale}")
     check_images("x", x)
+    if is_symbolic(*x.shape[1:3]) and scale == int(scale):
+        return enlarge_by_phases(x, _unbounded_taps(1, scale), "mirror")
     rows, columns = (_resize_taps(*lengths, scale) for lengths in zip(x.shape[1:3], _lengths(x, valid_size)))
     return along(along(x, rows, 1), columns, 2)
 
@@ -188,10 +191,10 @@ def resize_taps(length: int, scale: float, border: Border = "mirror", offset: fl
 
 
 def _lengths(x: jax.Array, valid_size: ValidSize | None) -> tuple[int | jax.Array, int | jax.Array]:
-    """Return height and width of the images in x: integers, or arrays if the images are padded."""
-    if valid_size is None:
-        return x.shape[1], x.shape[2]
-    height, width = valid_size
+    """Return height and width of the images in x: integers, or arrays if images are padded or sides are symbols."""
+    height, width = x.shape[1:3] if valid_size is None else valid_size
+    if valid_size is None and not is_symbolic(height, width):
+        return height, width
     return jnp.asarray(height, jnp.int32), jnp.asarray(width, jnp.int32)
 
 
@@ -245,6 +248,10 @@ def interpolate_bicubic(
       [B, *size, C].
     """
     check_images("x", x)
+    if is_symbolic(*x.shape[1:3]) and not align_corners:  # an enlargement by a whole number, the same for both axes
+        index, fraction = _source(np.arange(size[0] // x.shape[1]), 1, size[0] // x.shape[1], align_corners)
+        taps = Taps(index[:, None] + _NEIGHBOURS, cubic_weight(fraction[:, None] - _NEIGHBOURS, a=-0.75))
+        return enlarge_by_phases(x, taps, "replicate")
     lengths = zip(x.shape[1:3], size, _lengths(x, valid_size))
     rows, columns = (_interpolation_taps(*three, align_corners) for three in lengths)
     return along(along(x, rows, 1), columns, 2)

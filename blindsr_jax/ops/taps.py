@@ -27,7 +27,7 @@ class Taps(typing.NamedTuple):
 
 def along(x: typing.Any, taps: Taps, axis: int) -> typing.Any:
     """Apply the map along axis 1 or 2 of [B, H, W, C]: a matrix product, or a sum for NumPy arrays and long axes."""
-    if isinstance(x, np.ndarray) or x.shape[axis] > LONG:
+    if isinstance(x, np.ndarray) or (isinstance(x.shape[axis], int) and x.shape[axis] > LONG):
         return _sum(x, taps, axis)
     # By default accelerators multiply in reduced precision, but this operator defines the data.
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)

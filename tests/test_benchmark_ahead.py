@@ -1,0 +1,73 @@
+"""What the TPU compiler says of a program, and one program that it compiles."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.hlo_cycles import cycles_by_part, part_of_network
+
+ROOT = pathlib.Path(__file__).parents[1]
+PARAMETERS = {"restorer": {"head": 0, "body": 0}, "estimator": {"out": 0}}
+HLO = """
+%condition.1 (state: (s32[], f32[2])) -> pred[] {
+  %limit = s32[]{:T(128)} constant(3)
+  ROOT %below = pred[] compare(%count, %limit), direction=LT
+}
+%open.1 (state: (s32[], f32[2])) -> pred[] {
+  ROOT %below = pred[] compare(%count, %bound), direction=LT
+}
+%inner.1 (state: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %f = f32[2] fusion(%x), metadata={op_name="jit(step)/DAN/restorer/body/add"}, backend_config={"estimated_cycles":"5"}
+}
+%outer.1 (state: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %loop = (s32[], f32[2]) while(%state), condition=%condition.1, body=%inner.1
+  %f = f32[2] fusion(%x), metadata={op_name="jit(step)/add"}, backend_config={"estimated_cycles":"7"}
+}
+ENTRY %main.1 (x: f32[2]) -> f32[2] {
+  %loop = (s32[], f32[2]) while(%state), condition=%condition.1, body=%outer.1
+  %once = (s32[], f32[2]) while(%state), condition=%open.1, body=%inner.1
+}
+"""
+
+
+def test_the_bodies_of_loops_are_counted_as_often_as_they_run():
+    cycles, unknown = cycles_by_part(HLO, lambda name: part_of_network(name, PARAMETERS))
+    assert cycles == {"restorer/body": 3 * 3 * 5 + 5, "degradation, loss and update": 3 * 7}
+    assert unknown == 1  # the condition without a constant
+
+
+@pytest.mark.parametrize(
+    "name, part",
+    [
+        ("jit(step)/jvp(DAN)/restorer/head/conv", "restorer/head"),
+        ("jit(step)/transpose(jvp(DAN))/DAN.step/estimator/mean", "estimator, backward"),
+        ("jit(step)/while/body/mul", "degradation, loss and update"),
+    ],
+)
+def test_parts_have_the_names_of_parameters(name, part):
+    assert part_of_network(name, PARAMETERS) == part
+
+
+@pytest.mark.drill
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="the extra [aot], libtpu, is not installed")
+def test_a_tpu_gets_one_exchange_and_no_form_of_a_cpu(tmp_path):
+    sizes = ["model.features=8", "model.blocks=2", "model.estimator_features=8", "model.estimator_blocks=1"]
+    command = [sys.executable, "-m", "benchmarks.ahead", "--config", "dan_x4", "--set", *sizes, "--side", "16"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    command += ["--topology", "v5e:2x4", "--patches", "2", "-o", str(tmp_path / "found.json")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3000)
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    (exchange,) = found["collectives"]
+    assert (found["chips"], exchange["kind"], exchange["repeated"]) == (8, "all-reduce", False)
+    assert 0 <= exchange["bytes"] - 4 * found["parameters"] < 100  # besides gradients, a few numbers to look at
+    # A CPU's form of each gradient by a kernel is a loop. These are the blur, the steps, and the Restorer's blocks in
+    # the first steps, in the last, and backwards.
+    assert found["loops"] == 5 and found["loops_counted_once"] == 0
+    assert 0 < found["peak_bytes"] < 16e6
+    assert found["cycles"] == sum(found["cycles_by_part"].values()) > 0
