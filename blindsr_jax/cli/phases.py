@@ -30,10 +30,10 @@ class Phases:
         self._intervals["starting"].append((_STARTED, time.perf_counter()))
         jax.monitoring.register_event_duration_secs_listener(self._heard)
 
-    def _heard(self, event: str, seconds: float, **_: typing.Any) -> None:
+    def _heard(self, event: str, duration_secs: float, **_: str | int) -> None:
         now = time.perf_counter()
         if event in _EVENTS:
-            self._intervals[_EVENTS[event]].append((now - seconds, now))
+            self._intervals[_EVENTS[event]].append((now - duration_secs, now))
         self._programs += event.endswith("backend_compile_duration")
         self._kept += event.endswith("cache_retrieval_time_sec")
 

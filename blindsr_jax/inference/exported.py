@@ -137,6 +137,14 @@ class ExportedModel(RestoresImages):
             raise DataError(f"{self.network} takes no noise level")
         return self
 
+    def with_watch(self, watch: typing.Any) -> ExportedModel:
+        """Return the model itself: it does not learn from the picture."""
+        return self
+
+    def with_seconds(self, seconds: float) -> typing.NoReturn:
+        """Raise DataError: the model does not learn from the picture."""
+        raise DataError(f"{self.network} does not learn from the picture: leave the seconds out")
+
     def with_border(self, border: str) -> ExportedModel:
         """Return the model itself: it uses the same border for all images."""
         return self
