@@ -66,7 +66,7 @@ def test_a_pixel_is_interpolated_where_the_kernel_has_its_centre(scale, centre):
     np.testing.assert_allclose(enlarged[middle, 5 * scale, 0], (middle - offset) / scale, atol=1e-5)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 4])
 def test_hostile_pictures_have_an_answer(scale, photo):
     flat, small = np.full((16, 16, 3), 0.25, np.float32), photo[:9, :11] / np.float32(255)
     for picture in (flat, small):
