@@ -69,5 +69,5 @@ def test_a_tpu_gets_one_exchange_and_no_form_of_a_cpu(tmp_path):
     # A CPU's form of each gradient by a kernel is a loop. These are the blur, the steps, and the Restorer's blocks in
     # the first steps, in the last, and backwards.
     assert found["loops"] == 5 and found["loops_counted_once"] == 0
-    assert 0 < found["peak_bytes"] < 16e6
+    assert 0 < found["peak_bytes"] < 32e6  # the program itself is 18 MB of them
     assert found["cycles"] == sum(found["cycles_by_part"].values()) > 0

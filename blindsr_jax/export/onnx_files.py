@@ -25,7 +25,7 @@ def serialized(program: Program, metadata: typing.Mapping[str, str]) -> bytes:
       DataError: an operation of the network has no form in ONNX, or onnx is not installed.
     """
     try:
-        from blindsr_jax.jaxpr_to_onnx import Port, convert
+        from blindsr_jax.jaxpr_to_onnx.convert import Port, convert
     except ModuleNotFoundError as missing:
         raise DataError(f"an ONNX file is written with {missing.name}: {how_to_install('onnx')}") from None
     orders = {"image": _NCHW, "kernel": (0, 1, 2)}

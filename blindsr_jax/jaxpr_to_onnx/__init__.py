@@ -2,9 +2,5 @@
 
 JAX images have their channels last, ONNX convolutions want them after the batch. A value therefore knows how its axes
 lie in the file, and a transposition in JAX often needs no operation in ONNX. Operations of constants are computed while
-writing. Loops are unrolled. An operation that has no form here is refused by its name.
+writing. Loops are unrolled. An operation that has no form here is refused by its name. ``convert.convert`` does it.
 """
-
-from blindsr_jax.jaxpr_to_onnx.convert import Port, convert
-
-__all__ = ["Port", "convert"]

@@ -73,9 +73,21 @@ def _body(equation: Equation) -> tuple[typing.Any, list[Value]]:
 
 
 def _call(writer: Writer, equation: Equation, *values: Value) -> list[Value]:
-    if equation.params.get("name") == "leaky_relu" and isinstance(values[1], Known) and values[1].array.ndim == 0:
-        return [writer.elementwise("LeakyRelu", values[0], alpha=float(values[1].array))]  # one operation, not three
+    slope = _slope(equation, values) if equation.params.get("name") == "leaky_relu" else None
+    if slope is not None:
+        return [writer.elementwise("LeakyRelu", values[0], alpha=slope)]  # one operation, not three
     return interpret(writer, *_body(equation), *values)
+
+
+def _slope(equation: Equation, values: tuple[Value, ...]) -> float | None:
+    """The slope of JAX's leaky ReLU: its second argument, or, in older versions, a constant in its body."""
+    body, _ = _body(equation)
+    inside = [
+        x.val for step in body.eqns if step.primitive.name == "mul" for x in step.invars if isinstance(x, Literal)
+    ]
+    given = [value.array for value in values[1:] if isinstance(value, Known)]
+    found = [*inside, *given]
+    return float(found[0]) if len(found) == 1 and np.ndim(found[0]) == 0 else None
 
 
 def _scan(writer: Writer, equation: Equation, *values: Value) -> list[Value]:
