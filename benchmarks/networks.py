@@ -38,17 +38,21 @@ _SOLVERS: dict[str, dict[str, typing.Any]] = {
 
 
 def run(options: argparse.Namespace) -> Row:
-    """Measure every network that has the scale, from the first size to the last."""
-    sizes = {name: model_sizes(default(name, scale=options.scale)) for name in _RECIPES}
-    sizes |= {name: chosen | {"scale": options.scale} for name, chosen in _BLIND.items()} | _SOLVERS
+    """Measure every network at one scale."""
     rows = []
-    for name, chosen in sizes.items():
+    for name, chosen in full_sizes(options.scale).items():
         for batch, side in cases(options):
             print(name, flush=True)
             rows.append(
                 {"network": name, "input": f"{batch} of {side}x{side}"} | _measured(chosen, options, batch, side)
             )
     return {"sides": {"here": describe_jax()}, "tables": {f"Networks x{options.scale}": rows}}
+
+
+def full_sizes(scale: int) -> dict[str, dict[str, typing.Any]]:
+    """The arguments of ``build`` for every network, by its name in the result."""
+    sizes = {name: model_sizes(default(name, scale=scale)) for name in _RECIPES}
+    return sizes | {name: chosen | {"scale": scale} for name, chosen in _BLIND.items()} | _SOLVERS
 
 
 def _measured(sizes: dict[str, typing.Any], options: argparse.Namespace, batch: int, side: int) -> Row:
