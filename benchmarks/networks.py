@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import typing
 
@@ -32,8 +33,8 @@ _BLIND: dict[str, dict[str, typing.Any]] = {
 }
 _SOLVERS: dict[str, dict[str, typing.Any]] = {
     "usrnet": {"name": "usrnet"},
-    "dpir, drunet": {"name": "dpir"},
     "dpir, total variation": {"name": "dpir", "denoiser": "total_variation"},
+    "dpir, drunet": {"name": "dpir"},
 }
 
 
@@ -42,10 +43,9 @@ def run(options: argparse.Namespace) -> Row:
     rows = []
     for name, chosen in full_sizes(options.scale).items():
         for batch, side in cases(options):
-            print(name, flush=True)
-            rows.append(
-                {"network": name, "input": f"{batch} of {side}x{side}"} | _measured(chosen, options, batch, side)
-            )
+            row = {"network": name, "input": f"{batch} of {side}x{side}"} | _measured(chosen, options, batch, side)
+            print(row, file=sys.stderr, flush=True)  # the last one takes minutes
+            rows.append(row)
     return {"sides": {"here": describe_jax()}, "tables": {f"Networks x{options.scale}": rows}}
 
 

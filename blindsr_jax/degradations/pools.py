@@ -21,6 +21,7 @@ import numpy as np
 import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian, move_kernel
+from blindsr_jax.degradations.real_kernels import disk
 from blindsr_jax.errors import InputError
 
 # Lowest and highest width in HR pixels by scale: KernelNet, sections 3.3 and 3.4.
@@ -238,12 +239,8 @@ def _path_in_focus(rng: np.random.Generator, widths: Widths, size: int) -> np.nd
 
 
 def _disc(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
-    """Draw a disc; a pixel on its border has the share of it that the disc covers."""
-    radius, parts = 2 * rng.uniform(*widths), 16
-    axis = (np.arange(parts * size) + 0.5) / parts - size / 2
-    inside = np.square(axis)[:, None] + np.square(axis) < radius**2
-    covered = inside.reshape(size, parts, size, parts).mean(axis=(1, 3))
-    return covered / covered.sum()
+    """Draw a disc, whose standard deviation along an axis is half its radius."""
+    return np.asarray(disk(2 * rng.uniform(*widths), size), np.float64)
 
 
 def _path_and_disc(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
