@@ -26,7 +26,7 @@ _BLIND: dict[str, dict[str, typing.Any]] = {
     "ikc": {"name": "ikc"},
     "kerneldan": {"name": "kerneldan"},
     "realdan, edsr": {"name": "realdan", "body": "edsr"},
-    "realdan, rrdb": {"name": "realdan", "body": "rrdb"},
+    "realdan, rrdb, small estimator": {"name": "realdan", "body": "rrdb"},
     "kernelnet": {"name": "kernelnet"},
     "fixed_gaussian": {"name": "fixed_gaussian"},
     "model_based": {"name": "model_based"},
