@@ -54,6 +54,7 @@ SUITES = {
     "degradation": Suite("degradation", sizes=(256,), batch=(64,)),
     "input": Suite("input_demand", sizes=(128, 256), batch=(64,), repeats=20),
     "memory": Suite("memory", "temporaries", "ABOUT_TEMPORARIES", (256,), repeats=1),
+    "networks": Suite("networks", sizes=(64,), repeats=3),
     "huge-image": Suite("memory", "huge_image", "ABOUT_HUGE_IMAGE", repeats=1),
     "scaling": Suite("scaling", sizes=(64, 64, 64), batch=(1, 8, 64), repeats=1, devices=(8, 64, 256)),
     "convolution-gradient": Suite("microbench", "convolution_gradient", "ABOUT_GRADIENT", repeats=15),

@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import degradation, microbench, training_step
+from benchmarks import degradation, microbench, networks, training_step
 from blindsr_jax import ops
 from blindsr_jax.degradations import isotropic_gaussian
-from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks import MODELS, build, init_variables
 from tests.benchmark_runs import SMALL, measured, sizes_of
 
 
@@ -36,6 +36,11 @@ def test_the_plain_scan_computes_the_same_gradient(name):
 def test_every_blur_that_is_timed_is_the_same_blur(way):
     x, kernel = jax.random.uniform(jax.random.key(0), (2, 12, 14, 3)), jax.random.uniform(jax.random.key(1), (2, 5, 5))
     np.testing.assert_allclose(way(x, kernel), ops.blur(x, kernel), atol=1e-5)
+
+
+def test_the_costs_of_every_network_are_measured():
+    measured_ones = {sizes["name"] for sizes in networks.full_sizes(4).values()}
+    assert measured_ones == {name for name in MODELS if not MODELS[name].__module__.endswith("drunet")}
 
 
 def test_the_work_of_kernelnet_is_counted_rightly():

@@ -14,6 +14,10 @@ if typing.TYPE_CHECKING:
 
 Commands = typing.Any  # argparse does not name what add_subparsers returns
 _SELF_ENSEMBLE = "average over the image's eight flips and turns: slightly better, eight times slower"
+_BACK_PROJECT = (
+    "correct the result N times by what its blurred and downsampled copy lacks: for pictures without noise whose blur "
+    "the model finds or is given; default: 0"
+)
 _KERNEL_WINDOW = "KernelNet: use only the most textured NxN pixels; faster, and enough for large pictures"
 _SECONDS = "ZSSR: learn from a picture for at most so long; default: as long as its steps take"
 _PRECISION = "DANs and DSSR compute in %(choices)s; bfloat16 is for GPUs and TPUs, CPUs gain little; default: float32"
@@ -92,6 +96,11 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
 
 
+def add_back_projection(parser: argparse._ActionsContainer) -> None:
+    """Add the option for back-projection."""
+    parser.add_argument("--back-project", type=natural, default=0, metavar="N", help=_BACK_PROJECT)
+
+
 def open_model(arguments: argparse.Namespace) -> Restorer:
     """Open the model of a command line, ready to restore at one scale.
 
@@ -104,10 +113,10 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
 
     name = arguments.model = arguments.model or default_model(arguments.scale)
     loaded = load(name)
-    with _named(f"--precision: {name}"):
+    with named(f"--precision: {name}"):
         loaded = loaded.in_precision(arguments.precision)
     if arguments.kernel_window:
-        with _named(f"--kernel-window: {name}"):
+        with named(f"--kernel-window: {name}"):
             loaded = loaded.with_kernel_window(arguments.kernel_window)
     if arguments.scale is None and len(loaded.scales) > 1:
         raise UsageError(f"{name} restores at several scales: say which with --scale")
@@ -150,7 +159,7 @@ def open_beside(names: list[str], scale: int, sigma: float) -> dict[str, Restore
 
 
 @contextlib.contextmanager
-def _named(option: str) -> typing.Iterator[None]:
+def named(option: str) -> typing.Iterator[None]:
     """Put the option in front of the message of a DataError in this block."""
     try:
         yield
@@ -162,6 +171,13 @@ def positive(text: str) -> int:
     """Parse a whole number of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be 0 or a whole number, got {text!r}")
     return int(text)
 
 

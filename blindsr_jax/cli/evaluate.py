@@ -11,7 +11,16 @@ import sys
 import typing
 
 import blindsr_jax
-from blindsr_jax.cli.arguments import Choices, Commands, add_command, add_model, open_beside, open_model, positive
+from blindsr_jax.cli.arguments import (
+    Choices,
+    Commands,
+    add_back_projection,
+    add_command,
+    add_model,
+    open_beside,
+    open_model,
+    positive,
+)
 from blindsr_jax.errors import DataError, UsageError
 
 if typing.TYPE_CHECKING:
@@ -24,6 +33,7 @@ def add(commands: Commands) -> None:
     """Add the subcommand and its options."""
     command = add_command(commands, "evaluate", run, "Score a model on folders of high-resolution images.")
     add_model(command)
+    add_back_projection(command)
     command.add_argument(
         "--protocol",
         choices=Choices(_protocol_names),
@@ -81,7 +91,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(format="blindsr: %(message)s")
     model = open_model(arguments)
-    methods = Methods(tuple(arguments.kernel), arguments.iterations, arguments.sweep, arguments.self_ensemble)
+    methods = Methods(
+        tuple(arguments.kernel),
+        arguments.iterations,
+        arguments.sweep,
+        arguments.self_ensemble,
+        arguments.back_project,
+    )
     beside = open_beside(arguments.beside, model.scale, arguments.sigma)
     protocol = _protocol_of(arguments, model.scale)
     candidates_of(model, methods, _name(arguments), beside, protocol)  # raises if they cannot be compared
@@ -104,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _command(arguments: argparse.Namespace, data: str) -> str:
     """The command that makes a report again, without the folders of this machine."""
     chosen = {"--sweep": arguments.sweep, "--iterations": arguments.iterations, "--scale": arguments.scale}
+    chosen |= {"--back-project": arguments.back_project}
     chosen |= {"--sigma": arguments.sigma, "--kernel-window": arguments.kernel_window, "--seconds": arguments.seconds}
     words = ["blindsr", "evaluate", "--model", _name(arguments), "--protocol", arguments.protocol, "--data", data]
     words += [word for option, value in chosen.items() if value for word in (option, str(value))]
@@ -183,6 +200,7 @@ def _evaluate_folder(
     )
     unusable = len(failures) + len(tests.left_out)
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
+    label += f" ({methods.back_project} back-projections)" if methods.back_project else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}
     facts |= {"about": protocol.about, "version": blindsr_jax.__version__, "command": _command(arguments, name)}
     summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)

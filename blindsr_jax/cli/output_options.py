@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from blindsr_jax.cli.arguments import Choices, positive
+from blindsr_jax.cli.arguments import Choices, natural, positive
 from blindsr_jax.errors import UsageError
 
 _FORMAT = "format of outputs in a folder: %(choices)s; default: the input's. A single output's name sets its format"
@@ -31,7 +31,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--depth", type=int, choices=[8, 16], help=_DEPTH)
     command.add_argument("--compare", action="store_true", help=_COMPARE)
     command.add_argument("--page", type=positive, metavar="N", help=_PAGE)
-    command.add_argument("--max-pixels", type=_natural, metavar="N", help=_LIMIT)
+    command.add_argument("--max-pixels", type=natural, metavar="N", help=_LIMIT)
     command.add_argument("--strip-metadata", action="store_true", help=_STRIP)
 
 
@@ -58,10 +58,4 @@ def max_pixels(arguments: argparse.Namespace) -> int:
 def _quality(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, got {text!r}")
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be 0 or a whole number, got {text!r}")
     return int(text)

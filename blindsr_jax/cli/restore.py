@@ -9,7 +9,16 @@ import sys
 import time
 import typing
 
-from blindsr_jax.cli.arguments import Commands, add_command, add_files, add_model, open_model, positive
+from blindsr_jax.cli.arguments import (
+    Commands,
+    add_back_projection,
+    add_command,
+    add_files,
+    add_model,
+    named,
+    open_model,
+    positive,
+)
 from blindsr_jax.cli.output_options import add_output_options, check_outputs, max_pixels
 from blindsr_jax.cli.phases import Phases
 from blindsr_jax.errors import BlindSRError, DataError, UsageError, printable
@@ -55,6 +64,7 @@ def add(commands: Commands) -> None:
     blur = command.add_argument_group("blur")
     blur.add_argument("--kernel", type=pathlib.Path, help="the blur kernel, if it is known: .npy or .mat, [K, K]")
     blur.add_argument("--save-kernel", action="store_true", help=_SAVE_KERNEL)
+    add_back_projection(blur)
     add_output_options(command)
     large = command.add_argument_group("large pictures")
     large.add_argument("--tile", type=_tile, metavar="N", default="auto", help=_TILE)
@@ -108,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
                     tiles_at_once=arguments.tiles_at_once,
                     shrink=arguments.shrink,
                     same_size=arguments.same_size,
+                    back_project=arguments.back_project,
                     image_only=len(jobs) > 1 and not arguments.save_kernel,  # the line about one picture has its blur
                     dtype=format_of(target).dtype(f"uint{arguments.depth}" if arguments.depth else file.pixels.dtype),
                 )
@@ -151,6 +162,8 @@ def _closing(model: str, restored: RestoredBands, seconds: float, of_lr: bool) -
 
 def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restorer:
     """Open the model with the options for all pictures. Raises DataError if it does not support them."""
+    from blindsr_jax.inference.back_projection import check_back_projection
+
     model = open_model(arguments)
     if not model.restores:
         raise UsageError(
@@ -162,6 +175,8 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
         raise UsageError(f"{arguments.model} works without a blur kernel: leave --save-kernel out")
     if kernel is None and model.needs_kernel:
         raise UsageError(f"{arguments.model} needs the blur kernel: --kernel k.npy, or --model ESTIMATOR+SOLVER")
+    with named("--back-project"):
+        check_back_projection(model, arguments.back_project)
     if not arguments.spread:
         return model
     if arguments.tile not in ("auto", 0):

@@ -6,6 +6,9 @@ mass in the central pixel. ``images.kernel_arrays.read_pool`` reads it. KernelNe
 ones of three kinds: Gaussians with uneven weights, two to four blobs, and short paths of a shaken camera. They are so
 irregular that the best fixed Gaussian has an ℓ1 error of about 0.3, as in KernelNet's table 2.
 
+``shaken_kernels`` draws what no Gaussian resembles, for tests: paths of a shaken camera in focus, discs of a lens out
+of focus, and sums of both.
+
 USRNet has a single pool for all scales (``solver_pool``), with Gaussians and paths. Its kernels need not be centred,
 because USRNet gets them as input.
 """
@@ -18,6 +21,7 @@ import numpy as np
 import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.degradations.kernels import isotropic_gaussian, move_kernel
+from blindsr_jax.degradations.real_kernels import disk
 from blindsr_jax.errors import InputError
 
 # Lowest and highest width in HR pixels by scale: KernelNet, sections 3.3 and 3.4.
@@ -91,6 +95,34 @@ def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) ->
     is_path = rng.permutation(np.arange(count) % 2)
     draws = (_path_in_focus if path else _moved for path in is_path)
     return np.array([draw(rng, SOLVER_WIDTHS, size) for draw in draws], np.float32)
+
+
+def shaken_kernels(widths: typing.Sequence[float], size: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Draw blurs of photographs that are shaken or out of focus: a path, a disc, a path and a sum in turn.
+
+    A path is a slowly turning walk in focus, as of a hand-held camera (Levin et al., CVPR 2009). A disc has sharp
+    borders, and twice its width is its radius. A sum has a path and a disc, the path with 30 to 70 % of the weight.
+
+    Args:
+      widths: the root of the mean variance along both axes, in pixels, for each kernel.
+      size: K, odd.
+      seed: equal seeds give equal kernels.
+
+    Returns:
+      float64 [K, K] by kind and width, such as ``disc, width 2.0``; rounded to a millionth before the last scaling to
+      sum one, so that they are the same on every machine.
+
+    Raises:
+      InputError: the size is even, or too small for a width.
+    """
+    if size % 2 == 0 or size < 6 * max(widths):
+        raise InputError(f"blurs of width {max(widths):g} need an odd size of at least {6 * max(widths):g}, got {size}")
+    kernels = {}
+    for i, width in enumerate(widths):
+        kind, draw = _SHAKEN[i % len(_SHAKEN)]
+        kernel = np.round(draw(np.random.default_rng((seed, i)), (width, width), size), 6)
+        kernels[f"{kind}, width {width:.2f}"] = kernel / kernel.sum()
+    return kernels
 
 
 def split_pool(kernels: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -206,6 +238,16 @@ def _path_in_focus(rng: np.random.Generator, widths: Widths, size: int) -> np.nd
     return _blobs_of_width(points, np.ones(len(points)), min((0.6 / width) ** 2, 1.0), width, size)
 
 
+def _disc(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    """Draw a disc, whose standard deviation along an axis is half its radius."""
+    return np.asarray(disk(2 * rng.uniform(*widths), size), np.float64)
+
+
+def _path_and_disc(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
+    share = rng.uniform(0.3, 0.7)
+    return share * _path_in_focus(rng, widths, size) + (1 - share) * _disc(rng, widths, size)
+
+
 def _walk(rng: np.random.Generator) -> np.ndarray:
     direction = rng.uniform(-np.pi, np.pi) + np.cumsum(rng.normal(0, 0.35, 24))
     return np.cumsum(np.stack([np.cos(direction), np.sin(direction)], axis=1), axis=0)
@@ -219,6 +261,7 @@ def _moved(rng: np.random.Generator, widths: Widths, size: int) -> np.ndarray:
 
 
 _DRAW = (_isotropic, _anisotropic, _uneven, _blobs, _path)
+_SHAKEN = (("path", _path_in_focus), ("disc", _disc), ("path", _path_in_focus), ("sum", _path_and_disc))
 
 
 def _blobs_of_width(points: np.ndarray, weights: np.ndarray, share: float, width: float, size: int) -> np.ndarray:

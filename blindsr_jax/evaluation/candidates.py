@@ -29,8 +29,8 @@ def candidates_of(
 
     Args:
       model, methods, name: the main model.
-      beside: models to compare with, by name. They use their own estimates, and share only ``self_ensemble`` of
-        ``methods``.
+      beside: models to compare with, by name. They use their own estimates, and share only
+        ``self_ensemble`` and ``back_project`` of ``methods``.
       protocol: the tests' protocol. If its images wrap around, models that use an FFT treat them so.
 
     Raises:
@@ -41,7 +41,7 @@ def candidates_of(
         raise UsageError(f"two models are called {name}: rename a file, so that the report can tell them apart")
     if beside and methods.sweep:
         raise UsageError("a sweep over unfolded steps takes a single model: leave out the sweep or the other models")
-    alone = Methods(self_ensemble=methods.self_ensemble)
+    alone = Methods(self_ensemble=methods.self_ensemble, back_project=methods.back_project)
     candidates = [Candidate(name, model, methods), *(Candidate(label, other, alone) for label, other in beside.items())]
     border: typing.Literal["circular", "reflect"] = "circular" if protocol.blur_mode == "circular" else "reflect"
     for i, candidate in enumerate(candidates):

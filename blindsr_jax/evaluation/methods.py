@@ -11,6 +11,7 @@ import numpy as np
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError, UsageError
 from blindsr_jax.evaluation.samples import Sample
+from blindsr_jax.inference.back_projection import check_back_projection
 from blindsr_jax.inference.restore import Restored, restore_image, restore_steps
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.metrics import psnr
@@ -31,6 +32,7 @@ class Methods:
       sweep: also score 1, 2 … ``sweep`` unfolded steps (DAN's figure 6), and of these the best for each image by RGB
         PSNR, which needs the truth: IKC's published figures are chosen in this way. 0 for no sweep.
       self_ensemble: average over the eight flips and turns of the image.
+      back_project: number of back-projections of the result, see ``ops.back_project``.
 
     Raises:
       DataError: the choices contradict each other.
@@ -40,10 +42,11 @@ class Methods:
     iterations: int | None = None
     sweep: int = 0
     self_ensemble: bool = False
+    back_project: int = 0
 
     def __post_init__(self) -> None:
-        if self.sweep and self.self_ensemble:
-            raise UsageError("a sweep over unfolded steps and self-ensemble cannot be combined")
+        if self.sweep and (self.self_ensemble or self.back_project):
+            raise UsageError("a sweep over unfolded steps goes without self-ensemble and without back-projection")
         if self.sweep and "estimated" not in self.kernels:
             raise UsageError("a sweep over unfolded steps needs the estimated kernel: add it to the kernels")
 
@@ -65,6 +68,7 @@ class Methods:
             raise UsageError(f"{name} takes no kernel: it can only be scored as it is")
         if model.iterations is None and (self.sweep or self.iterations is not None):
             raise UsageError(f"{name} repeats no step: leave iterations and a sweep out")
+        check_back_projection(model, self.back_project)
 
 
 OWN_ESTIMATE = Methods()
@@ -147,7 +151,12 @@ def _result_of(
         kernel = steps[-1].kernel
     start = time.perf_counter()
     restored = restore_image(
-        model, sample.lr, kernel=kernel, iterations=methods.iterations, self_ensemble=methods.self_ensemble
+        model,
+        sample.lr,
+        kernel=kernel,
+        iterations=methods.iterations,
+        self_ensemble=methods.self_ensemble,
+        back_project=methods.back_project,
     )
     seconds = time.perf_counter() - start + (kernel_seconds or 0.0)
     return MethodResult(_METHOD_NAMES[choice], restored, seconds, kernel_seconds)

@@ -13,6 +13,7 @@ from blindsr_jax.degradations.blur_steps import Blur
 from blindsr_jax.degradations.file_steps import Jpeg, Round8
 from blindsr_jax.degradations.kernels import anisotropic_gaussian, isotropic_gaussian
 from blindsr_jax.degradations.noise_steps import Noise
+from blindsr_jax.degradations.pools import POOL_SIZES, POOL_WIDTHS, shaken_kernels
 from blindsr_jax.degradations.size_steps import Downsample, Downsampling
 from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.errors import ConfigError
@@ -225,6 +226,33 @@ def anisotropic8(scale: int) -> Protocol:
     return Protocol("anisotropic8", scale, tuple(map(_given, labels, kernels)))
 
 
+def shaken8(scale: int) -> Protocol:
+    """Eight blurs of photographs that are shaken or out of focus: see ``pools.shaken_kernels``; otherwise gaussian8.
+
+    Ours. The widths are those of gaussian8, so that the two differ in the shape of their blurs alone.
+
+    Raises:
+      ConfigError: it is defined for scales 2, 3 and 4 only.
+    """
+    if scale not in _GAUSSIAN8_WIDTHS:
+        raise ConfigError(f"protocol shaken8 is defined for scales 2, 3 and 4, not {scale}")
+    kernels = shaken_kernels([float(width) for width in np.linspace(*_GAUSSIAN8_WIDTHS[scale], 8)], 21)
+    return Protocol("shaken8", scale, tuple(_given(label, kernel) for label, kernel in kernels.items()))
+
+
+def shaken8_circular(scale: int) -> Protocol:
+    """Such blurs for KernelNet and the solvers: circular, s-fold sampling, KernelNet's range of widths.
+
+    Raises:
+      ConfigError: it is defined for scales 2, 3 and 4 only.
+    """
+    if scale not in POOL_WIDTHS:
+        raise ConfigError(f"protocol shaken8_circular is defined for scales 2, 3 and 4, not {scale}")
+    widths = [float(width) for width in np.linspace(*POOL_WIDTHS[scale], 8)]
+    protocol = s_fold_circular(scale, shaken_kernels(widths, POOL_SIZES[scale]))
+    return dataclasses.replace(protocol, name="shaken8_circular")
+
+
 def photo(scale: int) -> Protocol:
     """Our protocol for ordinary photographs: all combinations of blur, noise and JPEG.
 
@@ -335,6 +363,8 @@ PROTOCOLS: dict[str, typing.Callable[[int], Protocol]] = {
     "gaussian8": gaussian8,
     "gaussian8_noise15": gaussian8_noise15,
     "anisotropic8": anisotropic8,
+    "shaken8": shaken8,
+    "shaken8_circular": shaken8_circular,
     "photo": photo,
     "gaussian_width": gaussian_width,
     "div2krk": div2krk,

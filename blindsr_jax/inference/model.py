@@ -62,6 +62,7 @@ class Model(BlindNetwork, RestoresImages):
     needs_kernel: typing.ClassVar[bool] = False
     takes_sigma: typing.ClassVar[bool] = False
     estimator: typing.ClassVar[None] = None
+    border: typing.ClassVar[Border] = "reflect"
 
     def with_kernel_window(self, side: int) -> Model:
         """Return a copy that looks only at the most textured part of an image: faster and nearly as good.

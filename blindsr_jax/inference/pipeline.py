@@ -74,6 +74,11 @@ class Pipeline(RestoresImages):
         return self.solver.whole_only
 
     @property
+    def border(self) -> Border:
+        """The solver's: see ``AtScale``."""
+        return self.solver.border
+
+    @property
     def downsample(self) -> Downsample:
         """The downsampling that its kernels assume: the estimator's."""
         return self.estimator.downsample

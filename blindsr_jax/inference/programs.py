@@ -16,10 +16,13 @@ from jax.sharding import NamedSharding
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region, optional
 from blindsr_jax.networks.unfolded import Unfolded
+from blindsr_jax.ops import back_projection
 from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
 Means = dict[str, typing.Any]  # channel attention's means, by module
+
+back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("iterations", "trace", "image_only", "rows"))

@@ -15,6 +15,7 @@ import numpy as np
 from blindsr_jax.errors import DataError, OutOfMemory
 from blindsr_jax.inference import memory
 from blindsr_jax.inference.arrays import as_array
+from blindsr_jax.inference.back_projection import back_projected, check_back_projection
 from blindsr_jax.inference.padded_shapes import shared_shapes
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
@@ -73,6 +74,7 @@ class RestoresImages:
         tiles_at_once: int | None = None,
         shrink: Shrink = 1,
         same_size: bool = False,
+        back_project: int = 0,
     ) -> np.ndarray:
         """Restore one image: the result is s times larger and of the same kind.
 
@@ -89,6 +91,8 @@ class RestoresImages:
             times by bicubic interpolation, so that its size is the same as without. ``"auto"`` chooses N, which is 1
             for sharp images: see ``shrinking.shrink_factor``. A kernel belongs to the shrunk image.
           same_size: shrink the image s times first, so that the result has the image's own size.
+          back_project: number of steps of ``ops.back_project`` on the result, with the estimated or given kernel. A few
+            steps gain where the kernel is right and the image has no noise, and do harm elsewhere.
 
         Returns:
           [s·H, s·W] with the same channels and type; [H, W] with ``same_size``.
@@ -110,6 +114,7 @@ class RestoresImages:
             tiles_at_once=tiles_at_once,
             shrink=shrink,
             same_size=same_size,
+            back_project=back_project,
             image_only=True,
         )
         return restored.image
@@ -126,6 +131,7 @@ def restore_image(
     tiles_at_once: int | None = None,
     shrink: Shrink = 1,
     same_size: bool = False,
+    back_project: int = 0,
     image_only: bool = False,
 ) -> Restored:
     """Restore one image, or estimate its kernel if the model does only that.
@@ -144,6 +150,7 @@ def restore_image(
         tiles_at_once=tiles_at_once,
         shrink=shrink,
         same_size=same_size,
+        back_project=back_project,
         image_only=image_only,
     )
     result, first = np.empty(restored.shape, restored.dtype), 0
@@ -164,6 +171,7 @@ def restore_bands(
     tiles_at_once: int | None = None,
     shrink: Shrink = 1,
     same_size: bool = False,
+    back_project: int = 0,
     image_only: bool = False,
     dtype: np.typing.DTypeLike | None = None,
 ) -> RestoredBands:
@@ -173,8 +181,9 @@ def restore_bands(
 
     Args:
       model: a model that restores images.
-      image, kernel, iterations, self_ensemble, tile, tiles_at_once, shrink, same_size: see ``RestoresImages.restore``.
-        With ``tile="auto"``, a program that does not fit into memory is not run: see ``memory``.
+      image, kernel, iterations, self_ensemble, tile, tiles_at_once, shrink, same_size, back_project: see
+        ``RestoresImages.restore``. With ``tile="auto"``, a program that does not fit into memory is not run: see
+        ``memory``.
       image_only: do not return the kernel, which saves a little time if the image is restored whole.
       dtype: type of the restored rows; by default the image's.
 
@@ -183,6 +192,8 @@ def restore_bands(
     """
     if tiles_at_once is not None and tiles_at_once < 1:
         raise DataError(f"tiles_at_once must be 1 or more, or None for the default, got {tiles_at_once}")
+    check_back_projection(model, back_project)
+    image_only = image_only and not back_project
     image = as_array(image)
     pixels = Pixels(image)
     dtype, bounded = pixels.dtype if dtype is None else np.dtype(dtype), tile == "auto"
@@ -190,6 +201,7 @@ def restore_bands(
     if factor > 1:
         options = {"kernel": kernel, "iterations": iterations, "self_ensemble": self_ensemble}
         options |= {"tile": tile, "tiles_at_once": tiles_at_once, "image_only": image_only}
+        options |= {"back_project": back_project}
         small = restore_image(model, shrunk(image, factor), **options)
         shape = pixels.shape(1 if same_size else model.scale)
         rows = enlarged_rows(small.image, 1 if same_size else factor, shape)
@@ -200,7 +212,7 @@ def restore_bands(
         try:
             with memory.bounded(bounded):
                 sr, *known = _whole(model, pixels, kernel, iterations, self_ensemble, image_only)
-                return _as_bands(pixels, model.scale, iter([sr]), dtype, *known)
+                return _as_bands(model, pixels, iter([sr]), dtype, back_project, *known)
         except OutOfMemory as error:
             if tile != "auto" or max(pixels.size) <= SIDE // 2 or model.whole_only:
                 raise
@@ -217,7 +229,7 @@ def restore_bands(
         bounded=bounded,
     )
     first = [None if x is None else np.asarray(x)[0] for x in (tiles.kernel, tiles.kernel_code)]
-    return _as_bands(pixels, model.scale, tiles.bands(), dtype, *first)
+    return _as_bands(model, pixels, tiles.bands(), dtype, back_project, *first)
 
 
 def restore_steps(model: Restorer, image: np.ndarray, steps: int | None = None) -> list[Restored]:
@@ -298,14 +310,19 @@ def _whole(
 
 
 def _as_bands(
+    model: Restorer,
     pixels: Pixels,
-    scale: int,
     bands: typing.Iterator[np.ndarray],
     dtype: np.dtype,
+    back_project: int,
     kernel: np.ndarray | None,
     kernel_code: np.ndarray | None,
 ) -> RestoredBands:
-    return RestoredBands(pixels.shape(scale), dtype, _finished(pixels, scale, bands, dtype), kernel, kernel_code)
+    if back_project:
+        assert kernel is not None, "models without a kernel were refused"
+        bands = back_projected(model, bands, pixels, kernel, back_project)
+    finished = _finished(pixels, model.scale, bands, dtype)
+    return RestoredBands(pixels.shape(model.scale), dtype, finished, kernel, kernel_code)
 
 
 def _finished(

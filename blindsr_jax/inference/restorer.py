@@ -72,6 +72,10 @@ class Restorer(typing.Protocol):
         """The reason why it cannot restore tiles, as text for a message; empty if it can."""
 
     @property
+    def border(self) -> Border:
+        """How its images continue beyond their border: see ``with_border``."""
+
+    @property
     def unfolds(self) -> bool:
         """Whether it repeats one step, so that step t of a longer run equals the result of t steps."""
 
@@ -118,6 +122,7 @@ class Restorer(typing.Protocol):
         tiles_at_once: int | None = None,
         shrink: Shrink = 1,
         same_size: bool = False,
+        back_project: int = 0,
     ) -> np.ndarray:
         """Restore one image: see ``restore.RestoresImages``."""
         ...

@@ -126,9 +126,11 @@ class Solver(NetworkWithWeights):
         sigma: float = 0.0,
         iterations: int | None = None,
         tile: Tile = "auto",
+        back_project: int = 0,
     ) -> np.ndarray:
-        """Restore one image: see ``__call__`` for the arguments, and ``Model.restore`` for ``image`` and ``tile``."""
-        return self.at_scale(scale, sigma).restore(image, kernel=kernel, iterations=iterations, tile=tile)
+        """Restore one image: see ``__call__``, and ``Model.restore`` for ``image``, ``tile`` and ``back_project``."""
+        at_scale = self.at_scale(scale, sigma)
+        return at_scale.restore(image, kernel=kernel, iterations=iterations, tile=tile, back_project=back_project)
 
     def _check_scale(self, scale: int) -> None:
         if traced(scale) or scale not in self.scales:

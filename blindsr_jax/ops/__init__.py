@@ -1,5 +1,6 @@
 """Image operators as pure JAX functions on NHWC arrays: jit-able, batched, differentiable where the math is."""
 
+from blindsr_jax.ops.back_projection import back_project
 from blindsr_jax.ops.blur import blur, normalize_kernel
 from blindsr_jax.ops.borders import wrap_smoothly
 from blindsr_jax.ops.color import rgb_to_y
@@ -19,6 +20,7 @@ from blindsr_jax.ops.resize import imresize, imresize_8bit, s_fold_down, s_fold_
 from blindsr_jax.ops.total_variation import total_variation_denoise
 
 __all__ = [
+    "back_project",
     "blur",
     "circular_gradients",
     "constrained_least_squares",

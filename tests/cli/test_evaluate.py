@@ -56,6 +56,13 @@ def test_evaluate_with_given_kernels(scene, capsys):
     assert (report["protocol"], report["rows"]) == ("s_fold_circular", 1)
     assert report["model"] == "tiny.safetensors+ (self-ensemble)"
     assert report["psnr_rgb"] is not None
+    options = ["--kernel", "true", "--back-project", 2]
+    assert evaluate(scene, *arguments, *options, output="back") == 0
+    back = json.loads((scene / "back" / "report.json").read_text())
+    assert back["model"] == "tiny.safetensors (2 back-projections)"
+    assert "--back-project 2" in back["command"]
+    assert evaluate(scene, *arguments, *options, "--sweep", 2, "--kernel", "estimated", output="no") == 2
+    assert "without back-projection" in capsys.readouterr().err
     assert evaluate(scene, *arguments, "--flip-kernels", output="flipped") == 0
     flipped = json.loads((scene / "flipped" / "report.json").read_text())
     assert flipped["bicubic_psnr_y"] != report["bicubic_psnr_y"]

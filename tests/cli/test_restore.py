@@ -100,6 +100,17 @@ def test_two_inputs_for_one_output_are_refused(tmp_path):
         plan_outputs([tmp_path / "x" / "same.png", tmp_path / "y" / "same.png"], tmp_path / "out")
 
 
+def test_back_projection(place, capsys):
+    np.save(place / "k.npy", np.full((3, 3), 1 / 9))
+    options = ["--kernel", place / "k.npy", "--same-size"]
+    for steps in (0, 2):
+        assert restore(place, place / "in/a.png", "-o", place / f"{steps}.png", *options, "--back-project", steps) == 0
+    assert not np.array_equal(*(np.asarray(Image.open(place / f"{steps}.png")) for steps in (0, 2)))
+    with pytest.raises(SystemExit):
+        restore(place, place / "in" / "a.png", "-o", place / "x.png", "--back-project", "-1")
+    assert "--back-project: must be 0 or a whole number" in capsys.readouterr().err
+
+
 def test_a_large_picture_in_tiles(place, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (70, 100, 3), np.uint8)
     Image.fromarray(noise).save(place / "large.png")

@@ -22,6 +22,8 @@ from blindsr_jax.evaluation.protocols import (
     gaussian8_noise15,
     gaussian_width,
     s_fold_circular,
+    shaken8,
+    shaken8_circular,
     validation_protocol,
 )
 from blindsr_jax.evaluation.samples import StoredTests, SyntheticTests, make_lr, prepare_hr, synthetic_sample
@@ -29,6 +31,41 @@ from tests.conftest import drilled
 from tests.evaluation.conftest import Images
 
 photo_protocol = PROTOCOLS["photo"]  # the fixture ``photo`` is a picture
+
+
+@pytest.mark.parametrize("protocol", [shaken8, shaken8_circular])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_shaken_hands_are_as_wide_as_gaussians_and_no_gaussians(protocol, scale):
+    made, round_ones = protocol(scale), gaussian8(scale)
+    kernels = np.array([case.kernel for case in made.cases])
+    assert [case.label.split(",")[0] for case in made.cases] == ["path", "disc", "path", "sum"] * 2
+    assert made.downsample == ("bicubic" if protocol is shaken8 else "s_fold")
+    np.testing.assert_allclose(kernels.sum(axis=(1, 2)), 1, rtol=1e-6)
+    axis = np.arange(kernels.shape[1]) - kernels.shape[1] // 2
+    for marginal in (kernels.sum(axis=1), kernels.sum(axis=2)):
+        np.testing.assert_allclose(marginal @ axis, 0, atol=1e-3)
+    variance = sum(marginal @ axis**2 for marginal in (kernels.sum(axis=1), kernels.sum(axis=2))) / 2
+    low, high = {shaken8: {2: (0.8, 1.6), 4: (1.8, 3.2)}, shaken8_circular: {2: (1.2, 2.0), 4: (2.4, 4.0)}}[protocol][
+        scale
+    ]
+    np.testing.assert_allclose(np.sqrt(variance), np.linspace(low, high, 8), atol=0.09)
+    if protocol is shaken8:
+        away = [np.abs(kernel - case.kernel).sum() for kernel, case in zip(kernels, round_ones.cases)]
+        assert min(away) > (0.15 if scale == 2 else 0.4)
+    with pytest.raises(ConfigError, match="2, 3 and 4, not 1"):
+        protocol(1)
+
+
+def test_shaken_hands_stay_the_same():
+    """Weights written down when the protocol was made: draws must not follow another version of NumPy."""
+    kernels = [case.kernel for case in shaken8(4).cases]
+    rows = [
+        [2e-06, 7.8e-05, 0.000888, 0.009745, 0.050992, 0.042815, 0.003042],
+        [0.01989, 0.01989, 0.01989, 0.01989, 0.01989, 0.01989, 0.01989],
+        [0.016938, 0.018084, 0.014089, 0.009305, 0.008612, 0.010335, 0.011622],
+    ]
+    for kernel, row in zip((kernels[0], kernels[1], kernels[7]), rows):
+        np.testing.assert_allclose(kernel[10, 7:14], row, atol=3e-6)
 
 
 def test_gaussian8_is_the_published_protocol():
