@@ -126,7 +126,7 @@ def open_model(arguments: argparse.Namespace) -> Restorer:
         raise UsageError(f"--scale {scale}: {name} works at scale {known}")
     model = loaded.at_scale(scale)
     if arguments.seconds:
-        with _named(f"--seconds: {name}"):
+        with named(f"--seconds: {name}"):
             model = model.with_seconds(float(arguments.seconds))
     if model.takes_sigma:
         return model.with_sigma(arguments.sigma / 255)

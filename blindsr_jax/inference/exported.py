@@ -15,6 +15,7 @@ from blindsr_jax.export import onnx_files, stablehlo
 from blindsr_jax.export.sidecar import Description, read_description
 from blindsr_jax.inference.inputs import checked_batch
 from blindsr_jax.inference.restore import RestoresImages
+from blindsr_jax.inference.restorer import Border
 from blindsr_jax.types import SROutput
 
 _WHOLE = "an exported model sees whole pictures: leave tiles out"
@@ -46,6 +47,7 @@ class ExportedModel(RestoresImages):
     kernel_size: typing.ClassVar[None] = None
     pca_basis: typing.ClassVar[None] = None
     estimator: typing.ClassVar[None] = None
+    border: typing.ClassVar[Border] = "reflect"
     whole_only: typing.ClassVar[str] = _WHOLE
 
     @property
