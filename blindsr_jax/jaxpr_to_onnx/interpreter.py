@@ -100,7 +100,8 @@ def _scan(writer: Writer, equation: Equation, *values: Value) -> list[Value]:
     state, columns = list(values[fixed:carried]), [column for column in values[carried:] if isinstance(column, Known)]
     if len(columns) < len(values) - carried:
         raise NotImplementedError("a loop over an array that is not known")
-    order, rows = range(given["length"]), []
+    order = range(given["length"])
+    rows: list[list[Value]] = []
     for i in reversed(order) if given["reverse"] else order:
         now = [Known(column.array[min(i, len(column.array) - 1)], column.shape[1:]) for column in columns]
         results = interpret(writer, body, body_constants, *values[:fixed], *state, *now)
