@@ -9,7 +9,7 @@ from jax.extend.core import Literal
 
 from blindsr_jax.jaxpr_to_onnx import elementwise, products, reshape, shapes
 from blindsr_jax.jaxpr_to_onnx.lowering import LOWERINGS, Equation, Value, Writer
-from blindsr_jax.jaxpr_to_onnx.values import Known, known
+from blindsr_jax.jaxpr_to_onnx.values import Known, Tensor, known
 
 _TABLES = (elementwise, products, reshape, shapes)  # each registers its operations when it is imported
 _BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # names of the parameter that holds what a call computes
@@ -98,15 +98,25 @@ def _scan(writer: Writer, equation: Equation, *values: Value) -> list[Value]:
     carried = len(values) - sum(rows_of)
     fixed = carried - (len(kept) - sum(kept))
     state, columns = list(values[fixed:carried]), [column for column in values[carried:] if isinstance(column, Known)]
-    if any(kept):
-        raise NotImplementedError("the results of every step of a loop")
     if len(columns) < len(values) - carried:
         raise NotImplementedError("a loop over an array that is not known")
     order = range(given["length"])
+    rows: list[list[Value]] = []
     for i in reversed(order) if given["reverse"] else order:
         now = [Known(column.array[min(i, len(column.array) - 1)], column.shape[1:]) for column in columns]
-        state = interpret(writer, body, body_constants, *values[:fixed], *state, *now)
-    return state
+        results = interpret(writer, body, body_constants, *values[:fixed], *state, *now)
+        state, rows = results[: carried - fixed], [*rows, results[carried - fixed :]]
+    return [*state, *(_stacked(writer, row) for row in zip(*(rows[::-1] if given["reverse"] else rows)))]
+
+
+def _stacked(writer: Writer, row: tuple[Value, ...]) -> Value:
+    """Join what each step of a loop returns along a new first axis."""
+    order = (0, *(axis + 1 for axis in row[0].order))
+    parts = [writer.tensor(writer.filled(writer.tensor(part, row[0].order))) for part in row]
+    shape = (1, *row[0].shape)
+    names = [writer.reshaped(part, shape, order, frozenset()).name for part in parts]
+    joined = writer.graph.add("Concat", *names, axis=0)
+    return Tensor(joined, (len(row), *row[0].shape), order, frozenset(), row[0].dtype)
 
 
 def _cond(writer: Writer, equation: Equation, which: Value, *values: Value) -> list[Value]:
