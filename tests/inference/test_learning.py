@@ -115,3 +115,8 @@ def test_the_command_draws_the_kernel_as_it_forms(tmp_path, photo, capsys):
         assert forming.size[0] > 100 and restored.size == (40, 32)
     assert main([*options, "--overwrite", "--model", "dan-lite-x2"]) == 2
     assert "--seconds: dan-lite-x2" in capsys.readouterr().err
+
+
+def test_the_command_tells_about_a_model_without_weights(capsys):
+    assert main(["models", "zssr"]) == 0
+    assert "trains a network on the picture itself" in capsys.readouterr().out
