@@ -22,7 +22,7 @@ def use_cores(count: int | None = None) -> None:
     Args:
       count: number of devices; by default one for each core.
     """
-    if "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+    if os.environ.get("JAX_NUM_CPU_DEVICES") or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     if "jax" not in sys.modules:  # it is not imported here, so that commands without it start fast
         os.environ["JAX_NUM_CPU_DEVICES"] = str(count or cores())

@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """``blindsr export``: write the file and its description."""
+    from blindsr_jax.export.sidecar import sidecar_path
     from blindsr_jax.export.writing import LAYOUTS, write_exported
     from blindsr_jax.inference.loading import load, name_in_reports
     from blindsr_jax.inference.model import Model
@@ -38,8 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output.suffix not in LAYOUTS:
         raise UsageError(f"{output}: an exported file's name ends in {' or '.join(LAYOUTS)}")
-    if output.exists() and not arguments.overwrite:
-        raise UsageError(f"{output}: exists (--overwrite replaces it)")
+    for path in (output, sidecar_path(output)):
+        if path.exists() and not arguments.overwrite:
+            raise UsageError(f"{path}: exists (--overwrite replaces it)")
     model = load(arguments.model)
     if not isinstance(model, Model):
         raise UsageError(f"{arguments.model}: only networks that take images alone are exported: DANs, DSSR, KernelNet")

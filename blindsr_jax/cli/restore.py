@@ -181,9 +181,8 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
         return model
     if arguments.tile not in ("auto", 0):
         raise UsageError("--spread restores pictures whole: leave --tile out")
-    if not model.takes_padding:
-        raise UsageError(f"--spread: {arguments.model} sees the whole picture through an FFT; DANs and DSSR do not")
-    return model.shard_rows()
+    with named("--spread"):
+        return model.shard_rows()
 
 
 def _sizes(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> typing.Iterator[tuple[int, int]]:

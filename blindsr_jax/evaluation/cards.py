@@ -8,7 +8,7 @@ import typing
 from blindsr_jax.errors import WeightsError
 from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.weights.bundle import Bundle, load_bundle
-from blindsr_jax.weights.zoo import PACKAGED, count_parameters, models, packaged_path
+from blindsr_jax.weights.zoo import LEARNING, PACKAGED, WITHOUT_WEIGHTS, count_parameters, models, packaged_path
 
 _COMPARED = "DANv1"  # the published method to compare with
 _NO_SCORE = "–"
@@ -24,12 +24,14 @@ def card(name: str) -> str:
     """Format the card of a packaged model in Markdown: its text, its recipe, and its scores beside the paper's.
 
     Args:
-      name: one of ``models()``.
+      name: one of ``models()``, or of a model without weights.
 
     Raises:
       WeightsError: there is no such model.
     """
-    path = packaged_path(name)
+    path, others = packaged_path(name), WITHOUT_WEIGHTS | LEARNING
+    if name in others:
+        return f"{others[name][0]}. It has no weights.\n"
     if path is None:
         raise WeightsError(f"{name}: no packaged model; there are {', '.join(models())}")
     bundle = load_bundle(path)

@@ -53,6 +53,8 @@ def program_of(
     name = type(module).__name__
     if not module.blind:
         raise DataError(f"{name} needs the blur of each image: only networks that take images alone are exported")
+    if module.learns:
+        raise DataError(f"{name} learns from each image in a loop: it is no program that could be exported")
     if kernel and not module.estimates_kernel:
         raise DataError(f"{name} estimates no kernel: leave it out")
     if iterations is not None and not module.unfolds:

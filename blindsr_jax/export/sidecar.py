@@ -11,6 +11,7 @@ from blindsr_jax.errors import WeightsError
 from blindsr_jax.export.program import Layout
 
 _KIND = "blindsr_jax exported model"
+_OUTPUTS = (("image",), ("image", "kernel"), ("kernel",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +66,19 @@ def read_description(path: pathlib.Path) -> Description:
         if found.pop("kind") != _KIND:
             raise ValueError(f"its kind is not {_KIND!r}")
         description = Description(**{**found, "outputs": tuple(found["outputs"])})
-        if description.layout not in typing.get_args(Layout) or not isinstance(description.scale, int):
-            raise ValueError("its layout or scale is none")
+        for field, sound in (
+            ("layout", description.layout in typing.get_args(Layout)),
+            ("outputs", description.outputs in _OUTPUTS),
+            *((field, _is_count(getattr(description, field))) for field in ("scale", "least_side")),
+        ):
+            if not sound:
+                raise ValueError(f"{field} cannot be {found[field]!r}")
     except OSError as error:
         raise WeightsError(f"{sidecar}: {error.strerror}; 'blindsr export' writes it beside {path.name}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WeightsError(f"{sidecar}: not the description that 'blindsr export' writes: {error}") from None
     return description
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1

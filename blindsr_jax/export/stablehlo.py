@@ -35,8 +35,9 @@ def opened(path: pathlib.Path) -> typing.Callable[[typing.Any], tuple[typing.Any
     """
     try:
         exported = jax.export.deserialize(bytearray(path.read_bytes()))
+        exported.mlir_module()  # reads the program too, which is otherwise done at the first call
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}") from None
-    except Exception as error:  # flatbuffers raises many kinds for a damaged file
+    except Exception as error:  # flatbuffers and MLIR raise many kinds for a damaged file
         raise WeightsError(f"{path}: not a StableHLO file of jax.export: {type(error).__name__}") from None
     return jax.jit(exported.call)

@@ -64,5 +64,5 @@ def write_exported(
     contents = stablehlo.serialized(program) if path.suffix == ".stablehlo" else onnx_files.serialized(program, texts)
     with atomic_path(path) as temporary:
         temporary.write_bytes(contents)
-    write_text(sidecar_path(path), description.as_json())
+        write_text(sidecar_path(path), description.as_json())  # before the file is there: none is without
     return description

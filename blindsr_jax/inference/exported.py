@@ -10,9 +10,10 @@ import typing
 
 import numpy as np
 
-from blindsr_jax.errors import DataError
+from blindsr_jax.errors import DataError, WeightsError
 from blindsr_jax.export import onnx_files, stablehlo
-from blindsr_jax.export.sidecar import Description, read_description
+from blindsr_jax.export.sidecar import Description, read_description, sidecar_path
+from blindsr_jax.export.writing import LAYOUTS
 from blindsr_jax.inference.inputs import checked_batch
 from blindsr_jax.inference.restore import RestoresImages
 from blindsr_jax.inference.restorer import Border
@@ -22,7 +23,7 @@ _WHOLE = "an exported model sees whole pictures: leave tiles out"
 _OPENERS = {".stablehlo": stablehlo.opened, ".onnx": onnx_files.opened}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ExportedModel(RestoresImages):
     """A file of ``blindsr export``: one scale, one number of steps, no known kernel, no tiles. A ``Restorer``.
 
@@ -49,6 +50,9 @@ class ExportedModel(RestoresImages):
     estimator: typing.ClassVar[None] = None
     border: typing.ClassVar[Border] = "reflect"
     whole_only: typing.ClassVar[str] = _WHOLE
+
+    def __repr__(self) -> str:
+        return f"ExportedModel({self.path}, ×{self.scale})"
 
     @property
     def scale(self) -> int:
@@ -105,13 +109,19 @@ class ExportedModel(RestoresImages):
         if min(lr.shape[1:3]) < least:
             size = "x".join(map(str, lr.shape[2:0:-1]))
             raise DataError(f"{self.network} restores pictures of at least {least}x{least} pixels, not {size}")
-        first = self.description.layout == "NCHW"
-        outputs = self.run(lr.transpose(0, 3, 1, 2) if first else lr)
+        outputs = self.run(lr.transpose(0, 3, 1, 2) if self.description.layout == "NCHW" else lr)
         found = dict(zip(self.description.outputs, map(np.asarray, outputs)))
-        image = found.get("image")
-        return SROutput(
-            sr=image.transpose(0, 2, 3, 1) if first and image is not None else image, kernel=found.get("kernel"), lr=lr
-        )
+        return SROutput(sr=self._checked(found.get("image"), lr.shape), kernel=found.get("kernel"), lr=lr)
+
+    def _checked(self, image: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+        """The image in NHWC. Raises WeightsError if it does not have the size that the sidecar says."""
+        if image is None:
+            return None
+        image = image.transpose(0, 2, 3, 1) if self.description.layout == "NCHW" else image
+        if image.shape != (shape[0], self.scale * shape[1], self.scale * shape[2], 3):
+            sidecar = sidecar_path(self.path)
+            raise WeightsError(f"{sidecar}: belongs to another file than {self.path.name}: export it again")
+        return image
 
     def reported(self, images: typing.Any) -> typing.Any:
         """Return the images themselves: there are no steps."""
@@ -147,6 +157,10 @@ class ExportedModel(RestoresImages):
         """Raise DataError: the model does not learn from the picture."""
         raise DataError(f"{self.network} does not learn from the picture: leave the seconds out")
 
+    def shard_rows(self) -> typing.NoReturn:
+        """Raise DataError: the file is a program for one device."""
+        raise DataError(f"{self.network} runs on one device: its rows cannot be shared")
+
     def with_border(self, border: str) -> ExportedModel:
         """Return the model itself: it uses the same border for all images."""
         return self
@@ -158,7 +172,7 @@ class ExportedModel(RestoresImages):
     def _refuse(self, *_: typing.Any, **__: typing.Any) -> typing.Any:
         raise DataError(_WHOLE)
 
-    padded_to = shard_rows = tile_context = restore_tiles = tile_means = _refuse
+    padded_to = tile_context = restore_tiles = tile_means = _refuse
 
 
 def is_exported(path: pathlib.Path) -> bool:
@@ -173,5 +187,7 @@ def open_exported(path: pathlib.Path) -> ExportedModel:
       WeightsError: the file or its sidecar is missing or damaged.
       DataError: the library that runs it is not installed.
     """
-    description = read_description(path)
+    description, layout = read_description(path), LAYOUTS[path.suffix]
+    if description.layout != layout:
+        raise WeightsError(f"{sidecar_path(path)}: layout is {description.layout}, where {path.suffix} has {layout}")
     return ExportedModel(path, description, _OPENERS[path.suffix](path))

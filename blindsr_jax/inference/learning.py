@@ -133,7 +133,7 @@ class LearningSolver(Solver):
         return LearningSolver(self.module.clone(seconds=seconds), self.variables, self.metadata)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class LearningAtScale(AtScale):
     """A solver that learns, at one scale: a ``Restorer`` that needs a kernel.
 
@@ -147,6 +147,10 @@ class LearningAtScale(AtScale):
     def whole_only(self) -> str:
         """See ``Restorer``."""
         return f"{self.network} learns from the whole picture and needs no tiles: leave them out"
+
+    def shard_rows(self) -> typing.NoReturn:
+        """Raise DataError, because the network is trained on the whole picture."""
+        raise DataError(f"{self.network} learns from the whole picture: its rows cannot be shared")
 
     def with_watch(self, watch: Watch) -> LearningAtScale:
         """Return a copy that tells how far it has learned."""

@@ -45,7 +45,8 @@ def load(name_or_path: str | os.PathLike) -> Model | Solver | Pipeline | Exporte
         return open_exported(pathlib.Path(name))
     learner, colon, options = name.partition(":")
     if learner in LEARNING:
-        return learning_model(LEARNING[learner][1] | (options_from_text(options) if colon else {}))
+        fixed = LEARNING[learner][1]
+        return learning_model(fixed | (options_from_text(options, fixed) if colon else {}))
     return from_bundle(bundle_named(name))
 
 
@@ -61,15 +62,18 @@ def bundle_named(name_or_path: str | os.PathLike) -> Bundle:
         return load_bundle(packaged)
     if name in WITHOUT_WEIGHTS:
         return Bundle({"params": {}, "constants": {}}, WITHOUT_WEIGHTS[name][1])
-    if path.is_dir():
+    if name and path.is_dir():
         path = path / "model.safetensors"  # the bundle that a training run writes
     if path.suffix == ".safetensors":
         return load_bundle(path)
     if path.suffix in (".pth", ".pt"):
         return load_official(path)
-    known = ", ".join([*models(), *WITHOUT_WEIGHTS, *LEARNING])
+    known, before = ", ".join([*models(), *WITHOUT_WEIGHTS, *LEARNING]), name.partition(":")[0]
+    if packaged_path(before) or before in WITHOUT_WEIGHTS:
+        raise WeightsError(f"{name}: {before} takes no options; {', '.join(LEARNING)} do")
     raise WeightsError(
-        f"{name}: expected one of {known}, a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
+        f"{name or 'a model without a name'}: expected one of {known}, "
+        "a .safetensors bundle (made by 'blindsr convert') or an official .pth file"
     )
 
 

@@ -48,7 +48,8 @@ def loss_map(image: np.ndarray) -> np.ndarray:
     Returns:
       float64 [H, W], with a mean of one; ones for flat images.
     """
-    rows, columns = np.gradient(image @ _LUMA)
+    luma = image @ _LUMA
+    rows, columns = (np.gradient(luma, axis=axis) if luma.shape[axis] > 1 else np.zeros_like(luma) for axis in (0, 1))
     smoothed = _inside(_box_sum(np.hypot(rows, columns), _BOX), _UNSEEN_BY_LOSS)
     mean = smoothed.mean() if smoothed.size else 0.0
     return smoothed / mean if mean > 1e-9 else np.ones(image.shape[:2])

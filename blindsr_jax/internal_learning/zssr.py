@@ -76,10 +76,11 @@ def restore(
       float32 [sH, sW, 3] in [0, 1].
 
     Raises:
-      DataError: the training failed.
+      DataError: the picture is too small for the kernel, or the training failed.
     """
     kernel = to_block_centres(kernel, scale) if options.moves_kernel else kernel
     sampling = Sampling(_padded(kernel / kernel.sum()), scale)
+    _check_size(lr.shape[:2], sampling, options)
     sigma = max(sigma, _REAL_NOISE) if options.real else sigma
     filters = train(lr.astype(np.float32), sampling, options, sigma, watch)
     enlarged = sampling.enlarge(lr)
@@ -155,6 +156,18 @@ def _seen_from(filters: zssr_step.Filters, enlarged: np.ndarray, orientation: in
     image = np.rot90(enlarged[:, ::-1] if flips else enlarged, turns)
     result = np.rot90(applied(filters, np.ascontiguousarray(image)), -turns)
     return result[:, ::-1] if flips else result
+
+
+def _check_size(size: tuple[int, ...], sampling: Sampling, options: ZSSROptions) -> None:
+    """Raise DataError if the kernel reaches farther than what is blurred: the result, or the picture by its policy."""
+    height, width = size
+    blurred = [side * sampling.scale for side in size] if options.back_projections and not options.real else []
+    blurred += [side // sampling.scale * sampling.scale for side in size] if options.policy != "annealed" else []
+    reach = sampling.kernel.shape[0] // 2
+    if blurred and min(blurred) < reach:
+        raise DataError(
+            f"ZSSR: a picture of {width}x{height} pixels is too small for a kernel that reaches {reach} pixels"
+        )
 
 
 def _padded(kernel: np.ndarray) -> np.ndarray:

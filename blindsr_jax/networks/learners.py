@@ -39,6 +39,7 @@ class KernelGAN(Network):
     colours: Colours = "each"
     noise: typing.Literal["fresh", "accumulating"] = "fresh"
 
+    learns: typing.ClassVar[bool] = True
     restores: typing.ClassVar[bool] = False
     made_for: typing.ClassVar[typing.Mapping[str, str]] = {"downsample": "s_fold"}
 
@@ -77,6 +78,7 @@ class ZSSR(Network):
     moves_kernel: bool = False
     ensemble: bool = False
 
+    learns: typing.ClassVar[bool] = True
     blind: typing.ClassVar[bool] = False
     estimates_kernel: typing.ClassVar[bool] = False
     scales: typing.ClassVar[tuple[int, ...]] = (2, 3, 4)
@@ -100,17 +102,25 @@ def build_learner(name: str, **options: typing.Any) -> Network:
     return build_checked(name, LEARNERS[name], options)
 
 
-def options_from_text(text: str) -> dict[str, typing.Any]:
+def options_from_text(text: str, fixed: typing.Collection[str] = ()) -> dict[str, typing.Any]:
     """Read options such as ``steps=3000,colours=sum,real=true``.
 
+    Args:
+      text: the options.
+      fixed: names that are no options, because they are said otherwise.
+
     Raises:
-      ConfigError: a part is not of the form NAME=VALUE.
+      ConfigError: a part is not of the form NAME=VALUE, or a name is fixed or there twice.
     """
     options: dict[str, typing.Any] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
         if not (name and equals and value):
             raise ConfigError(f"{part!r} is no option: write NAME=VALUE, several with commas between them")
+        if name in fixed:
+            raise ConfigError(f"{name} is no option: the model's name says it")
+        if name in options:
+            raise ConfigError(f"{name} is given twice: leave one out")
         options[name] = _value(value)
     return options
 

@@ -75,6 +75,7 @@ class Network(nn.Module):
       takes_bfloat16: whether it may compute in less than float32. A network that inverts a blur may not.
       poolings: the means over the whole image that it restores tiles with, see ``networks.pooled``.
       shares_code: whether tiles are restored with the codes of all steps of the whole image, by ``with_code``.
+      learns: whether it learns from each image in a loop of Python, so that it is no single program.
       through_fft: whether it restores through an FFT of the whole image, so that devices cannot share its rows.
       takes_padding: whether padded images get the numbers that they would get alone: see ``networks.region``.
       code_basis_length: L of networks whose constants hold a PCA basis of kernels [K², L]; else None.
@@ -99,6 +100,7 @@ class Network(nn.Module):
     takes_bfloat16: typing.ClassVar[bool] = False
     poolings: typing.ClassVar[typing.Mapping[str, Pooling]] = {}
     shares_code: typing.ClassVar[bool] = False
+    learns: typing.ClassVar[bool] = False
     through_fft: typing.ClassVar[bool] = False
     takes_padding: typing.ClassVar[bool] = False
     code_basis_length: typing.ClassVar[int | None] = None

@@ -68,7 +68,10 @@ def test_restore_opens_what_export_writes(ending, tmp_path, capsys):
     arguments = ["restore", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model", str(path)]
     assert main(arguments) == 0
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), model.restore(picture), atol=1)
-    for option, message in ((["--iterations", "2"], "takes no kernel, number of iterations"),):
+    for option, message in (
+        (["--iterations", "2"], "takes no kernel, number of iterations"),
+        (["--spread"], "--spread: the exported DAN runs on one device"),
+    ):
         main([*arguments, "--overwrite", *option])
         assert message in capsys.readouterr().err
     Image.fromarray(picture[:9]).save(tmp_path / "in.png")
@@ -83,6 +86,11 @@ def test_the_command(tmp_path, capsys):
     path = tmp_path / "dpir.onnx"
     assert main(["export", "dpir-tv", "-o", str(path)]) == 2
     assert "only networks that take images alone" in capsys.readouterr().err
+    assert main(["export", "kernelgan-x2", "-o", str(tmp_path / "m.stablehlo")]) == 1
+    assert "KernelGAN learns from each image" in capsys.readouterr().err
+    (tmp_path / "m.stablehlo.json").write_text("{}")
+    assert main(["export", "dan-lite-x4", "-o", str(tmp_path / "m.stablehlo")]) == 2
+    assert "m.stablehlo.json: exists" in capsys.readouterr().err
     assert main(["export", "dan-lite-x4", "-o", str(tmp_path / "m.pt")]) == 2
     path.write_bytes(b"")
     assert main(["export", "dan-lite-x4", "-o", str(path)]) == 2

@@ -14,6 +14,7 @@ from blindsr_jax.errors import DataError, UsageError, WeightsError
 from blindsr_jax.export.program import program_of
 from blindsr_jax.export.stablehlo import opened, serialized
 from blindsr_jax.export.writing import write_exported
+from blindsr_jax.inference.exported import open_exported
 from tests.conftest import drilled
 from tests.export.networks import images, small
 
@@ -91,3 +92,26 @@ def test_other_endings_and_damaged_files_are_refused(tmp_path):
     (tmp_path / "bad.stablehlo").write_bytes(b"no model")
     with pytest.raises(WeightsError, match="not a StableHLO file"):
         opened(tmp_path / "bad.stablehlo")
+
+
+def test_damaged_descriptions_and_those_of_other_files_are_refused(tmp_path):
+    path = tmp_path / "m.stablehlo"
+    _write(path, small("DANv2", iterations=1))
+    right = json.loads((tmp_path / "m.stablehlo.json").read_text())
+    for field, value in (("scale", 0), ("outputs", ["picture"]), ("least_side", "16"), ("layout", "NCWH")):
+        (tmp_path / "m.stablehlo.json").write_text(json.dumps(right | {field: value}))
+        with pytest.raises(WeightsError, match=f"{field} cannot be"):
+            open_exported(path)
+    (tmp_path / "m.stablehlo.json").write_text(json.dumps(right | {"scale": 3}))
+    with pytest.raises(WeightsError, match="belongs to another file"):
+        open_exported(path)(images(17, 20))
+
+
+def test_a_damaged_program_is_refused_when_it_is_opened(tmp_path):
+    model, path = small("DANv2", iterations=1), tmp_path / "m.stablehlo"
+    _write(path, model)
+    contents = bytearray(path.read_bytes())
+    contents[1000::500] = bytes(255 - byte for byte in contents[1000::500])
+    path.write_bytes(contents)
+    with pytest.raises(WeightsError, match="not a StableHLO file"):
+        open_exported(path)

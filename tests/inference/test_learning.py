@@ -7,7 +7,7 @@ from PIL import Image
 
 import blindsr_jax
 from blindsr_jax.cli import main
-from blindsr_jax.errors import ConfigError, DataError
+from blindsr_jax.errors import ConfigError, DataError, WeightsError
 from blindsr_jax.internal_learning import zssr
 from blindsr_jax.internal_learning.estimated_kernels import offset_of
 from blindsr_jax.internal_learning.watching import Learned
@@ -45,8 +45,17 @@ def test_options_follow_the_name():
         ("zssr:policy=none", "annealed, published, numpy_1_16, not none"),
         ("kernelgan-x2:steps", "write NAME=VALUE"),
         ("kernelgan-x2:steps=0", "positive whole number"),
+        ("kernelgan-x2:name=zssr", "name is no option"),
+        ("kernelgan-x2:scale=4", "scale is no option"),
+        ("zssr:steps=3,steps=4", "steps is given twice"),
     ):
         with pytest.raises(ConfigError, match=message):
+            blindsr_jax.load(name)
+    for name, message in (
+        ("usrnet-tiny:steps=3", "usrnet-tiny takes no options; kernelgan-x2, kernelgan-x4, zssr do"),
+        ("kernelgan-x2+", "a model without a name: expected one of"),
+    ):
+        with pytest.raises(WeightsError, match=message):
             blindsr_jax.load(name)
 
 
@@ -75,6 +84,7 @@ def test_what_learning_models_cannot_do_is_said(photo):
         (lambda: solver(lr, kernel=kernel, iterations=2), "its option is steps"),
         (lambda: jax.jit(lambda x: solver(x, kernel=kernel))(lr), "outside of jit"),
         (lambda: solver.restore(photo, kernel=kernel, tile=64), "from the whole picture"),
+        (lambda: solver.shard_rows(), "its rows cannot be shared"),
         (lambda: blindsr_jax.load("zssr").at_scale(5), "scales 2, 3, 4, not 5"),
         (lambda: blindsr_jax.load("dpir-tv").at_scale(2).with_seconds(3), "does not learn"),
     ]
@@ -105,3 +115,8 @@ def test_the_command_draws_the_kernel_as_it_forms(tmp_path, photo, capsys):
         assert forming.size[0] > 100 and restored.size == (40, 32)
     assert main([*options, "--overwrite", "--model", "dan-lite-x2"]) == 2
     assert "--seconds: dan-lite-x2" in capsys.readouterr().err
+
+
+def test_the_command_tells_about_a_model_without_weights(capsys):
+    assert main(["models", "zssr"]) == 0
+    assert "trains a network on the picture itself" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.errors import DataError
 from blindsr_jax.internal_learning import zssr, zssr_step
 from blindsr_jax.internal_learning.learning_rates import ErrorLine, annealed
 from blindsr_jax.internal_learning.resampling import Sampling
@@ -75,6 +76,13 @@ def test_hostile_pictures_have_an_answer(scale, photo):
         assert np.isfinite(sr).all() and sr.min() >= 0 and sr.max() <= 1
         if picture is flat:
             np.testing.assert_allclose(sr, 0.25, atol=0.1)
+
+
+def test_a_picture_of_one_pixel_has_an_answer_and_one_smaller_than_its_kernel_is_refused_at_once(photo):
+    assert zssr.restore(photo[:1, :1] / np.float32(255), _KERNEL, 4, ZSSROptions(steps=1)).shape == (4, 4, 3)
+    for picture, options in ((photo[:1], ZSSROptions()), (photo[:3], ZSSROptions(policy="published"))):
+        with pytest.raises(DataError, match=r"ZSSR: a picture of \d+x[13] pixels is too small for a kernel"):
+            zssr.restore(picture / np.float32(255), _KERNEL, 2, options)
 
 
 def test_the_median_of_the_eight_orientations_is_close_to_one(image):
