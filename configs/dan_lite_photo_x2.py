@@ -6,8 +6,8 @@
 
 It is the sibling of dan_lite_photo_x4 and starts from dan-lite-x2.
 
-Time:  not measured yet
-Score: not measured yet
+Time:  the packaged dan-lite-photo-x2 has had 9,000 steps (--config.steps=9000), 108 minutes of one CPU core
+Score: 28.48 dB on twelve held-out pictures (photo ×2), bicubic 25.47
 """
 
 from blindsr_jax import config as config_lib

@@ -48,7 +48,7 @@ LEARNING: dict[str, tuple[str, dict[str, typing.Any]]] = {
 }
 
 # The default model for photographs at each scale.
-_DEFAULTS = {2: "dan-lite-x2", 3: "dan-lite-x3", 4: "dan-lite-photo-x4"}
+_DEFAULTS = {2: "dan-lite-photo-x2", 3: "dan-lite-x3", 4: "dan-lite-photo-x4"}
 
 
 def models() -> dict[str, str]:
