@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         list_images(given)  # names what is missing or empty before the model is opened
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = _opened(arguments, kernel)
-    phases = Phases()
+    phases = Phases(listening=arguments.timing)
     tag = "_restored" if arguments.same_size else f"_x{model.scale}"
     jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format, tag=tag)
     check_outputs(arguments, [target for _, target in jobs])

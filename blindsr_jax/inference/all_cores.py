@@ -44,6 +44,10 @@ def even_shape(size: Size) -> Size:
 
 def on_all_cores(module: Network, variables: Variables) -> tuple[Network, Variables]:
     """Return a copy of a network whose maps' rows the cores share, and its variables on all of them."""
-    mesh = Mesh(np.array(jax.local_devices()[: cores()]), (ROWS,))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return with_compute(module, rows=mesh, winograd=True), jax.device_put(variables, everywhere)
+    on_all = everywhere()
+    return with_compute(module, rows=on_all.mesh, winograd=True), jax.device_put(variables, on_all)
+
+
+def everywhere() -> NamedSharding:
+    """The sharding of arrays that every core has whole."""
+    return NamedSharding(Mesh(np.array(jax.local_devices()[: cores()]), (ROWS,)), PartitionSpec())

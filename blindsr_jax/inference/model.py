@@ -237,14 +237,18 @@ class Model(BlindNetwork, RestoresImages):
             module, variables = all_cores.on_all_cores(module, variables)
             even = all_cores.even_shape(shape or seen.shape[1:3])
             shape = None if even == seen.shape[1:3] else even
-        run = functools.partial(run, module, variables)
+        where = all_cores.everywhere() if shared else None
+
+        def placed(*arrays: typing.Any) -> SROutput:
+            return run(module, variables, *jax.device_put(arrays, where))
+
         if shape is not None:
             try:
-                return dataclasses.replace(self._padded(run, shape, seen, given), lr=lr)
+                return dataclasses.replace(self._padded(placed, shape, seen, given), lr=lr)
             except OutOfMemory:
                 pass  # at its own size it may fit
         with memory_errors(seen):
-            output = run(jax.device_put(seen), jax.device_put(given))
+            output = placed(seen, given)
         return dataclasses.replace(jax.device_get(output) if shared else output, lr=lr)
 
     def _traced(self, run: typing.Callable[..., SROutput], lr: jax.Array, given: dict[str, typing.Any]) -> SROutput:

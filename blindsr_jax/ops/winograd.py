@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 _CHUNK = 2**18  # values (pixels times channels) transformed at a time
 _GROUPS = list(np.ndindex(4, 4))
@@ -46,7 +46,7 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     Returns:
       [B, H', W', C'].
     """
-    factors = jnp.einsum("ai,bj,ijco->abco", _G, _G, kernel).astype(kernel.dtype)
+    factors = jnp.einsum("ai,bj,ijco->abco", _G, _G, kernel)
 
     def of_chunk(patches: jax.Array) -> jax.Array:
         patches = jax.lax.optimization_barrier(patches)
@@ -81,7 +81,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array, padding: Padding) -> jax.Array:
     chunks = _chunks(padded, 1, max(channels)), _chunks(g, 0, max(channels))
     total, _ = jax.lax.scan(add_chunk, jnp.zeros(shape, jnp.float32), chunks)
     total = total.swapaxes(2, 3) if turn else total
-    return jnp.einsum("ai,bj,abco->ijco", _G, _G, total).astype(x.dtype)
+    return jnp.einsum("ai,bj,abco->ijco", _G, _G, total)
 
 
 def _chunks(x: jax.Array, around: int, widest: int) -> jax.Array:
