@@ -20,19 +20,23 @@ class Phases:
     """Measures the phases of a command. Tracing and compiling are told by JAX, and taken off the phase around them.
 
     ``compiling`` includes reading a program that was kept from an earlier command.
-
-    Args:
-      listening: whether JAX shall tell; else nothing is known of tracing and compiling.
     """
 
-    def __init__(self, *, listening: bool) -> None:
-        import jax
-
+    def __init__(self) -> None:
         self._intervals: dict[str, list[Interval]] = {name: [] for name in _NAMES}
         self._programs, self._kept = 0, 0
         self._intervals["starting"].append((_STARTED, time.perf_counter()))
-        if listening:
-            jax.monitoring.register_event_duration_secs_listener(self._heard)
+
+    @contextlib.contextmanager
+    def listening(self) -> typing.Iterator[None]:
+        """Let JAX tell of tracing and compiling in this block; else nothing is known of them."""
+        import jax
+
+        jax.monitoring.register_event_duration_secs_listener(self._heard)
+        try:
+            yield
+        finally:
+            jax.monitoring.unregister_event_duration_listener(self._heard)
 
     def _heard(self, event: str, duration_secs: float, **_: str | int) -> None:
         now = time.perf_counter()

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         list_images(given)  # names what is missing or empty before the model is opened
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = _opened(arguments, kernel)
-    phases = Phases(listening=arguments.timing)
+    phases = Phases()
     tag = "_restored" if arguments.same_size else f"_x{model.scale}"
     jobs = plan_outputs(arguments.inputs, arguments.output, arguments.format, tag=tag)
     check_outputs(arguments, [target for _, target in jobs])
@@ -138,7 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
     def companions(target: pathlib.Path) -> list[pathlib.Path]:
         return _companions(arguments, target)
 
-    code = run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
+    with phases.listening() if arguments.timing else contextlib.nullcontext():
+        code = run_jobs(jobs, one, overwrite=arguments.overwrite, verb="restoring", companions=companions)
     if arguments.timing:
         print(phases.told(), file=sys.stderr)
     return code
