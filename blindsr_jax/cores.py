@@ -16,7 +16,7 @@ def cores() -> int:
 def use_cores(count: int | None = None) -> None:
     """Make JAX devices of CPU cores. Call it before any other use of JAX; later it changes nothing.
 
-    The commands call it. It changes nothing either if the number of devices is already set (``JAX_NUM_CPU_DEVICES``,
+    Training calls it. It changes nothing either if the number of devices is already set (``JAX_NUM_CPU_DEVICES``,
     ``XLA_FLAGS``) or if the process has joined others.
 
     Args:

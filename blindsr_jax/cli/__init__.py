@@ -16,7 +16,6 @@ from blindsr_jax.cli import bench, convert, data, degrade, demo, evaluate, expor
 from blindsr_jax.cli.interruptible import run_interruptibly
 from blindsr_jax.cli.parsing import Parser
 from blindsr_jax.cli.program_cache import keep_compiled_programs
-from blindsr_jax.cores import use_cores
 from blindsr_jax.errors import BlindSRError, UsageError
 
 _IMPORT = (
@@ -29,7 +28,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = parser().parse_args(argv)
     keep_compiled_programs()
-    use_cores()
     try:
         _import_modules(arguments.modules)
         work = functools.partial(arguments.run, arguments)
