@@ -20,7 +20,7 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _CHUNK = 1024  # pixels whose patches are gathered at a time; their patches fit in a core's cache
 _FEW_PIXELS = 64  # largest H · W for which XLA's gradient is as fast
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
+Padding = winograd_form.Padding
 
 
 def convolve(

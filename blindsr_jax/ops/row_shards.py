@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from blindsr_jax.ops.winograd import Padding
+
 ROWS = "rows"  # the mesh axis
-Padding = tuple[tuple[int, int], tuple[int, int]]
 Local = typing.Callable[[jax.Array, jax.Array, Padding, int], jax.Array]
 
 

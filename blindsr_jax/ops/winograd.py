@@ -21,7 +21,6 @@ _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 _CHUNK = 2**18  # values (pixels times channels) transformed at a time
 _GROUPS = list(np.ndindex(4, 4))
 
-
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
