@@ -1,4 +1,4 @@
-"""What passes while one picture is restored, on a terminal: seconds, and the steps of models that learn from it."""
+"""Show on a terminal how one picture gets on: the seconds, and the steps of models that learn from it."""
 
 from __future__ import annotations
 

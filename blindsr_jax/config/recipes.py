@@ -1,4 +1,4 @@
-"""What the recipe of each network changes in the settings that all share."""
+"""Recipes of the networks: changes of the settings that all share."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _NARROWEST = 7  # pixels; the smallest support
 
 
 class _Draws(typing.NamedTuple):
-    """What RealDAN's kernels are made of, [B] each."""
+    """The numbers that describe RealDAN's kernels, [B] each."""
 
     sigma_x: jax.Array
     sigma_y: jax.Array

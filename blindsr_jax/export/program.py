@@ -1,4 +1,4 @@
-"""What is exported of a network: a function of images of every size, and its limits."""
+"""The exported program of a network: a function of images of every size, and its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of KernelGAN's raw kernel: its significant weights, its place, and the kernel of ×4. All NumPy."""
+"""Post-processing of KernelGAN's raw kernel: its significant weights, its place, the kernel of ×4. All NumPy."""
 
 from __future__ import annotations
 

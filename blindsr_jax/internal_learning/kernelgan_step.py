@@ -33,7 +33,7 @@ _CENTRALIZED, _SPARSE = 1.0, 5.0
 
 @flax.struct.dataclass
 class Schedule:
-    """What changes from iteration to iteration.
+    """The state that changes from iteration to iteration.
 
     Attributes:
       step: number of finished iterations.

@@ -1,4 +1,4 @@
-"""What a method that learns from a picture tells while it learns."""
+"""Progress of a method that learns from a picture."""
 
 from __future__ import annotations
 

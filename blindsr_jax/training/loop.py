@@ -116,7 +116,7 @@ def _announce(config: ConfigDict, source: Source, state: TrainState, mesh: Mesh,
 
 
 def rising_loss_of(config: ConfigDict, start: int) -> RisingLoss:
-    """What watches the losses of a run from a step on; runs of earlier versions are not watched."""
+    """Return the watch over a run's losses from a step on; runs of earlier versions are not watched."""
     return RisingLoss(config.get("max_rise", 0.0), config.get("rise_steps", 1), start)
 
 
