@@ -33,6 +33,11 @@ def test_build_writes_what_the_function_draws(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.npy", "deep", "train.npy"]  # nothing half-written
 
 
+def test_build_draws_shaken_ones_on_request(tmp_path):
+    assert _kernels("build", "--scale", 2, "--count", 12, "--shaken", "-o", tmp_path / "pool.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "pool.npy"), pools.shaken_pool(2, count=12))
+
+
 def test_build_keeps_what_exists(tmp_path, capsys):
     (tmp_path / "pool.npy").write_text("precious")
     arguments = ["build", "--count", 2, "-o", tmp_path / "pool.npy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 
 from blindsr_jax.cli.arguments import Choices, Commands, add_command, positive
@@ -31,7 +32,11 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--count", type=positive, default=1716, help="total number of kernels; default: 1716")
     command.add_argument("--size", type=positive, help="side in HR pixels, odd; default: 17, 23, 31 for x2, x3, x4")
-    command.add_argument("--gaussians", action="store_true", help="no irregular kernels")
+    kinds = command.add_mutually_exclusive_group()
+    kinds.add_argument("--gaussians", action="store_true", help="no irregular kernels")
+    kinds.add_argument(
+        "--shaken", action="store_true", help="half of them paths of a shaken camera in focus, discs, and sums of both"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
@@ -52,10 +57,12 @@ def add(commands: Commands) -> None:
 def build(arguments: argparse.Namespace) -> int:
     """``blindsr kernels build``: make a pool to train KernelNet on, and one to test it on."""
     from blindsr_jax.cli.pool_files import write_pool
+    from blindsr_jax.degradations.pools import kernel_pool, shaken_pool
 
     sizes = {name: getattr(arguments, name) for name in ("scale", "count", "size", "seed")}
-    sizes["irregular"] = not arguments.gaussians
-    print("\n".join(write_pool(arguments.output, arguments.test, overwrite=arguments.overwrite, **sizes)))
+    draw = functools.partial(kernel_pool, irregular=False) if arguments.gaussians else kernel_pool
+    draw = shaken_pool if arguments.shaken else draw
+    print("\n".join(write_pool(arguments.output, arguments.test, draw, overwrite=arguments.overwrite, **sizes)))
     return 0
 
 

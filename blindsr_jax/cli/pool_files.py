@@ -18,14 +18,22 @@ from blindsr_jax.pictures import kernel_picture
 _GAP, _BACKGROUND = 4, 96
 
 
-def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bool, **sizes: typing.Any) -> list[str]:
+def write_pool(
+    output: pathlib.Path,
+    test: pathlib.Path | None,
+    draw: typing.Callable[..., np.ndarray] = kernel_pool,
+    *,
+    overwrite: bool,
+    **sizes: typing.Any,
+) -> list[str]:
     """Draw a pool and write it.
 
     Args:
       output: .npy file for the pool, or for its training part if there is a test file.
       test: .npy file for a fifth of the kernels, which are held out.
+      draw: ``degradations.pools.kernel_pool`` or ``shaken_pool``.
       overwrite: replace existing files.
-      **sizes: arguments of ``degradations.pools.kernel_pool``.
+      **sizes: arguments of ``draw``.
 
     Returns:
       A line about each file.
@@ -42,7 +50,7 @@ def write_pool(output: pathlib.Path, test: pathlib.Path | None, *, overwrite: bo
     if test is not None and test.resolve() == output.resolve():
         raise UsageError(f"{test}: kernels to test on need a file of their own")
     try:
-        pool = kernel_pool(**sizes)
+        pool = draw(**sizes)
         parts = [pool] if test is None else split_pool(pool, seed=sizes["seed"])
     except ValueError as error:
         raise UsageError(str(error)) from None

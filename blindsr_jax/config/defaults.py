@@ -139,7 +139,9 @@ def _pool_degradation(scale: int) -> dict[str, typing.Any]:
     """For KernelNet: kernels from a pool. A fifth of the pool is held out for validation."""
     return {
         "kernel": "pool",
-        "pool": "",  # a .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale
+        # A .npy or .mat file of kernels [N, K, K]; empty for the package's own pool of the scale, and "shaken" for the
+        # one in which half of the kernels are paths in focus, discs, and sums of both.
+        "pool": "",
         "kernel_size": POOL_SIZES[
             scale
         ],  # K: side of kernels and estimates in HR pixels, odd; a file's are cropped or padded

@@ -7,7 +7,7 @@ ones of three kinds: Gaussians with uneven weights, two to four blobs, and short
 irregular that the best fixed Gaussian has an ℓ1 error of about 0.3, as in KernelNet's table 2.
 
 ``shaken_kernels`` draws what no Gaussian resembles, for tests: paths of a shaken camera in focus, discs of a lens out
-of focus, and sums of both.
+of focus, and sums of both. ``shaken_pool`` is a pool to train on, of which such kernels are one half.
 
 USRNet has a single pool for all scales (``solver_pool``), with Gaussians and paths. Its kernels need not be centred,
 because USRNet gets them as input.
@@ -66,6 +66,30 @@ def kernel_pool(
     shares = (ISOTROPIC_SHARE, ANISOTROPIC_SHARE, *[(1 - gaussians) / 3] * 3) if irregular else (2 / 3, 1 / 3)
     kinds = rng.permutation(np.searchsorted(np.cumsum(shares), (np.arange(count) + 0.5) / count))
     return np.array([_DRAW[kind](rng, widths, size) for kind in kinds], np.float32)
+
+
+def shaken_pool(scale: int, *, count: int = 3432, size: int | None = None, seed: int = 0) -> np.ndarray:
+    """Draw a pool of which one half is ``kernel_pool``'s, and the other half ``shaken_kernels``'s kinds.
+
+    Of the other half, two in four are paths in focus, one is a disc, and one a sum. The widths are the same.
+
+    Args:
+      scale: 2, 3 or 4.
+      count: N; by default twice that of ``kernel_pool``.
+      size: K, odd; by default ``POOL_SIZES`` of the scale.
+      seed: equal seeds give equal pools.
+
+    Returns:
+      float32 [N, K, K], in random order.
+
+    Raises:
+      InputError: as ``kernel_pool``; the count is at least 2.
+    """
+    usual = kernel_pool(scale, count=count // 2, size=size, seed=seed)
+    rng = np.random.default_rng((seed, 1))
+    draws = [_SHAKEN[i % len(_SHAKEN)][1] for i in range(count - len(usual))]
+    shaken = [draw(rng, POOL_WIDTHS[scale], usual.shape[-1]) for draw in draws]
+    return rng.permutation(np.concatenate([usual, np.array(shaken, np.float32)]))
 
 
 def solver_pool(*, count: int = 2000, size: int = SOLVER_SIZE, seed: int = 0) -> np.ndarray:

@@ -137,6 +137,8 @@ def _blurs(degradation: dict[str, typing.Any]) -> str:
     size = degradation["kernel_size"]
     if degradation["kernel"] == "pool":
         kinds = "the package's pool of Gaussians and irregular kernels"
+        if degradation.get("pool") == "shaken":
+            kinds = f"{kinds} and as many shaken ones (paths in focus, discs, sums)"
     else:
         shape = "round" if degradation["kernel"] == "isotropic" else "rotated"
         low, high = degradation["sigma"]

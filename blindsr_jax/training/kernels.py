@@ -10,13 +10,14 @@ from ml_collections import ConfigDict
 
 from blindsr_jax.config import network_of
 from blindsr_jax.degradations.kernels import isotropic_gaussian
-from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, solver_pool, split_pool
+from blindsr_jax.degradations.pools import best_gaussian, kernel_pool, moments, shaken_pool, solver_pool, split_pool
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import Protocol, s_fold_circular
 from blindsr_jax.images.kernel_arrays import read_pool
 
 VALIDATION_KERNELS = 8
 _OFF_CENTRE = 0.5  # HR pixels
+_POOLS = {"": kernel_pool, "shaken": shaken_pool}  # by the name that config.degradation.pool may have
 
 
 class Pools(typing.NamedTuple):
@@ -27,16 +28,17 @@ class Pools(typing.NamedTuple):
 
 
 def pools_of(config: ConfigDict) -> Pools:
-    """The kernels of a config, from its file or from the package's pool. They do not depend on the seed.
+    """The kernels of a config, from its file or from a pool of the package. They do not depend on the seed.
 
     Raises:
       DataError: the file is missing or damaged, has fewer than two kernels, or has a kernel that is wider than
         ``degradation.kernel_size`` or, if the network estimates kernels, off-centre.
-      ConfigError: ``degradation.kernel_size`` is too small for the package's pool.
+      ConfigError: ``degradation.kernel_size`` is too small for the package's pools.
     """
     path, size = config.degradation.pool, config.degradation.kernel_size
     blind = network_of(config).blind  # a solver gets its kernels, so they may lie anywhere; one pool for all scales
-    pool = _read(path, size, anywhere=not blind) if path else _own(config.model.scale if blind else None, size)
+    named = path in _POOLS if blind else not path
+    pool = _own(path, config.model.scale if blind else None, size) if named else _read(path, size, anywhere=not blind)
     try:
         return Pools(*split_pool(pool))
     except ValueError:
@@ -73,9 +75,11 @@ def _read(path: str, size: int, *, anywhere: bool) -> np.ndarray:
 
 
 @functools.cache
-def _own(scale: int | None, size: int) -> np.ndarray:
-    """The package's pool for a scale, or its solver pool for all scales."""
+def _own(name: str, scale: int | None, size: int) -> np.ndarray:
+    """The package's pool of this name for a scale, or its solver pool for all scales."""
     try:
-        return kernel_pool(scale, size=size) if scale else solver_pool(size=size)
+        if scale:
+            return _POOLS[name](scale, size=size)
+        return solver_pool(size=size)
     except ValueError as error:
         raise ConfigError(f"config.degradation.kernel_size: {error}") from None

@@ -30,6 +30,26 @@ def test_kernels_are_centred_and_normalised(scale):
     assert edge.sum(axis=1).max() < 2e-3  # the window holds them
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_half_of_a_shaken_pool_is_shaken(scale):
+    pool, usual = pools.shaken_pool(scale, count=80), pools.kernel_pool(scale, count=40)
+    assert (pool.shape, pool.dtype) == ((80, *usual.shape[1:]), np.float32)
+    ours = {kernel.tobytes() for kernel in usual}
+    shaken = np.array([kernel for kernel in pool if kernel.tobytes() not in ours])
+    assert len(shaken) == 40
+    assert shaken.min() >= 0
+    np.testing.assert_allclose(shaken.sum(axis=(1, 2)), 1, atol=1e-5)
+    found, (low, high) = pools.moments(shaken), pools.POOL_WIDTHS[scale]
+    assert found.offset.max() < 0.05
+    spread = np.sqrt((found.narrow**2 + found.wide**2) / 2)
+    assert 0.9 * low < spread.min() and spread.max() < 1.1 * high
+    width = pools.best_gaussian(usual)
+    assert pools.l1_of_gaussian(shaken, width) > 1.5 * pools.l1_of_gaussian(usual, width)
+    tested = pools.shaken_kernels(np.linspace(low, high, 8), pool.shape[-1])  # the protocol's: not among them
+    paths = [kernel for kind, kernel in tested.items() if not kind.startswith("disc")]
+    assert all(np.abs(shaken - kernel).sum(axis=(1, 2)).min() > 0.05 for kernel in paths)
+
+
 def test_a_solvers_pool_is_half_paths_and_half_gaussians_off_centre():
     pool = pools.solver_pool(count=400)
     assert (pool.shape, pool.dtype) == ((400, 25, 25), np.float32)
