@@ -16,7 +16,7 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("kernelnet", scale=2)
     config.start_from = "kernelnet-x2"
     config.degradation.pool = "shaken"
-    config.steps = 6000
+    config.steps = 4000
     config.model.gradient_steps = 150
     config.model.width = 32
     config.data.batch_size = 8

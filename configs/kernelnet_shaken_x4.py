@@ -16,7 +16,7 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("kernelnet", scale=4)
     config.start_from = "kernelnet-x4"
     config.degradation.pool = "shaken"
-    config.steps = 4000
+    config.steps = 2500
     config.model.gradient_steps = 150
     config.model.width = 32
     config.data.batch_size = 8

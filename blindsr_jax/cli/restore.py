@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
+import math
 import pathlib
 import sys
 import time
@@ -21,6 +23,7 @@ from blindsr_jax.cli.arguments import (
 )
 from blindsr_jax.cli.output_options import add_output_options, check_outputs, max_pixels
 from blindsr_jax.cli.phases import Phases
+from blindsr_jax.cores import use_cores
 from blindsr_jax.errors import BlindSRError, DataError, UsageError, printable
 
 if typing.TYPE_CHECKING:
@@ -42,6 +45,7 @@ _EXAMPLES = (
     "blindsr restore holiday/ -o holiday_x2/ --scale 2 --shrink auto",
     "blindsr restore old.jpg --same-size",
 )
+_MANY_PIXELS = 4 * 2**20  # LR pixels: about seventeen tiles, which save as many seconds as the compiling costs
 _SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
 _SHRINK = (
     "shrink a picture with more pixels than detail N times before it is restored, and enlarge the result again; auto: "
@@ -49,7 +53,7 @@ _SHRINK = (
 )
 _SAME_SIZE = "shrink the picture first, so that the result is as large as the picture itself"
 _SAVE_KERNEL = "write the kernel beside each output (.npy, .png), and with KernelGAN a picture of it while it forms"
-_AT_ONCE = "number of tiles in a batch; default: 1 on a CPU, which gains nothing from more, else a megapixel's"
+_AT_ONCE = "number of tiles in a batch; default: on a CPU 1 for each device, else a megapixel's"
 
 
 def add(commands: Commands) -> None:
@@ -88,8 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
     from blindsr_jax.inference.loading import name_in_reports
     from blindsr_jax.inference.restore import restore_bands, share_programs
 
-    for given in arguments.inputs:
-        list_images(given)  # names what is missing or empty before the model is opened
+    found = [list_images(given) for given in arguments.inputs]  # names what is missing before the model is opened
+    if _worth_all_cores(arguments, list(itertools.chain(*found))):
+        use_cores()  # before JAX is used
     kernel = read_kernel(arguments.kernel) if arguments.kernel else None
     model = _opened(arguments, kernel)
     phases = Phases()
@@ -184,6 +189,17 @@ def _opened(arguments: argparse.Namespace, kernel: np.ndarray | None) -> Restore
         raise UsageError("--spread restores pictures whole: leave --tile out")
     with named("--spread"):
         return model.shard_rows()
+
+
+def _worth_all_cores(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> bool:
+    """Whether the pictures that go into tiles are so large that a device for each core is worth compiling longer."""
+    from blindsr_jax.inference.tile_policy import WHOLE
+
+    if arguments.tile != "auto" or arguments.spread:
+        return False
+    shrunk = 4 if arguments.same_size else 1 if arguments.shrink == "auto" else arguments.shrink**2  # at least so much
+    pixels = [math.prod(size) / shrunk for size in _sizes(arguments, sources)]
+    return sum(count for count in pixels if count > WHOLE) > _MANY_PIXELS
 
 
 def _sizes(arguments: argparse.Namespace, sources: list[pathlib.Path]) -> typing.Iterator[tuple[int, int]]:

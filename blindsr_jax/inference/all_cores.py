@@ -1,8 +1,8 @@
-"""Restoring with a device for each CPU core: the cores share the rows of an image.
+"""Restoring with a device for each CPU core: the cores share the rows of an image, or take a tile each.
 
-On its own rows a core convolves by ``ops.winograd``, which several cores sharing one convolution could not. The cores
-exchange the few rows that a convolution reads (``ops.row_shards``), so the result equals that of one device within the
-rounding of float32.
+On its own rows or tile a core convolves by ``ops.winograd``, which several cores sharing one convolution could not. Of
+a shared image, the cores exchange the few rows that a convolution reads (``ops.row_shards``). The result equals that of
+one device within the rounding of float32.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.cores import cores
 from blindsr_jax.inference.padded_shapes import Size
-from blindsr_jax.inference.programs import Variables
+from blindsr_jax.inference.programs import TILES, Variables
 from blindsr_jax.networks.compute import with_compute
 from blindsr_jax.networks.network import Network
 from blindsr_jax.ops.row_shards import ROWS
@@ -28,11 +28,19 @@ def share(module: Network, size: Size) -> bool:
     They do if the process has a CPU device for each core, see ``cores.use_cores``, and the network restores images
     without an FFT of the whole image. Images whose rows cannot be shared evenly must be padded.
     """
-    if not module.restores or module.through_fft or module.compute.rows is not None:
+    if not module.restores or module.through_fft or module.compute.rows is not None or size[0] < _LEAST * cores():
         return False
-    if jax.default_backend() != "cpu" or len(jax.local_devices()) < cores() or size[0] < _LEAST * cores():
-        return False
-    return module.takes_padding or even_shape(size) == size
+    return cores_are_devices() and (module.takes_padding or even_shape(size) == size)
+
+
+def cores_are_devices() -> bool:
+    """Whether this process has a CPU device for each of several cores."""
+    return 1 < cores() <= len(jax.local_devices()) and jax.default_backend() == "cpu"
+
+
+def tiles_side_by_side(module: Network, count: int) -> bool:
+    """Whether each core restores as many of ``count`` tiles, alone."""
+    return cores_are_devices() and count % cores() == 0 and module.compute.rows is None
 
 
 def even_shape(size: Size) -> Size:
@@ -48,6 +56,15 @@ def on_all_cores(module: Network, variables: Variables) -> tuple[Network, Variab
     return with_compute(module, rows=on_all.mesh, winograd=True), jax.device_put(variables, on_all)
 
 
+def on_each_core(module: Network) -> tuple[Network, Mesh]:
+    """Return a copy of a network for tiles of its own on each core, and the mesh of the axis ``TILES``."""
+    return with_compute(module, winograd=True), _mesh(TILES)
+
+
 def everywhere() -> NamedSharding:
     """The sharding of arrays that every core has whole."""
-    return NamedSharding(Mesh(np.array(jax.local_devices()[: cores()]), (ROWS,)), PartitionSpec())
+    return NamedSharding(_mesh(ROWS), PartitionSpec())
+
+
+def _mesh(axis: str) -> Mesh:
+    return Mesh(np.array(jax.local_devices()[: cores()]), (axis,))

@@ -11,7 +11,7 @@ import typing
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region, optional
@@ -21,6 +21,7 @@ from blindsr_jax.types import SROutput
 
 Variables = dict[str, typing.Any]
 Means = dict[str, typing.Any]  # channel attention's means, by module
+TILES = "tiles"  # the mesh axis of devices that restore tiles side by side
 
 back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
 
@@ -124,13 +125,15 @@ def codes_of_steps(
     return kernel, steps.kernel_code[-1, :1], steps.kernel_code[:, 0].reshape(1, -1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0, static_argnames="mesh")
 def restore_tiles(
     module: nn.Module,
     variables: Variables,
     tiles: jax.Array,
     region: Region,
     code: jax.Array,
+    *,
+    mesh: Mesh | None = None,
 ) -> tuple[jax.Array, Means]:
     """Apply a DAN to tiles of one image whose kernel code and means are known.
 
@@ -139,10 +142,20 @@ def restore_tiles(
       tiles: [B, H, W, 3].
       region: valid size of the tiles, and the windows [B, 4] whose means are returned.
       code: [B, L].
+      mesh: devices of the axis ``TILES``, each of which restores its part of the batch; None for one device.
 
     Returns:
-      The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
+      The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows: with a mesh, those of each
+      device, stacked along the first axis.
     """
+    if mesh is not None:
+        split, whole = PartitionSpec(TILES), PartitionSpec()
+        parts = whole, split, Region(whole, split), split
+        # Without check_vma the loops inside may start from constants.
+        alone = jax.shard_map(
+            functools.partial(restore_tiles, module), mesh=mesh, in_specs=parts, out_specs=split, check_vma=False
+        )
+        return alone(variables, tiles, region, code)
     output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
 

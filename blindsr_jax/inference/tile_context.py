@@ -178,16 +178,32 @@ def restore_in_context(
       The restored tiles [B, s·h, s·w, 3], and channel attention's means in the windows.
     """
     code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
-    shape, region = (side, side), Region(valid_size_of(tiles), windows)
-    if all_cores.share(module, shape):
+    shape, region, mesh = (side, side), Region(valid_size_of(tiles), windows), None
+    if all_cores.tiles_side_by_side(module, len(tiles)):
+        module, mesh = all_cores.on_each_core(module)
+    elif all_cores.share(module, shape):
         module, variables = all_cores.on_all_cores(module, variables)
         shape = all_cores.even_shape(shape)
     images = padded(shape, tiles)
     with memory_errors(images):
         arguments = module, variables | {"means": context.means}, images, region, code
-        sr, means = jax.device_get(checked(programs.restore_tiles, *arguments))
+        sr, means = jax.device_get(checked(programs.restore_tiles, *arguments, mesh=mesh))
+    if mesh is not None:
+        means = _over_all_windows(means, windows, mesh.size)
     height, width = (module.scale * length for length in tiles.shape[1:3])
     return sr[:, :height, :width], means
+
+
+def _over_all_windows(means: Means, windows: np.ndarray, parts: int) -> Means:
+    """Average the means of parts of a batch, by the area of their windows; a part without any counts for nothing."""
+    areas = np.prod(windows[:, 1::2] - windows[:, ::2], axis=1).reshape(parts, -1).sum(axis=1)
+    shares = areas / areas.sum()
+
+    def average(of_parts: np.ndarray) -> np.ndarray:
+        each = of_parts.reshape(parts, -1, *of_parts.shape[1:])
+        return sum(share * one for share, one in zip(shares, each) if share)
+
+    return jax.tree.map(average, means)
 
 
 def whole_windows(tiles: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from blindsr_jax.errors import OutOfMemory
-from blindsr_jax.inference import memory
+from blindsr_jax.inference import all_cores, memory
 from blindsr_jax.inference.pixels import Pixels
 from blindsr_jax.inference.restorer import Restorer
 from blindsr_jax.inference.tile_orientations import OrientedTiles
@@ -49,8 +49,10 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
 
 
 def usual_batch(side: int) -> int:
-    """Default number of tiles in a batch: one on a CPU, which gains nothing from more; otherwise a megapixel's."""
-    return 1 if jax.default_backend() == "cpu" else max(_BATCH // side**2, 1)
+    """Default number of tiles in a batch: one for each CPU device; on accelerators a megapixel's."""
+    if jax.default_backend() == "cpu":
+        return all_cores.cores() if all_cores.cores_are_devices() else 1
+    return max(_BATCH // side**2, 1)
 
 
 class Tiles:
@@ -90,6 +92,7 @@ class Tiles:
     ):
         self._scale, self._pixels, self._side, self._at_once = model.scale, pixels, side, at_once
         self._bounded = bounded
+        self._ahead: dict[int, np.ndarray] = {}  # restored tiles of the next row, by their first column
         with memory.bounded(bounded):
             self._tiles = OrientedTiles(
                 model, pixels, kernel=kernel, iterations=iterations, self_ensemble=self_ensemble
@@ -131,6 +134,7 @@ class Tiles:
                 if self._at_once == 1 and self._side // 2 < SMALLEST:
                     raise
                 self._at_once, self._side = 1, self._side if self._at_once > 1 else self._side // 2
+                self._ahead = {}
                 log.info("out of memory: going on with tiles of %dx%d pixels", self._side, self._side)
 
     def _means_of_all(self) -> list[typing.Any]:
@@ -157,17 +161,30 @@ class Tiles:
         (height, width), scale = self._pixels.size, self._scale
         below, lefts = plan(height - top, self._side), plan(width, self._side)
         rows, columns = min(self._side, height - top), min(self._side, width)
+        following = top + below[1] if len(below) > 1 else None
         total = np.zeros((scale * rows, scale * width, 3), np.float32)
         weight = np.zeros(scale * width, np.float32)
-        for batch in _batches(lefts, self._at_once):
-            tiles = self._cut([(top, left) for left in batch])
-            for left, sr in zip(batch, self._tiles.restore(tiles, self._side)):
-                across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
-                here = slice(scale * left, scale * (left + columns))
-                total[:, here] += across[:, None] * sr
-                weight[here] += across
+        for left, sr in self._restored(top, following, lefts):
+            across = blending_weights(columns, first=left == 0, last=left + columns == width, scale=scale)
+            here = slice(scale * left, scale * (left + columns))
+            total[:, here] += across[:, None] * sr
+            weight[here] += across
         total /= weight[:, None]
-        return total, top + below[1] if len(below) > 1 else None
+        return total, following
+
+    def _restored(self, top: int, following: int | None, lefts: list[int]) -> typing.Iterator[tuple[int, np.ndarray]]:
+        """Restore a row's tiles. The last batch is filled with tiles of the following row, which are kept for it."""
+        ahead, self._ahead = self._ahead, {}
+        yield from ((left, ahead[left]) for left in lefts if left in ahead)
+        places = [(top, left) for left in lefts if left not in ahead]
+        if following is not None:
+            places += [(following, left) for left in lefts[: -len(places) % self._at_once]]
+        for batch in _batches(places, self._at_once):
+            for (y, left), sr in zip(batch, self._tiles.restore(self._cut(batch), self._side)):
+                if y == top:
+                    yield left, sr
+                else:
+                    self._ahead[left] = sr
 
     def _cut(self, places: list[tuple[int, int]]) -> np.ndarray:
         """Cut the tiles that begin at these rows and columns; the last one is repeated to fill the batch."""

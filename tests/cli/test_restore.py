@@ -44,6 +44,26 @@ def test_one_picture_has_a_line_of_progress_on_a_terminal(place, monkeypatch, ca
     assert "36x28 pixels" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("side", "options", "asked"),
+    [
+        (2100, [], True),
+        (2000, [], False),
+        (2100, ["--tile", "256"], False),
+        (2100, ["--shrink", "2"], False),
+        (2100, ["--same-size"], False),
+        (2100, ["--shrink", "auto"], True),
+    ],
+)
+def test_cores_become_devices_for_large_pictures(place, monkeypatch, side, options, asked):
+    """Before JAX is used, so before the model is opened, which is not there."""
+    calls = []
+    monkeypatch.setattr("blindsr_jax.cli.restore.use_cores", lambda: calls.append(1))
+    Image.new("RGB", (side, side)).save(place / "large.png")
+    assert main(["restore", str(place / "large.png"), "--model", str(place / "none.safetensors"), *options]) != 0
+    assert len(calls) == asked
+
+
 def test_folders_keep_their_tree_and_formats(place):
     assert restore(place, place / "in", "-o", place / "out") == 0
     written = sorted(path.relative_to(place / "out").as_posix() for path in (place / "out").rglob("*.*"))

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from blindsr_jax.errors import OutOfMemory
-from blindsr_jax.inference import all_cores, memory
+from blindsr_jax.inference import all_cores, memory, programs
 from blindsr_jax.inference.model import Model
 from blindsr_jax.inference.restore import restore_image
 from blindsr_jax.networks import build, init_variables
@@ -58,7 +58,25 @@ def _shares(monkeypatch, model, image, count):
 
 def test_cores_share_tiles(monkeypatch):
     model, image = _model("danv1"), _image(80, 72)
-    alone, shared = (_restored(monkeypatch, model, image, count, tile=64) for count in (8, 2))
+    alone, shared = (_restored(monkeypatch, model, image, count, tile=64, tiles_at_once=1) for count in (8, 2))
+    np.testing.assert_allclose(shared.image, alone.image, atol=1e-5)
+    np.testing.assert_allclose(shared.kernel, alone.kernel, atol=1e-5)
+
+
+def test_cores_restore_tiles_side_by_side(monkeypatch):
+    """Six tiles of three columns, four at once: the second row is begun with the first, and its batch is not full."""
+    model, image = _model("danv1"), _image(80, 120)
+    seen = []
+    restore_tiles = programs.restore_tiles
+
+    def watched(module, variables, tiles, *arguments, mesh=None):
+        if isinstance(tiles, np.ndarray):  # not on each device
+            seen.append((len(tiles), mesh and mesh.size, module.compute.winograd))
+        return restore_tiles(module, variables, tiles, *arguments, mesh=mesh)
+
+    monkeypatch.setattr(programs, "restore_tiles", watched)
+    alone, shared = (_restored(monkeypatch, model, image, count, tile=64) for count in (8, 4))
+    assert seen == [(1, None, False)] * 12 + [(4, 4, True)] * 4
     np.testing.assert_allclose(shared.image, alone.image, atol=1e-5)
     np.testing.assert_allclose(shared.kernel, alone.kernel, atol=1e-5)
 
