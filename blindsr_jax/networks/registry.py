@@ -47,6 +47,7 @@ MODELS: dict[str, Builder] = {
 
 _OURS = "blindsr_jax."
 _NO_SIZES = ("compute", "parent", "name")  # fields of every network
+_MAY_BE_ZERO = {"seed", "back_projections"}  # options of learners; other whole numbers are sizes
 _BuilderType = typing.TypeVar("_BuilderType", bound=Builder)
 
 
@@ -194,7 +195,8 @@ def _check_size(model: str, size: str, value: typing.Any, known: Size) -> None:
         sound = isinstance(value, list | tuple) and len(value) >= 2 and all(map(_is_count, value))
         wanted = f"a list of positive whole numbers, at least two, such as {list(default)}"
     else:
-        sound, wanted = _is_count(value), "a positive whole number"
+        least = 0 if size in _MAY_BE_ZERO else 1
+        sound, wanted = type(value) is int and value >= least, f"a whole number of at least {least}"
     if not sound:
         raise ConfigError(f"{size} of model {model!r} must be {wanted}, got {value!r}")
 

@@ -40,11 +40,14 @@ def test_options_follow_the_name():
     assert "steps=3000,real=True,colours=sum,noise=accumulating" in repr(model)
     plain, other = (blindsr_jax.load(name).fingerprint for name in ("zssr", "zssr:seconds=2.5"))
     assert plain != other and plain == blindsr_jax.load("zssr:steps=1000").fingerprint
+    assert plain != blindsr_jax.load("zssr:seed=0,back_projections=0").fingerprint
     for name, message in (
+        ("zssr:steps=0", "steps of model 'zssr' must be a whole number of at least 1"),
+        ("zssr:back_projections=-1", "at least 0"),
         ("zssr:stepz=3", "no stepz; it has steps, seconds, policy"),
         ("zssr:policy=none", "annealed, published, numpy_1_16, not none"),
         ("kernelgan-x2:steps", "write NAME=VALUE"),
-        ("kernelgan-x2:steps=0", "positive whole number"),
+        ("kernelgan-x2:steps=0", "whole number of at least 1"),
         ("kernelgan-x2:name=zssr", "name is no option"),
         ("kernelgan-x2:scale=4", "scale is no option"),
         ("zssr:steps=3,steps=4", "steps is given twice"),
