@@ -224,7 +224,7 @@ def test_compact_family_is_small_and_adds_to_interpolation():
         ("danv1", {"scale": 4, "skip": "linear"}, "none, nearest, bicubic, not linear"),
         ("danv1", {"scale": 4, "upsampler": "fast"}, "stages, single, not fast"),
         ("danv1", {"scale": 4, "iterations": 0}, "whole number of at least 1, got 0"),
-        ("danv1", {"scale": 4, "blocks": 2.5}, "positive whole number"),
+        ("danv1", {"scale": 4, "blocks": 2.5}, "whole number of at least 1"),
     ],
 )
 def test_what_cannot_be_built_is_named(name, sizes, message):

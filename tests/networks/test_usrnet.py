@@ -235,7 +235,7 @@ def test_denoiser_is_told_the_noise_level_of_each_image(bias):
         ("usrnet", {"features": (64, 0, 3, 1)}, "list of positive whole numbers"),
         ("usrnet", {"scale": 4}, "has no scale"),
         ("drunet", {"bias": 1}, "True or False"),
-        ("drunet", {"blocks": True}, "positive whole number"),
+        ("drunet", {"blocks": True}, "whole number of at least 1"),
         ("dpir", {"denoiser": "wiener"}, "drunet, total_variation"),
     ],
 )
