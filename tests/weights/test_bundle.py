@@ -115,7 +115,7 @@ def test_wrong_arrays_are_named(path, change, message):
         (lambda h: {}, "damaged"),
         (lambda h: h | {"model": MODEL | {"scale": 5}}, "not 5"),
         (lambda h: h | {"model": MODEL | {"name": "other"}}, "no model 'other'"),
-        (lambda h: h | {"model": MODEL | {"blocks": "many"}}, "positive whole number"),
+        (lambda h: h | {"model": MODEL | {"blocks": "many"}}, "whole number of at least 1"),
         (lambda h: h | {"model": MODEL | {"wings": 2}}, "has no wings"),
         (lambda h: h | {"model": MODEL | {"blocks": 3000}}, "blocks of the model must be at most"),
         (lambda h: h | {"model": MODEL | {"blocks": 100}}, "blocks of the model must be at most"),
