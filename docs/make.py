@@ -103,7 +103,7 @@ def _tests(name: str, sets: pathlib.Path, work: pathlib.Path, names: list[str]) 
 def _tests_of_solvers(name: str, folders: list[pathlib.Path], work: pathlib.Path) -> typing.Iterator[_Test]:
     """Of KernelNet with USRNet, and of USRNet with the true kernel: one held-out kernel of our pool for each image."""
     for scale in (2, 4):
-        if name not in (f"kernelnet-x{scale}", "usrnet-tiny"):
+        if name not in (f"kernelnet-x{scale}", f"kernelnet-shaken-x{scale}", "usrnet-tiny"):
             continue
         held_out = work / f"held_out_x{scale}.npy"
         if not held_out.exists():
@@ -116,6 +116,9 @@ def _tests_of_solvers(name: str, folders: list[pathlib.Path], work: pathlib.Path
             model, options = f"{name}+usrnet-tiny", (*options, "--kernel", "estimated", "true")
             options = (*options, "--sigma", {2: "2.55", 4: "5"}[scale])
         yield from (_Test(model, "s_fold_circular", folder, options) for folder in folders)
+        if "shaken" in name:
+            options = ("--scale", str(scale), *options[-5:])
+            yield from (_Test(model, "shaken8_circular", folder, options) for folder in folders if folder.name == "Set5")
 
 
 def _evaluated(test: _Test, work: pathlib.Path) -> dict[str, typing.Any]:
