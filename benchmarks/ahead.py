@@ -15,7 +15,6 @@ import functools
 import json
 import os
 import pathlib
-import runpy
 import sys
 import time
 import typing
@@ -26,6 +25,7 @@ from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh
 
 from benchmarks.cases import Row
+from benchmarks.configs import config_named
 from benchmarks.hlo_cycles import cycles_by_part, part_of_network
 from benchmarks.partitioned import collectives_of, inputs_of
 from blindsr_jax import config as config_lib
@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--restore", action="store_true", help="restore a picture on one chip instead of training")
     command.add_argument("--clock", type=float, default=1.5, help="GHz, for milliseconds from cycles; default: 1.5")
     command.add_argument("-o", "--output", type=pathlib.Path, help="also write the figures there (.json)")
+    command.add_argument("--hlo", type=pathlib.Path, help="also write the text of the compiled program there")
     return command
 
 
@@ -89,6 +90,8 @@ def compiled(options: argparse.Namespace) -> Row:
     traced = time.monotonic()
     program = lowered.compile()
     done, hlo, memory = time.monotonic(), program.as_text(), program.memory_analysis()
+    if options.hlo:
+        write_text(options.hlo, hlo)
     cycles, unknown = cycles_by_part(hlo, functools.partial(part_of_network, parameters=params))
     total = sum(cycles.values())
     return {
@@ -135,12 +138,7 @@ def mesh_of(topology: str) -> Mesh:
 
 
 def _config(options: argparse.Namespace, chips: int) -> typing.Any:
-    path = config_lib.with_found_config(["--config", options.config])[1]
-    if not pathlib.Path(path).is_file():
-        raise ConfigError(
-            f"--config {options.config}: no such config; known: {', '.join(config_lib.project_configs())}"
-        )
-    config = runpy.run_path(path)["get_config"]()
+    config = config_named(options.config)
     config.update(data={"batch_size": options.patches * chips}, precision=options.precision)
     if options.side:
         config.data.patch = options.side
