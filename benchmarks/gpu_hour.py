@@ -277,7 +277,7 @@ def _patches(found: dict[str, Row]) -> list[Row]:
             batch = int(best["input"].split()[0])
             rows.append({"what": f"{title}: {best['form']}", "consumed": batch / best["median_s"]})
         for row in tables.get("Update", ()):
-            rows.append({"what": title, "consumed": row["consumed"], "supplied": row["supplied"]})
+            rows.append({"what": title, "consumed": row["consumed"], "supplied": row.get("supplied")})
         for row in tables.get("Patches", ()):
             what = f"{row['form']}, {row['input']}, {row['worker_threads']} threads"
             rows.append({"what": what, "supplied": row["patches_per_second"]})

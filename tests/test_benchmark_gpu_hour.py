@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import gpu_hour, run
 from benchmarks.workers import ROOT
+from tests.benchmark_runs import SMALL, measured
 
 PARTS = gpu_hour.PARTS
 
@@ -107,6 +108,15 @@ def test_without_a_gpu_it_says_so(tmp_path, capsys):
 
 
 @pytest.mark.drill
+def test_an_update_is_measured_without_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    small = ["--batch", "4", "--sizes", "16", "--repeats", "2", "--network", *SMALL["danv2"]]
+    (row,) = measured(tmp_path, "update", *small)["tables"]["Update"]
+    assert row["consumed"] > 0 and "needs TensorFlow" in row["no_input"]
+    assert "supplied" not in row
+
+
+@pytest.mark.drill
 def test_a_rehearsal_measures_everything(tmp_path):
     path = tmp_path / "hour.json"
     command = [sys.executable, "-m", "benchmarks.gpu_hour", "--rehearse", "--seconds", "3000", "--output", str(path)]
@@ -117,6 +127,7 @@ def test_a_rehearsal_measures_everything(tmp_path):
         part.title for part in PARTS
     )
     (update,) = found["parts"]["update of danv2_short_x4"]["tables"]["Update"]
-    assert update["consumed"] > 0 and math.isclose(update["consumed"], 2 / update["update_s"], rel_tol=1e-2)
+    assert update["consumed"] > 0 and math.isclose(update["consumed"], 2 / update["median_s"], rel_tol=1e-2)
+    assert update["supplied"] > 0 and update["steps_in_25_minutes"] > 1
     for row in found["parts"]["precision"]["tables"]["Goldens"]:
         assert max(row["default"], row["highest"]) < 2e-4 < row["bfloat16"] < 0.2
