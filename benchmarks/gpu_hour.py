@@ -191,7 +191,8 @@ def _one(part: Part, end: float, measure: Measure, rehearse: bool, beside: str |
     print(f"{part.title} ({left:.0f} s left)", file=sys.stderr, flush=True)
     start = time.monotonic()
     try:
-        measured = measure(_words(part, rehearse, beside), left)
+        # At most half of what is left, so that no part takes the time of all others.
+        measured = measure(_words(part, rehearse, beside), max(left / 2, part.at_least))
     except RuntimeError as error:
         return {"failed": str(error), "took_s": time.monotonic() - start}
     return measured | {"took_s": time.monotonic() - start}

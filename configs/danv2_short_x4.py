@@ -9,8 +9,8 @@ After 530 seconds that command saves and stops with exit code 75. The same comma
 
 It has 16 of DANv2's 50 blocks, so that more updates fit, and Muon, which keeps one moment of a convolution's kernel
 where Adam keeps two. So the whole state of a run is below 16 MB (a test) and can be carried from machine to machine;
-the arrays of ``danv2_x4`` have 56 MB. ``python -m benchmarks.gpu_hour`` measures how many steps 25 minutes hold: give that
-number as ``--config.steps``, since the learning rate falls to zero over all steps.
+the arrays of ``danv2_x4`` have 56 MB. ``python -m benchmarks.gpu_hour`` measures how many steps 25 minutes hold: give
+that number as ``--config.steps``, since the learning rate falls to zero over all steps.
 
 Time:  2.3 s a step of one CPU core (processor time, jax 0.12) at --config.data.batch_size=4 --config.data.patch=32,
        which is 1/18 of this batch: a CPU can only try it; GPU: not measured
