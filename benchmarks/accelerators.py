@@ -57,6 +57,10 @@ ACCELERATORS = (
         f"cloud.google.com/tpu/docs/v5p: 1200 GB/s both ways over 6 links; {_TORUS}",
     ),
 )
+# Published dense bfloat16 peaks by the first word of libtpu's topologies: as above, and cloud.google.com/tpu/docs/v6e.
+TPU_PEAKS = {of.name.removeprefix("TPU "): of.flop_per_second for of in ACCELERATORS if of.name.startswith("TPU")} | {
+    "v6e": 918e12
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,6 @@ import functools
 import json
 import os
 import pathlib
-import runpy
 import sys
 import time
 import typing
@@ -25,9 +24,12 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh
 
+from benchmarks.accelerators import TPU_PEAKS
 from benchmarks.cases import Row
-from benchmarks.hlo_cycles import cycles_by_part, part_of_network
-from benchmarks.partitioned import collectives_of, inputs_of
+from benchmarks.configs import config_named
+from benchmarks.flops import work_of
+from benchmarks.hlo_cycles import OUTSIDE, cycles_by_part, hiding_of, part_of_network
+from benchmarks.partitioned import collectives_of, flop_of_one_device, inputs_of
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, ConfigError
 from blindsr_jax.files import write_text
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--restore", action="store_true", help="restore a picture on one chip instead of training")
     command.add_argument("--clock", type=float, default=1.5, help="GHz, for milliseconds from cycles; default: 1.5")
     command.add_argument("-o", "--output", type=pathlib.Path, help="also write the figures there (.json)")
+    command.add_argument("--hlo", type=pathlib.Path, help="also write the text of the compiled program there")
     return command
 
 
@@ -85,12 +88,17 @@ def compiled(options: argparse.Namespace) -> Row:
     mesh = mesh_of(options.topology)
     config = _config(options, mesh.size)
     start = time.monotonic()
-    lowered, params = (_restoring if options.restore else _training)(config, mesh)
+    lowered, params, flop = (_restoring if options.restore else _training)(config, mesh)
     traced = time.monotonic()
     program = lowered.compile()
     done, hlo, memory = time.monotonic(), program.as_text(), program.memory_analysis()
+    if options.hlo:
+        write_text(options.hlo, hlo)
     cycles, unknown = cycles_by_part(hlo, functools.partial(part_of_network, parameters=params))
+    if options.restore:
+        cycles = {"the rest" if part == OUTSIDE else part: count for part, count in cycles.items()}
     total = sum(cycles.values())
+    seconds, peak = total / options.clock / 1e9, TPU_PEAKS.get(options.topology.partition(":")[0])
     return {
         "about": ABOUT,
         "config": options.config,
@@ -108,13 +116,16 @@ def compiled(options: argparse.Namespace) -> Row:
         "arguments_bytes": memory.argument_size_in_bytes,
         "temporaries_bytes": memory.temp_size_in_bytes,
         "cycles": total,
-        "milliseconds": total / options.clock / 1e6,
+        "milliseconds": 1e3 * seconds,
         "clock_ghz": options.clock,
+        "flop_a_chip": flop,
+        "share_of_peak": flop / seconds / peak if peak and total else None,
         "cycles_by_part": cycles,
         "loops": hlo.count(" while("),
         "loops_counted_once": unknown,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "collectives": list(map(dataclasses.asdict, collectives_of(hlo))),
+        "hiding": list(map(dataclasses.asdict, hiding_of(hlo))),
     }
 
 
@@ -135,12 +146,7 @@ def mesh_of(topology: str) -> Mesh:
 
 
 def _config(options: argparse.Namespace, chips: int) -> typing.Any:
-    path = config_lib.with_found_config(["--config", options.config])[1]
-    if not pathlib.Path(path).is_file():
-        raise ConfigError(
-            f"--config {options.config}: no such config; known: {', '.join(config_lib.project_configs())}"
-        )
-    config = runpy.run_path(path)["get_config"]()
+    config = config_named(options.config)
     config.update(data={"batch_size": options.patches * chips}, precision=options.precision)
     if options.side:
         config.data.patch = options.side
@@ -163,8 +169,8 @@ def _value(text: str) -> typing.Any:
         return text
 
 
-def _training(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any]:
-    """Lower the last stage's update, and return the parameters too."""
+def _training(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any, float]:
+    """Lower the last stage's update, and return the parameters and a chip's FLOP too."""
     stage = stages_of(config)[-1]
     module, optimizer = config_lib.network_of(config), optimizer_of(config)
     # The chips hold no arrays, so a pool of kernels is a shape here.
@@ -173,10 +179,11 @@ def _training(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any]:
     if pool is not None:
         pool = jax.ShapeDtypeStruct(pool.shape, pool.dtype, sharding=replicated(mesh))
     state = abstract_state(config, mesh)
-    return step.func.lower(pool, state, *inputs_of(config, mesh)), state.params
+    flop = flop_of_one_device(config, mesh, state)
+    return step.func.lower(pool, state, *inputs_of(config, mesh)), state.params, flop
 
 
-def _restoring(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any]:
+def _restoring(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any, float]:
     """Lower the restoration of one picture on the first chip."""
     one = Mesh(mesh.devices[:1], ("data",), axis_types=(AxisType.Auto,))
     module = with_compute(config_lib.network_of(config), precision=config.precision)
@@ -186,19 +193,28 @@ def _restoring(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any]:
     variables = {"params": state.params, "constants": state.constants}
     lr = jax.ShapeDtypeStruct((1, config.data.patch, config.data.patch, 3), "float32", sharding=replicated(one))
     lean = module.unfolds and module.estimates_kernel
-    return apply.lower(module, variables, lr, {}, iterations=None, trace=False, image_only=lean), state.params
+    lowered = apply.lower(module, variables, lr, {}, iterations=None, trace=False, image_only=lean)
+    work = work_of(lambda variables, lr: module.apply(variables, lr, image_only=lean), variables, lr)
+    return lowered, state.params, sum(part.flop for part in work.values())
 
 
 def table(found: Row) -> str:
     """Return the figures of a program as text."""
     sent = [f"{c['kind']} of {c['arrays']} arrays, {c['bytes'] / 1e6:.1f} MB" for c in found["collectives"]]
+    hidden = [
+        f"{h['hidden_cycles'] / 1e6:.2f} M cycles" if h["asynchronous"] else "nothing: synchronous"
+        for h in found["hiding"]
+    ]
+    share = found["share_of_peak"]
     total = found["cycles"]
     lines = [
         f"{found['task']} by {found['config']} on {found['topology']}, {found['patches_a_chip']} of "
         f"{found['side']}x{found['side']} a chip, {found['precision']}. {found['about']}",
         f"peak memory a chip  {found['peak_bytes'] / 1e9:.2f} GB",
         f"cycles              {total / 1e6:.1f} M, {found['milliseconds']:.1f} ms at {found['clock_ghz']} GHz",
+        f"share of the peak   {'unknown' if share is None else f'{share:.1%}'}, {found['flop_a_chip'] / 1e9:.0f} GFLOP",
         f"exchanges           {'; '.join(sent) or 'none'}",
+        f"they overlap with   {'; '.join(hidden) or 'nothing'}",
         f"compile time        {found['compile_seconds']:.0f} s",
     ]
     for part, cycles in found["cycles_by_part"].items():

@@ -49,7 +49,7 @@ def compiling(options: argparse.Namespace) -> Row:
         for found in (cold, cached):
             with options.workers.all(keep_compiled=True) as workers:
                 result["sides"] = {by: worker.call("describe") for by, worker in workers.items()}
-                contenders = contenders_of(workers, "inference", options.model, options.forms)
+                contenders = contenders_of(workers, "inference", options.model, options.forms, options.our_forms)
                 warm_up(contenders, "inference", model, arrays, options.folder)
                 found |= {contender.key: contender for contender in contenders}
         rows = [_first_calls(cold[key], cached[key]) for key in cold]
@@ -71,11 +71,12 @@ def _compare(
     for batch, side in cases(options):
         case = {"input": f"{batch} of {side}x{side}"}
         arrays = options.folder / "arrays.npz"
-        given = {"model": model, "arrays": arrays, "batch": batch}
-        with options.workers.all(devices=_devices_for(kind, batch)) as workers:
+        kept = options.keep_compiled
+        given = {"model": model, "arrays": arrays, "batch": batch, "kept": kept}
+        with options.workers.all(keep_compiled=kept, devices=_devices_for(kind, batch)) as workers:
             result["parameters"] = workers[OURS].call("draw", model=model, batch=batch, side=side, path=str(arrays))
             result["sides"] = {by: worker.call("describe") for by, worker in workers.items()}
-            contenders = contenders_of(workers, kind, options.model, options.forms)
+            contenders = contenders_of(workers, kind, options.model, options.forms, options.our_forms)
             warm_up(contenders, kind, model, arrays, options.folder)
             time_in_turn(contenders, options.repeats)
         for contender in contenders:
@@ -93,7 +94,8 @@ def _devices_for(kind: str, batch: int) -> int:
 def _memory(workers: Workers, contender: Contender, case: Row) -> Row:
     arrays, outcome = str(case["arrays"]), str(workers.folder / "outcome.npz")
     key, form = contender.key, contender.form
-    with workers.start(contender.by, devices=_devices_for("training", case["batch"])) as worker:
+    devices = _devices_for("training", case["batch"])
+    with workers.start(contender.by, keep_compiled=case["kept"], devices=devices) as worker:
         worker.call("prepare", key=key, kind="training", form=form, model=case["model"], arrays=arrays)
         worker.call("warm_up", key=key, outcome=outcome)
         peak = worker.call("peak", key=key)

@@ -56,8 +56,16 @@ class Contender:
         return f"{self.by}, {self.form}"
 
 
-def contenders_of(workers: dict[str, Worker], kind: str, model: str, wanted: list[str] | None) -> list[Contender]:
-    """All forms of all sides, ours first. If ``wanted`` is given, only these of the peers' forms.
+def contenders_of(
+    workers: dict[str, Worker], kind: str, model: str, wanted: list[str] | None, ours: list[str] | None = None
+) -> list[Contender]:
+    """All forms of all sides, ours first.
+
+    Args:
+      workers: the worker of each side.
+      kind, model: see ``serving.Side.forms``.
+      wanted: the peers' forms to take; None for all.
+      ours: our forms to take; None for all.
 
     Raises:
       ConfigError: a wanted form does not exist.
@@ -67,11 +75,14 @@ def contenders_of(workers: dict[str, Worker], kind: str, model: str, wanted: lis
         for by, worker in workers.items()
         for form in worker.call("forms", kind=kind, model=model)
     ]
-    known = [contender.form for contender in every if contender.by != OURS]
-    unknown = [form for form in wanted or [] if known and form not in known]
-    if unknown:
-        raise ConfigError(f"--forms: there is no form {unknown[0]!r}; known are {'; '.join(known)}")
-    return [contender for contender in every if wanted is None or contender.by == OURS or contender.form in wanted]
+    for option, chosen, mine in (("--forms", wanted, False), ("--our-forms", ours, True)):
+        known = [contender.form for contender in every if (contender.by == OURS) == mine]
+        unknown = [form for form in chosen or [] if known and form not in known]
+        if unknown:
+            raise ConfigError(f"{option}: there is no form {unknown[0]!r}; known are {'; '.join(known)}")
+        if chosen is not None:
+            every = [found for found in every if (found.by == OURS) != mine or found.form in chosen]
+    return every
 
 
 def warm_up(

@@ -21,16 +21,17 @@ KERNEL, STEP_BATCH, TOLERANCE = 21, 4, 1e-5
 ABOUT = (
     f"HR images of the size given, each with a {KERNEL}x{KERNEL} kernel of its own, blurred, and blurred and "
     "downsampled by `imresize`. `share_of_step`: seconds of both for each image, over those of a training step "
-    f"(measured with a batch of {STEP_BATCH} of the same images) for each image."
+    f"(measured with a batch of {STEP_BATCH} of the same images) for each image. All in true float32."
 )
 
 
 def run(options: argparse.Namespace) -> Row:
     """Times of every way to blur, and their share of a training step."""
     model, rows = model_of(options), []
-    for batch, side in cases(options):
-        step = _step_seconds(model, side, options.repeats) / STEP_BATCH
-        rows += [{"input": f"{batch} of {side}x{side}"} | row for row in _rows(options, batch, side, step)]
+    with jax.default_matmul_precision("highest"):  # else the ways differ on accelerators
+        for batch, side in cases(options):
+            step = _step_seconds(model, side, options.repeats) / STEP_BATCH
+            rows += [{"input": f"{batch} of {side}x{side}"} | row for row in _rows(options, batch, side, step)]
     return {"model": model, "sides": {"here": describe_jax()}, "tables": {"Times": rows}}
 
 

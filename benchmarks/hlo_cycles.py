@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import re
 import typing
 
+OUTSIDE = "degradation, loss and update"  # of a training step, what no part of the network does
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _LOOP = re.compile(r"\bwhile\(.*\bcondition=%?([\w.\-]+), body=%?([\w.\-]+)")
 _LIMIT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 _BELOW = re.compile(r"^ *ROOT .*\bcompare\(.*direction=LT")
+# An exchange of arrays between devices: one instruction, or two that other instructions stand between.
+_EXCHANGE = re.compile(
+    r'%([\w.\-]+) = [^"]*? ((?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|async)(?:-start)?)\('
+)
+_DONE = re.compile(r"-done\(.*?%([\w.\-]+)\)")
+_CALLS = re.compile(r"\bcalls=%?([\w.\-]+)")
 _NAME = re.compile(r'op_name="([^"]*)"')
 
 
@@ -27,9 +35,15 @@ def cycles_by_part(hlo: str, part_of: typing.Callable[[str], str]) -> tuple[dict
       Cycles of each part, the largest first, and the number of loops whose end is no constant; these are counted once.
     """
     entry, computations = _computations(hlo)
+    return _cycles(computations, [(entry, 1)], part_of)
+
+
+def _cycles(
+    computations: dict[str, list[str]], ahead: list[tuple[str, int]], part_of: typing.Callable[[str], str]
+) -> tuple[dict[str, int], int]:
+    """``cycles_by_part`` of computations, each as often as it is asked for."""
     total: collections.Counter[str] = collections.Counter()
     unknown = 0
-    ahead = [(entry, 1)]
     while ahead:
         name, times = ahead.pop()
         for line in computations.get(name, ()):
@@ -41,6 +55,66 @@ def cycles_by_part(hlo: str, part_of: typing.Callable[[str], str]) -> tuple[dict
             elif cycles:
                 total[part_of(named.group(1) if named else "")] += int(cycles.group(1)) * times
     return dict(total.most_common()), unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Hiding:
+    """Whether an exchange can hide behind computing, by the schedule of the compiled program.
+
+    Attributes:
+      kind: HLO opcode; that of the wrapped instruction if it is below ``async-start``.
+      asynchronous: whether it starts and ends in two instructions.
+      hidden_cycles: cycles of the instructions between these two; 0 for a synchronous one, which all others wait for.
+    """
+
+    kind: str
+    asynchronous: bool
+    hidden_cycles: int
+
+
+def hiding_of(hlo: str) -> list[Hiding]:
+    """What every exchange of a program overlaps with, in the order of the text, which is that of execution.
+
+    Args:
+      hlo: ``compiled.as_text()`` of a scheduled program.
+    """
+    computations = _computations(hlo)[1]
+    wrapped = {
+        call.group(1): start.group(1)
+        for lines in computations.values()
+        for line in lines
+        if (start := _EXCHANGE.search(line)) and start.group(2) == "async-start" and (call := _CALLS.search(line))
+    }
+    found = []
+    for name, lines in computations.items():
+        for i, line in enumerate(lines):
+            start = _EXCHANGE.search(line)
+            if not start or name in wrapped or start.group(2) == "async":
+                continue
+            kind = start.group(2).removesuffix("-start")
+            if kind == "async":
+                inner = [_EXCHANGE.search(text) for text in computations.get(_called(line), ())]
+                kind = next((one.group(2) for one in inner if one), "")
+            if kind:
+                between = _until_done(start.group(1), lines[i + 1 :]) if start.group(2).endswith("-start") else None
+                found.append(Hiding(kind, between is not None, _sum(computations, between or [])))
+    return found
+
+
+def _called(line: str) -> str:
+    call = _CALLS.search(line)
+    return call.group(1) if call else ""
+
+
+def _until_done(name: str, lines: list[str]) -> list[str]:
+    """The lines before the one that ends the exchange ``name``."""
+    ends = [i for i, line in enumerate(lines) if (done := _DONE.search(line)) and done.group(1) == name]
+    return lines[: ends[0]] if ends else []
+
+
+def _sum(computations: dict[str, list[str]], lines: list[str]) -> int:
+    """The cycles of lines, with the loops that they start."""
+    return sum(_cycles(computations | {"": lines}, [("", 1)], lambda name: "")[0].values())
 
 
 def _computations(hlo: str) -> tuple[str, dict[str, list[str]]]:
@@ -70,12 +144,12 @@ def part_of_network(name: str, parameters: typing.Mapping[str, typing.Any]) -> s
       parameters: the network's, whose first two levels are its parts.
 
     Returns:
-      Such as ``restorer/body, backward``; or ``degradation and update`` outside the network.
+      Such as ``restorer/body, backward``; or ``OUTSIDE``.
     """
     steps = name.split("/")
     first = next((i for i, step in enumerate(steps) if step in parameters), None)
     if first is None:
-        return "degradation, loss and update"
+        return OUTSIDE
     top = steps[first]
     second = next((step for step in steps[first + 1 :] if step in parameters[top]), "")
     backward = ", backward" if any("transpose(" in step for step in steps) else ""

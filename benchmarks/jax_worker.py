@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import time
 import typing
@@ -20,6 +21,7 @@ from blindsr_jax.inference.all_cores import on_all_cores
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.chain import stack_chains
+from blindsr_jax.networks.compute import Precision, with_compute
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.training.sharding import data_mesh, replicated, split
 from blindsr_jax.training.step import Stage, gradient_of_loss
@@ -32,8 +34,9 @@ _FORMS = {
     "inference": ("jit", _ON_CORES),
     "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
 }
-# Precision of products on an accelerator, by JAX's names; CPUs compute all of them in float32.
-_PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
+# Precision of products on an accelerator, by JAX's names; CPUs compute all of them in float32. With ``bf16`` the
+# network is in bfloat16 too, but for the last convolutions (``networks.compute``), as with ``config.precision``.
+_PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "tensorfloat32"}
 
 
 def draw(model: dict[str, typing.Any], batch: int, side: int, path: str) -> int:
@@ -71,11 +74,14 @@ class Ours:
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
         precision = next(f["precision"] for f in self.forms(kind, model["name"]) if f["name"] == form)
         given, network = jax.tree.map(jnp.asarray, _read(arrays, model)), build(**model)
+        compute: Precision = "bfloat16" if precision == "bf16" else "float32"
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
                 network, variables = on_all_cores(network, given[0]) if form == _ON_CORES else (network, given[0])
+                network = with_compute(network, precision=compute)
                 return _inference(network, variables, given[1], _PRECISIONS[precision])
-            return _training(network, *given, _PRECISIONS[precision], _stage(network, form, len(given[1]["lr"])))
+            stage = dataclasses.replace(_stage(network, form, len(given[1]["lr"])), precision=compute)
+            return _training(network, *given, _PRECISIONS[precision], stage)
 
     def device_peak(self) -> int | None:
         statistics = jax.devices()[0].memory_stats() or {}

@@ -53,7 +53,7 @@ def compiled(model: Row, share: int, side: int) -> Row:
     return {
         "devices": mesh.size,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
-        "traced_flop": _work_of_one_device(config, mesh, state),
+        "traced_flop": flop_of_one_device(config, mesh, state),
         "compiled_flop": program.cost_analysis()["flops"],
         "arguments_bytes": memory.argument_size_in_bytes,
         "temporaries_bytes": memory.temp_size_in_bytes,
@@ -76,13 +76,13 @@ def inputs_of(config: ConfigDict, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, jax
     return hr, jax.ShapeDtypeStruct((mesh.size, len(SIGNALS)), "float32", sharding=split(mesh))
 
 
-def _work_of_one_device(config: ConfigDict, mesh: Mesh, state: typing.Any) -> float:
-    """FLOP of the loss and its gradient, traced for one device's share of the batch."""
+def flop_of_one_device(config: ConfigDict, mesh: Mesh, state: typing.Any) -> float:
+    """FLOP of the last stage's loss and its gradient, traced for one device's share of the batch. FFTs do not count."""
     batch, side, size = config.data.batch_size, config.data.patch, config.degradation.kernel_size
     shapes = [(batch, side, side, 3), (batch, size, size), (batch,)]
     degraded = Degraded(*(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
     hr = jax.ShapeDtypeStruct((batch, *2 * (side * config.model.scale,), 3), "float32")
-    gradient = gradient_of_loss(config_lib.network_of(config), mesh, *stages_of(config))
+    gradient = gradient_of_loss(config_lib.network_of(config), mesh, stages_of(config)[-1])
     work = work_of(lambda *given: gradient(*given, None), state.params, state.constants, hr, degraded)
     return sum(part.flop for part in work.values())
 

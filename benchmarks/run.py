@@ -51,6 +51,8 @@ SUITES = {
     "compile": Suite("beside_peers", "compiling", "ABOUT_COMPILE", (64,), repeats=1, peers=True),
     "gradient": Suite("training_step", sizes=(32,), batch=(4,), repeats=7),
     "roofline": Suite("roofline", sizes=(128, 32), batch=(1, 4)),
+    "update": Suite("update", batch=(), repeats=20),
+    "precision": Suite("precision", repeats=3),
     "degradation": Suite("degradation", sizes=(256,), batch=(64,)),
     "input": Suite("input_demand", sizes=(128, 256), batch=(64,), repeats=20),
     "memory": Suite("memory", "temporaries", "ABOUT_TEMPORARIES", (256,), repeats=1),
@@ -95,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
     default = [(1500, 1000), (6000, 4000)]
     command.add_argument("--pictures", type=_picture, nargs="+", default=default, metavar="WxH", help=pictures)
     command.add_argument("--forms", nargs="*", help="names of the peers' forms; no name for ours alone; default: all")
+    command.add_argument("--our-forms", nargs="+", help="names of our forms; default: all")
+    command.add_argument(
+        "--keep-compiled",
+        action="store_true",
+        help="training: measure memory in processes that read what the timed ones compiled, which saves minutes",
+    )
+    command.add_argument("--config", default="danv2_short_x4", help="update: a config of this project, or its path")
     command.add_argument("--peer-python", default=sys.executable, help="an interpreter with PyTorch and NumPy")
     command.add_argument("--output", type=pathlib.Path, help="a .json file; default: runs/benchmarks/SUITE_MODEL.json")
     return command

@@ -130,6 +130,8 @@ def _evaluated(test: _Test, work: pathlib.Path) -> dict[str, typing.Any]:
     report = json.loads((out / "report.json").read_text())
     kept = ("protocol", "scale", "data", "images", "psnr_y", "ssim_y", "bicubic_psnr_y", "bicubic_ssim_y")
     entry = {key: report[key] for key in kept} | {"model": test.model}
+    if report["products"] != "float32":  # the cards say it
+        entry["products"] = report["products"]
     true = report.get("methods", {}).get("true kernel", report if "true" in test.options else {})
     entry["true_kernel_psnr_y"] = true.get("psnr_y")
     if test.protocol == "div2krk":

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from benchmarks.hlo_cycles import cycles_by_part, part_of_network
+from benchmarks.hlo_cycles import Hiding, cycles_by_part, hiding_of, part_of_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 PARAMETERS = {"restorer": {"head": 0, "body": 0}, "estimator": {"out": 0}}
@@ -41,6 +41,36 @@ def test_the_bodies_of_loops_are_counted_as_often_as_they_run():
     assert unknown == 1  # the condition without a constant
 
 
+EXCHANGES = """
+%sum (a: f32[], b: f32[]) -> f32[] {
+  ROOT %add = f32[] add(%a, %b)
+}
+%wrapped (x: f32[8]) -> f32[2] {
+  ROOT %scatter = f32[2] reduce-scatter(%x), to_apply=%sum
+}
+ENTRY %main.1 (x: f32[8]) -> f32[2] {
+  %before = f32[2] fusion(%x), backend_config={"estimated_cycles":"1"}
+  %now = (f32[2], f32[3]) all-reduce(%before, %x), to_apply=%sum, metadata={op_name="jit(step)/psum"}
+  %one = (f32[2], f32[2]) all-reduce-start(%before), to_apply=%sum
+  %two = ((f32[8]), f32[2], u32[]) async-start(%x), calls=%wrapped
+  %loop = (s32[], f32[2]) while(%state), condition=%condition.1, body=%inner.1
+  %first = f32[2] all-reduce-done(%one)
+  %after = f32[2] fusion(%first, %now), backend_config={"estimated_cycles":"100"}
+  %second = f32[2] async-done(%two)
+  %last = f32[2] fusion(%second), backend_config={"estimated_cycles":"1000"}
+}
+"""
+
+
+def test_an_exchange_hides_behind_what_stands_between_its_two_instructions():
+    """The loop runs three times, with five cycles."""
+    program = HLO[: HLO.index("%open.1")] + HLO[HLO.index("%inner.1") : HLO.index("%outer.1")] + EXCHANGES
+    now, one, two = hiding_of(program)
+    assert now == Hiding("all-reduce", False, 0)
+    assert one == Hiding("all-reduce", True, 15)
+    assert two == Hiding("reduce-scatter", True, 115)
+
+
 @pytest.mark.parametrize(
     "name, part",
     [
@@ -70,4 +100,6 @@ def test_a_tpu_gets_one_exchange_and_no_form_of_a_cpu(tmp_path):
     # the first steps, in the last, and backwards.
     assert found["loops"] == 5 and found["loops_counted_once"] == 0
     assert 0 < found["peak_bytes"] < 32e6  # the program itself is 18 MB of them
+    assert [(h["kind"], h["asynchronous"]) for h in found["hiding"]] == [("all-reduce", False)]
+    assert 0 < found["share_of_peak"] < 0.1
     assert found["cycles"] == sum(found["cycles_by_part"].values()) > 0

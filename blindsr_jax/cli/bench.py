@@ -73,9 +73,11 @@ def _machine() -> dict[str, typing.Any]:
 
     import jax
 
+    from blindsr_jax.evaluation.machine import machine
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = {"python": platform.python_version(), "jax": jax.__version__}
-    return {"device": jax.devices()[0].device_kind, "cores": cores, **versions}
+    return {**machine(), "cores": cores, **versions}
 
 
 def _figures(timing: Timing) -> dict[str, typing.Any]:

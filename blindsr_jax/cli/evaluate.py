@@ -167,6 +167,7 @@ def _evaluate_folder(
     target: pathlib.Path,
 ) -> bool:
     """Evaluate one folder and write its report; return whether all files were usable."""
+    from blindsr_jax.evaluation.machine import machine
     from blindsr_jax.evaluation.methods import BLIND
     from blindsr_jax.evaluation.report import headline, summarise, tables, write_report
     from blindsr_jax.evaluation.resume_log import ResumeLog
@@ -202,6 +203,7 @@ def _evaluate_folder(
     label += "+ (self-ensemble)" if methods.self_ensemble else ""
     label += f" ({methods.back_project} back-projections)" if methods.back_project else ""
     facts = {"model": label, "parameters": model.parameters, "data": name, "unreadable": unusable}
+    facts |= machine()
     facts |= {"about": protocol.about, "version": blindsr_jax.__version__, "command": _command(arguments, name)}
     summary = summarise(rows, protocol=protocol.name, scale=protocol.scale, **facts)
     write_report(target, rows, summary)

@@ -99,8 +99,9 @@ def _cells(entry: dict[str, typing.Any]) -> list[str]:
     ]
     published = _pair(complete[0].psnr_y, complete[0].ssim_y) if complete and not entry.get("partial") else _NO_SCORE
     known = entry.get("true_kernel_psnr_y")
+    products = f", products in {entry['products']}" if entry.get("products", "float32") != "float32" else ""
     return [
-        f"{entry['protocol']} ×{entry['scale']}",
+        f"{entry['protocol']} ×{entry['scale']}{products}",
         f"{entry['data']} ({entry['images']}{' of 100' if entry.get('partial') else ''})",
         f"**{entry['psnr_y']:.2f}**, {entry['ssim_y']:.4f}",
         _NO_SCORE if known is None else f"{known:.2f}",
@@ -117,7 +118,9 @@ def _facts(bundle: Bundle) -> dict[str, str]:
     source = bundle.metadata["source"]
     config, training = source["config"], bundle.metadata.get("training", {})
     options = config["optimizer"]
-    rate = f"Adam, learning rate {options['learning_rate']:g}, {options['schedule']}"
+    kind = options.get("kind", "adam").capitalize()  # older runs have no kind
+    rate = f"{kind}, learning rate {options['learning_rate']:g}, {options['schedule']}"
+    rate += ", in bfloat16" if config.get("precision") == "bfloat16" else ""
     start = f", starting from {config['start_from']}" if config.get("start_from") else ""
     patch = f"{config['data']['batch_size']} patches of {config['data']['patch']}×{config['data']['patch']} LR pixels"
     if config["data"].get("shrink_rate"):

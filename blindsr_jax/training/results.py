@@ -17,6 +17,7 @@ from blindsr_jax.data.sources import Source
 from blindsr_jax.degradations.kernels import isotropic_gaussian
 from blindsr_jax.degradations.pools import best_gaussian
 from blindsr_jax.errors import DataError
+from blindsr_jax.evaluation.machine import machine
 from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.panel import draw_panel
 from blindsr_jax.evaluation.protocols import Protocol
@@ -134,6 +135,7 @@ def write_results(config: ConfigDict, workdir: str | os.PathLike) -> dict[str, t
         config_hash=config_lib.config_hash(config),
         data=data,
         unreadable=len(failures),
+        **machine(),
     )
     with all_or_none():
         if is_first():

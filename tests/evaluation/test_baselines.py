@@ -64,4 +64,5 @@ def test_pictures_without_ground_truth(tmp_path, photo, capsys):
     assert summary["psnr_y"] is None and summary["images"] == 3
     assert 0.5 < summary["flat_ratio"] < 2 and 0.5 < summary["block_ratio"] < 2
     page = (tmp_path / "report" / "report.md").read_text()
+    assert f"- device: {summary['device']}" in page and "- products: float32" in page
     assert "flat ratio" in page and "| a.jpg |" in page and "PSNR" not in page

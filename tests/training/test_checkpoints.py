@@ -11,8 +11,11 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks.configs import config_named
 from blindsr_jax.errors import DataError
 from blindsr_jax.training.checkpoints import Checkpoints
+from blindsr_jax.training.setup import abstract_state
+from blindsr_jax.training.sharding import data_mesh
 from blindsr_jax.training.state import TrainState
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -132,3 +135,16 @@ def test_a_checkpoint_of_another_step_is_noticed(workdir):
     shutil.copytree(place / "1", place / "3")
     with Checkpoints(workdir, read_only=True) as checkpoints, pytest.raises(DataError, match="step 1"):
         checkpoints.restore(3, _state(0))
+
+
+def test_a_checkpoint_of_danv2_short_is_below_16_mb(tmp_path):
+    """So that it can be carried from machine to machine. Random numbers, because zeros are compressed away."""
+    config = config_named("danv2_short_x4")
+    rng, shapes = np.random.default_rng(0), abstract_state(config, data_mesh())
+    drawn = [rng.normal(size=leaf.shape).astype(leaf.dtype) for leaf in jax.tree.leaves(shapes)]
+    state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), drawn))
+    with Checkpoints(tmp_path, config.checkpoint.keep) as checkpoints:
+        checkpoints.save(state, 30.5)
+    (step,) = Checkpoints(tmp_path, read_only=True).steps
+    size = sum(path.stat().st_size for path in _files(tmp_path, step))
+    assert 8 * sum(leaf.size for leaf in jax.tree.leaves(shapes.params)) * 0.8 < size < 16e6

@@ -1,0 +1,20 @@
+"""The device that scores were computed on, and what it multiplies in: both move the last digits."""
+
+from __future__ import annotations
+
+import jax
+
+# JAX's default for products and convolutions of float32 arrays, by platform.
+_DEFAULTS = {"tpu": "bfloat16, the default there", "gpu": "TF32 where the device has it, the default there"}
+
+
+def machine() -> dict[str, str]:
+    """Return the kind of JAX's first device, and the precision of products of float32 arrays on it.
+
+    Returns:
+      ``device``, as JAX names it; ``products``, ``float32`` on a CPU, whatever is asked for; elsewhere what
+      ``jax_default_matmul_precision`` asks for, or what JAX does if it asks for nothing.
+    """
+    device, asked = jax.devices()[0], jax.config.jax_default_matmul_precision
+    products = "float32" if device.platform == "cpu" else asked or _DEFAULTS.get(device.platform, "the default there")
+    return {"device": device.device_kind, "products": products}
