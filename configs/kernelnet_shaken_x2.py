@@ -6,8 +6,8 @@
 Half of the kernels are paths of a shaken camera in focus, discs, and sums of both. It starts from kernelnet-x2.
 
 Time:  58 minutes of one CPU core with other work beside it (Python 3.12), on 186 photographs
-Score: mean kernel ℓ1 over 8 held-out kernels of that pool on 13 held-out photographs, whole: 0.239; fixed Gaussian 0.491
-       (the coarse kernel alone 0.413, which the loss ignores). Packaged as kernelnet-shaken-x2
+Score: mean kernel ℓ1 over 8 held-out kernels of that pool on 13 held-out photographs, whole: 0.239; fixed Gaussian
+       0.491 (the coarse kernel alone 0.413, which the loss ignores). Packaged as kernelnet-shaken-x2
 """
 
 from blindsr_jax import config as config_lib

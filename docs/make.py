@@ -118,7 +118,8 @@ def _tests_of_solvers(name: str, folders: list[pathlib.Path], work: pathlib.Path
         yield from (_Test(model, "s_fold_circular", folder, options) for folder in folders)
         if "shaken" in name:
             options = ("--scale", str(scale), *options[-5:])
-            yield from (_Test(model, "shaken8_circular", folder, options) for folder in folders if folder.name == "Set5")
+            small = [folder for folder in folders if folder.name == "Set5"]
+            yield from (_Test(model, "shaken8_circular", folder, options) for folder in small)
 
 
 def _evaluated(test: _Test, work: pathlib.Path) -> dict[str, typing.Any]:

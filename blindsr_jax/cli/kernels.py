@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import pathlib
+import typing
 
 from blindsr_jax.cli.arguments import Choices, Commands, add_command, positive
 
@@ -60,8 +61,9 @@ def build(arguments: argparse.Namespace) -> int:
     from blindsr_jax.degradations.pools import kernel_pool, shaken_pool
 
     sizes = {name: getattr(arguments, name) for name in ("scale", "count", "size", "seed")}
-    draw = functools.partial(kernel_pool, irregular=False) if arguments.gaussians else kernel_pool
-    draw = shaken_pool if arguments.shaken else draw
+    draw: typing.Callable[..., typing.Any] = shaken_pool if arguments.shaken else kernel_pool
+    if arguments.gaussians:
+        draw = functools.partial(kernel_pool, irregular=False)
     print("\n".join(write_pool(arguments.output, arguments.test, draw, overwrite=arguments.overwrite, **sizes)))
     return 0
 
