@@ -24,6 +24,8 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+KEEP_PROGRAMS = 3 * 2**30
+"""Bytes of memory of a process up to which it keeps what it compiled."""
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -76,9 +78,18 @@ def compile_as_users() -> typing.Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs() -> typing.Iterator[None]:
-    """Forgotten after each file: all of them together take gigabytes."""
+    """Kept for the next file, which calls many of the same; all of them together would take many gigabytes."""
     yield
-    jax.clear_caches()
+    if _memory() > KEEP_PROGRAMS or os.environ.get("CLEARALL"):
+        jax.clear_caches()
+
+
+def _memory() -> int:
+    """Bytes that this process has in memory, or 2**63 where the system does not say."""
+    try:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 2**63
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.conftest import drilled
+
 ROOT = pathlib.Path(__file__).parents[2]
 _RESTORE_ALL = """
 import json, zlib
@@ -44,10 +46,11 @@ def expected():
 @pytest.mark.parametrize(
     "setting",
     [
-        {"JAX_ENABLE_X64": "1"},
-        {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_TRANSFER_GUARD": "disallow"},
+        drilled({"JAX_ENABLE_X64": "1"}),
+        drilled({"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_TRANSFER_GUARD": "disallow"}),
+        {"JAX_ENABLE_X64": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_TRANSFER_GUARD": "disallow"},
     ],
-    ids=lambda setting: next(iter(setting)),
+    ids=lambda setting: "+".join(setting),
 )
 def test_all_packaged_models_restore_the_same(expected, setting):
     assert len(expected) >= 9

@@ -98,7 +98,9 @@ def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
     assert psnr(*(np.uint8(255 * x.image) for x in told), 0, "rgb") > 40
 
 
+@pytest.mark.drill
 def test_models_of_each_kind_go_through_tiles(reference):
+    """In CI the model above and the pipeline below go through them, and a small DSSR in test_all_cores.py is shared."""
     image = _scene()
     for name in ("danv2_x2", "dssr_x2"):
         one = load(reference / "networks" / f"{name}.pth")

@@ -1,3 +1,4 @@
+import functools
 import re
 
 import jax
@@ -17,6 +18,7 @@ TINY = {"iterations": 6, "hyper_features": 32, "features": (16, 32, 64, 64), "bl
 SMALL = {"iterations": 3, "hyper_features": 4, "features": (4, 4, 6, 6), "blocks": 1}
 
 
+@functools.cache
 def _small(**sizes):
     network = build("usrnet", **SMALL | sizes)
     return network, init_variables(network, jax.random.key(0, impl="rbg"))

@@ -45,7 +45,9 @@ def test_every_step_of_dssr(reference, scale):
     _assert_close(out.sr, golden["sr_mean"], "mean")
 
 
+@pytest.mark.drill
 def test_loss_gradients_and_their_norm(reference):
+    """test_golden.py has a smaller network with the same losses and gradients."""
     golden = np.load(reference / "networks" / "danv1_x4_train.npz")
     model = load(reference / "networks" / "danv1_x4.pth")
     constants = model.variables["constants"]
