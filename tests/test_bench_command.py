@@ -10,6 +10,9 @@ from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
 
 
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+
+
 @pytest.fixture
 def bundle(tmp_path):
     save_bundle(tmp_path / "tiny.safetensors", tiny_bundle())

@@ -9,6 +9,9 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.inference.loading import load
 
 
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+
+
 def _temporaries(model, side):
     """XLA's memory analysis of the network alone."""
     lr = jax.ShapeDtypeStruct((1, side, side, 3), "float32")
