@@ -8,7 +8,6 @@ from blindsr_jax.cli import timing
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.loading import load
 
-
 pytestmark = pytest.mark.usefixtures("nothing_compiled")
 
 
