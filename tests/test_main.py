@@ -114,14 +114,13 @@ def test_unusable_folders_are_named(tmp_path, size, damage, message):
 
 
 @pytest.mark.slow
-def test_what_stops_a_command_is_named_in_one_line(tmp_path, tiny):
+def test_what_stops_a_command_is_named(tmp_path, tiny):
     folder = _folder(tmp_path, (80, 80), 100)
     arguments = ["--config.data.source=folder", f"--config.data.root={folder}"]
     result = _run(*tiny, "--workdir", tmp_path / "run", *arguments)
     assert result.returncode == 1
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("blindsr_jax: ")]
-    assert "none of the training images can be read" in line
-    assert str(folder) in line
+    assert "none of the training images can be read" in result.stderr
+    assert str(folder) in result.stderr
 
 
 @pytest.mark.slow
