@@ -229,7 +229,9 @@ def test_another_site_gets_no_answer(address, headers):
             urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20)
 
 
+@pytest.mark.drill
 def test_sigterm_ends_a_run(driver, folder):
+    """In CI the page of the other tests is ended by SIGTERM, and test_stopping.py ends runs without a page."""
     (folder / "second").mkdir()
     started = time.monotonic()
     with browsing.page(folder / "second", "--max-megapixels", "2") as address:

@@ -52,8 +52,9 @@ def test_degradation_and_data_step(golden, s):
     np.testing.assert_allclose(solution, golden[f"data_solution_alpha0.02_x{s}"], atol=OPERATORS)
 
 
-@pytest.mark.parametrize("s", [2, 3, 4])
+@pytest.mark.parametrize("s", [drilled(2), drilled(3), 4])
 def test_usrnet(reference, golden, s):
+    """The small network of test_golden.py has all scales in CI."""
     network, variables = _load(reference, "usrnet_small.pth")
     got = _restore(network, variables, golden[f"lr_x{s}"], _flipped(golden[f"kernel_x{s}"]), s, sigma=2.55 / 255)
     _assert_close(got, golden[f"usrnet_x{s}"])

@@ -120,7 +120,7 @@ def test_stages_differ_in_loss_and_downsampling():
     assert [stage.until for stage in stages_of(tiny_config(**{"model.gradient_steps": 0}))] == [6]
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [drilled(0), 1])
 def test_one_and_four_devices_take_the_same_step(stage):
     one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
     (alone, first), (spread, second) = _update(stage, one), _update(stage)
@@ -131,7 +131,7 @@ def test_one_and_four_devices_take_the_same_step(stage):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.parametrize(("stage", "transforms"), [(0, False), (1, True)])
+@pytest.mark.parametrize(("stage", "transforms"), [drilled(0, False), (1, True)])
 def test_devices_exchange_gradients_and_no_images(stage, transforms):
     """XLA cannot always split FFTs along the batch: with jax 0.10 and without ``shard_map`` it gathers the batch."""
     config, mesh = tiny_config(), data_mesh()
