@@ -1,5 +1,7 @@
 """What all tests share: fake devices, compiled programs, strict array rules, and where the reference values lie."""
 
+import ctypes
+import functools
 import os
 import pathlib
 import shutil
@@ -24,6 +26,8 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+MOST_MEMORY = 4 * 2**30
+"""Bytes of a process; beyond them, it forgets what it compiled."""
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -64,9 +68,12 @@ def drilled(*values: typing.Any, **options: typing.Any) -> typing.Any:
 
 
 @pytest.fixture
-def compile_as_users() -> typing.Iterator[None]:
+def compile_as_users(compiled_programs: list[str]) -> typing.Iterator[None]:
     """Programs are optimised as outside of tests: for what is asserted of the program itself, or of its last bits."""
     before = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    if not compiled_programs:  # in memory, programs are not told apart by this
+        jax.clear_caches()
+        compiled_programs.append("optimised")
     jax.config.update("jax_disable_most_optimizations", False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # of processes that a test starts
@@ -75,10 +82,31 @@ def compile_as_users() -> typing.Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled_programs() -> typing.Iterator[None]:
-    """Forgotten after each file: all of them together take gigabytes."""
-    yield
+def compiled_programs() -> typing.Iterator[list[str]]:
+    """Kept for the next file, which calls many of the same, unless they are optimised; all would take many gigabytes.
+
+    A test that compiles others notes it in the list.
+    """
+    others: list[str] = []
+    yield others
+    if others or _memory() > MOST_MEMORY:
+        jax.clear_caches()
+        if hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc would keep the memory, two megabytes a program
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+@pytest.fixture
+def nothing_compiled() -> None:
+    """Programs of earlier tests are forgotten: for what is asserted of the first call."""
     jax.clear_caches()
+
+
+def _memory() -> int:
+    """Bytes that this process has in memory, or 2**63 where the system does not say."""
+    try:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 2**63
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +136,14 @@ def published() -> pathlib.Path:
     return folder
 
 
+@functools.cache
+def _photo() -> np.ndarray:
+    from blindsr_jax.data.sources import open_source
+
+    return open_source("sample", split="validation").read(0)[300:396, 600:728]
+
+
 @pytest.fixture
 def photo() -> np.ndarray:
     """A packaged photograph, central 96×128 pixels: uint8."""
-    from blindsr_jax.data.sources import open_source
-
-    image = open_source("sample", split="validation").read(0)
-    return image[300:396, 600:728]
+    return _photo().copy()

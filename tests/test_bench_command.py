@@ -9,6 +9,8 @@ from blindsr_jax.errors import OutOfMemory
 from blindsr_jax.weights.bundle import save_bundle
 from tests.inference.conftest import tiny_bundle
 
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+
 
 @pytest.fixture
 def bundle(tmp_path):

@@ -42,6 +42,16 @@ ELSEWHERE = {
     "--config.data.source=div2k": "wants DIV2K; tests/data/test_sources.py",
     "--config.data.source=shards": "wants shards of DIV2K; tests/data/test_shards.py trains from small ones",
 }
+# Commands that only the drill carries out, each with another one that differs in names alone; all are parsed in CI.
+ALIKE = {
+    "python3 -m pip install -e '.[demo]'": "python3 -m pip install -e .",
+    "python3 -m pip install -e '.[train]'": "python3 -m pip install -e .",
+    "python3 -m pip install -e '.[test]'": "python3 -m pip install -e .",
+    "--model dan-lite-x4 --protocol no_reference": "--model model.safetensors --protocol no_reference",
+    "--model runs/dan_x4 --protocol gaussian8": "--model model.safetensors --protocol gaussian8",
+    "--model runs/kernelnet_lite_x2+usrnet_tiny.pth --beside": "--model kernelnet.safetensors+usrnet_tiny.pth --beside",
+    "blindsr kernels build --scale 2 -o train_x2.npy": "blindsr kernels build --scale 2 -o train.npy",
+}
 # What makes a training one of seconds, by the beginning of its config's name.
 SMALL = [
     "--config.steps=2",
@@ -79,9 +89,13 @@ def _commands():
                     for command in line.split(" && "):
                         found.setdefault(re.sub(r"\s+", " ", command).strip(), page.name)
     return [
-        pytest.param(command, id=f"{page}: {command[:60]}", marks=pytest.mark.drill if _trains(command) else ())
+        pytest.param(command, id=f"{page}: {command[:60]}", marks=pytest.mark.drill if _only_in_drill(command) else ())
         for command, page in found.items()
     ]
+
+
+def _only_in_drill(command):
+    return _trains(command) or any(part in command for part in ALIKE)
 
 
 def _trains(command):
@@ -109,7 +123,7 @@ def place(tmp_path_factory):
     np.save(folder / "k.npy", np.asarray(isotropic_gaussian(1.5, 11)))
     packaged = ROOT / "blindsr_jax" / "weights" / "packaged"
     network = {"name": "danv1", "scale": 4, "features": 4, "blocks": 1, "estimator_features": 4, "estimator_blocks": 1}
-    variables = init_variables(build(**network, upsampler="single"), jax.random.key(0))
+    variables = init_variables(build(**network, upsampler="single"), jax.random.key(0, impl="rbg"))
     small = Bundle(jax.tree.map(np.asarray, variables), network | {"upsampler": "single"}, {})
     save_bundle(folder / "model.safetensors", small)
     for name in ("dan_x4.safetensors", "danv2_x4.safetensors", "runs/quickstart/model.safetensors"):
@@ -192,6 +206,15 @@ def _run(command, cwd):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "XLA_FLAGS": ONE_DEVICE}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_commands_alike_are_parsed_and_one_of_them_is_carried_out():
+    carried_out = [param.values[0] for param in _commands() if not param.marks]
+    for part, other in ALIKE.items():
+        (words,) = [shlex.split(param.values[0]) for param in _commands() if part in param.values[0]]
+        if words[0] == "blindsr":
+            parser().parse_args(words[1:])
+        assert any(other in command for command in carried_out), part
 
 
 def test_what_is_tested_elsewhere_is_still_there():

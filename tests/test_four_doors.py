@@ -12,6 +12,7 @@ from blindsr_jax.evaluation.samples import Sample
 from blindsr_jax.inference import tile_policy
 from blindsr_jax.inference.loading import load
 from blindsr_jax.weights.bundle import save_bundle
+from tests.conftest import drilled
 from tests.inference.conftest import tiny_bundle
 
 
@@ -61,12 +62,18 @@ def test_a_picture_whose_steps_the_page_does_not_keep(bundle, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_picture_of_one_and_a_half_megapixels(bundle, tmp_path):
-    """It goes in tiles of 512×512, which are not the whole picture to the bit."""
-    lr = _photograph(1230, 1220)
+@pytest.mark.parametrize(("height", "width", "side"), [(123, 122, 64), drilled(1230, 1220, 512)])
+def test_a_picture_in_tiles(bundle, tmp_path, monkeypatch, height, width, side):
+    """They are not the whole picture to the bit. The limits are lowered to less than the smaller picture has."""
+    if side < tile_policy.SIDE:
+        monkeypatch.setattr(tile_policy, "WHOLE", height * width - 1)
+        monkeypatch.setattr(tile_policy, "SIDE", side)
+        monkeypatch.setattr(restoring, "STEPS", 0)
+    lr = _photograph(height, width)
     restored = _check_all_equal(bundle, lr, tmp_path)
-    assert restored.shape == (2460, 2440, 3)
-    np.testing.assert_array_equal(restored, load(bundle).restore(lr, tile=512))
+    assert restored.shape == (2 * height, 2 * width, 3)
+    np.testing.assert_array_equal(restored, load(bundle).restore(lr, tile=side))
+    assert np.any(restored != load(bundle).restore(lr, tile=0))
 
 
 def test_an_estimator_and_a_solver(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from tests.compiling import ONE_DEVICE
+from tests.conftest import drilled
 from tests.drawn_pictures import draw_pictures
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "docs" / "notebooks").glob("*.ipynb"))
@@ -16,9 +17,12 @@ def _opened(path):
     return nbformat.read(path, as_version=4)
 
 
+# tests/test_readme.py trains in CI, and the tour holds in CI that notebooks are run.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's own
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [drilled(path) if path.stem.startswith("train") else path for path in NOTEBOOKS], ids=lambda path: path.stem
+)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     notebook = _opened(path)
     nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install -e '.[test]'")

@@ -38,9 +38,9 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     assert words[:3] == ["python3", "-m", "blindsr_jax.main"]
     workdir = tmp_path / "quickstart"
     shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
-    pictures = draw_pictures(tmp_path / "pictures", 2)
+    pictures = draw_pictures(tmp_path / "pictures", 1)
     shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}"]
-    shorter += ["--config.validation.crop=64"]
+    shorter += ["--config.validation.crop=64", "--config.data.batch_size=4"]
     arguments = [str(workdir) if word == "runs/quickstart" else word for word in words[1:]]
     environment = os.environ | {"XLA_FLAGS": ONE_DEVICE}
     command = [sys.executable, *arguments, *shorter]

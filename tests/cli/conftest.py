@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,10 +14,18 @@ def model():
     return from_bundle(tiny_bundle())
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The file of a model that enlarges twice."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    save_bundle(path, tiny_bundle())
+    return path
+
+
 @pytest.fixture
-def place(tmp_path):
+def place(tiny, tmp_path):
     """A folder with a model and some pictures; the model enlarges twice."""
-    save_bundle(tmp_path / "tiny.safetensors", tiny_bundle())
+    shutil.copy(tiny, tmp_path)
     rng = np.random.default_rng(0)
     for name in ("a.png", "b.jpg", "c.webp", "deep/d.tiff"):
         path = tmp_path / "in" / name

@@ -32,6 +32,7 @@ def test_compiling_is_taken_off_the_phase_around_it():
     assert "programs: 1, kept from before: 0" in phases.told(), "it listens only while it is asked to"
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_restore_says_where_the_time_went(tmp_path, capsys):
     picture = next(draw_pictures(tmp_path, 1).glob("*.png"))
     with Image.open(picture) as image:

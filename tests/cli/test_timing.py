@@ -8,6 +8,8 @@ from blindsr_jax.cli import timing
 from blindsr_jax.errors import DataError
 from blindsr_jax.inference.loading import load
 
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+
 
 def _temporaries(model, side):
     """XLA's memory analysis of the network alone."""

@@ -31,7 +31,9 @@ def test_golden_real_esrgan(golden):
     for name in _sets(golden, "kernel"):
         size, sigma_x, sigma_y, theta, beta_bell, beta_plateau = golden[f"{name}/params"]
         size = int(size)
-        bell, flat = degradations.generalized_gaussian, degradations.plateau
+        bell, flat = (
+            jax.jit(make, static_argnums=4) for make in (degradations.generalized_gaussian, degradations.plateau)
+        )
         _assert_near(degradations.anisotropic_gaussian(sigma_x, sigma_y, theta, size), golden[f"{name}/gaussian"])
         _assert_near(bell(sigma_x, sigma_y, theta, beta_bell, size), golden[f"{name}/generalized"])
         _assert_near(bell(sigma_x, sigma_x, theta, beta_bell, size), golden[f"{name}/generalized_iso"])

@@ -21,7 +21,12 @@ def _run(text, images, *, scale=2, seed=0, kernel=None, size=None):
     """Steps in a batch that need not end at LR size."""
     batch = start_batch(images, kernel)._replace(size=size)
     task = Task(scale, tuple(side // scale for side in images.shape[1:3]))
-    return run_steps(steps_from_text(text, scale), batch, Keys(jax.random.key(seed)), task)
+    return _compiled(steps_from_text(text, scale), task)(batch, jax.random.key(seed))
+
+
+def _compiled(steps, task):
+    """As one program: operation by operation takes several times as long."""
+    return jax.jit(lambda batch, key: run_steps(steps, batch, Keys(key), task))
 
 
 @pytest.fixture(scope="module")

@@ -201,7 +201,9 @@ def test_a_run_can_be_stopped(visitor, folder):
     assert visitor.find("#compared") is None
 
 
+@pytest.mark.drill
 def test_who_waits_hears_how_many_are_before(visitor, folder, address):
+    """test_turns.py has the queue without a browser, and the last test below two visitors at once."""
     wide = _picture(folder / "wide2.png", (1000, 880), (90, 90, 90))
     with browsing.browser(folder / "downloads") as other_driver:
         other = browsing.Visitor(other_driver, address)
@@ -227,7 +229,9 @@ def test_another_site_gets_no_answer(address, headers):
             urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20)
 
 
+@pytest.mark.drill
 def test_sigterm_ends_a_run(driver, folder):
+    """In CI the page of the other tests is ended by SIGTERM, and test_stopping.py ends runs without a page."""
     (folder / "second").mkdir()
     started = time.monotonic()
     with browsing.page(folder / "second", "--max-megapixels", "2") as address:

@@ -1,5 +1,7 @@
 """Small networks of each kind that can be exported."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -25,13 +27,14 @@ SMALL = {
 }
 
 
+@functools.cache
 def small(kind, **changes):
     """A model with random weights."""
     module = build(**SMALL[kind] | changes)
     basis = None
     if module.code_basis_length:
         basis = np.linalg.qr(np.random.default_rng(0).normal(size=(81, 3)))[0].astype(np.float32)
-    variables = init_variables(module, jax.random.key(0), basis)
+    variables = init_variables(module, jax.random.key(0, impl="rbg"), basis)
     return model_of(module, jax.device_put(stack_chains(variables)))
 
 

@@ -93,12 +93,17 @@ def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
     tiles = restore_image(model, image, tile=64, self_ensemble=self_ensemble)
     assert psnr(*(np.uint8(255 * x.image) for x in (tiles, whole)), 0, "rgb") > 40
     assert tiles.kernel.shape == whole.kernel.shape and np.isfinite(tiles.kernel_code).all()
-    known = np.asarray(whole.kernel)
+
+
+def test_tiles_with_a_known_kernel(model):
+    image, known = _scene(), np.asarray(isotropic_gaussian(1.2, 11))
     told = [restore_image(model, image, kernel=known, tile=tile) for tile in (0, 64)]
     assert psnr(*(np.uint8(255 * x.image) for x in told), 0, "rgb") > 40
 
 
+@pytest.mark.drill
 def test_models_of_each_kind_go_through_tiles(reference):
+    """In CI the model above and the pipeline below go through them, and a small DSSR in test_all_cores.py is shared."""
     image = _scene()
     for name in ("danv2_x2", "dssr_x2"):
         one = load(reference / "networks" / f"{name}.pth")

@@ -32,24 +32,30 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Runs on two processes of two devices each: ``parts`` was stopped by SIGTERM at step ``stopped``, was copied to
-    ``copy``, and went on to step ``steps``; ``whole`` came there without a stop."""
+    """Runs on two processes of two devices each.
+
+    ``whole`` was stopped by SIGTERM at step ``steps``. ``copy`` is what it had been two checkpoints before, at step
+    ``earlier``. ``parts`` went on from there to the same step.
+    """
     place = tmp_path_factory.mktemp("multihost")
     draw_pictures(place / "pictures")
     parts, whole, copy = (place / name for name in ("parts", "whole", "copy"))
-    started = start(place, parts, "--config.steps=100000", devices=2)
-    while "[12] train/" not in log_of(place, parts):
-        assert started[0].poll() is None, log_of(place, parts)
+    started = start(place, whole, "--config.steps=100000", "--config.checkpoint.keep=3", devices=2)
+    while "[20] train/" not in log_of(place, whole):
+        assert started[0].poll() is None, log_of(place, whole)
         time.sleep(0.02)
     started[1].send_signal(signal.SIGTERM)  # to one of them
     codes = wait(started)
-    assert "saved step" in log_of(place, parts), log_of(place, parts)
-    stopped = int(log_of(place, parts).split("SIGTERM: saved step ")[1].split(";")[0])
-    shutil.copytree(parts, copy)
-    steps = stopped + 8
-    finished = wait(start(place, parts, f"--config.steps={steps}", devices=2))
-    assert finished == [0, 0], log_of(place, parts)
-    assert wait(start_locally(place, whole, f"--config.steps={steps}", devices=2)) == [0], log_of(place, whole)
+    assert "saved step" in log_of(place, whole), log_of(place, whole)
+    steps = int(log_of(place, whole).split("SIGTERM: saved step ")[1].split(";")[0])
+    shutil.copytree(whole, copy)
+    with Checkpoints(whole, read_only=True) as checkpoints:
+        earlier, *later = checkpoints.steps[-3:]
+    for step in later:
+        shutil.rmtree(copy / "checkpoints" / str(step))
+    shutil.copytree(copy, parts)
+    finished = wait(start_locally(place, parts, f"--config.steps={steps}", devices=2))
+    assert finished == [0], log_of(place, parts)
     return types.SimpleNamespace(**locals())
 
 
@@ -91,32 +97,33 @@ def test_losses_are_the_same_on_any_number_of_processes_and_devices(runs, tmp_pa
 def test_sigterm_to_one_process_saves_both_at_the_same_step(runs):
     assert runs.codes == [75, 75]
     for number in (0, 1):
-        assert f"SIGTERM: saved step {runs.stopped};" in log_of(runs.place, runs.parts, number)
-    assert max(int(path.name) for path in (runs.copy / "checkpoints").iterdir()) == runs.stopped
+        assert f"SIGTERM: saved step {runs.steps};" in log_of(runs.place, runs.whole, number)
+    assert max(int(path.name) for path in (runs.whole / "checkpoints").iterdir()) == runs.steps
 
 
-def test_it_goes_on_from_there_bit_for_bit(runs):
-    assert f"going on from step {runs.stopped} of {runs.steps}" in log_of(runs.place, runs.parts)
+def test_it_goes_on_bit_for_bit(runs):
+    """The state at the end of a resumed run is what SIGTERM saved of the run that was not stopped between."""
+    assert f"going on from step {runs.earlier} of {runs.steps}" in log_of(runs.place, runs.parts)
     for a, b in zip(jax.tree.leaves(_state(runs, runs.parts)), jax.tree.leaves(_state(runs, runs.whole))):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("devices", [drilled(1), 4])
-def test_it_goes_on_from_there_on_one_process(runs, tmp_path, monkeypatch, devices):
+def test_it_goes_on_on_one_process(runs, tmp_path, monkeypatch, devices):
     workdir = tmp_path / "run"
     shutil.copytree(runs.copy, workdir)
     ours, theirs = _train_here(runs, monkeypatch, devices, workdir), _losses(runs.whole)
-    later = range(runs.stopped + 2, runs.steps + 1)
+    later = range(runs.earlier + 2, runs.steps + 1)
     assert set(later) <= set(ours)
     np.testing.assert_allclose([ours[step] for step in later], [theirs[step] for step in later], rtol=1e-5)
 
 
 def test_the_report_of_two_processes_equals_that_of_one(runs, tmp_path):
     workdir = tmp_path / "run"
-    shutil.copytree(runs.whole, workdir)
+    shutil.copytree(runs.parts, workdir)
     (workdir / "report.json").unlink()
     write_results(evaluated_config(_config(runs), workdir), workdir)
-    ours, theirs = (json.loads((folder / "report.json").read_text()) for folder in (workdir, runs.whole))
+    ours, theirs = (json.loads((folder / "report.json").read_text()) for folder in (workdir, runs.parts))
     assert ours.pop("seconds") > 0
     assert theirs.pop("seconds") > 0
     assert (ours["images"], ours["rows"]) == (2, 16)

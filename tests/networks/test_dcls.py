@@ -90,7 +90,8 @@ def test_before_training_the_kernel_is_narrow():
 
 def test_what_tiles_share_is_that_of_the_whole_image(model):
     image = _images(45, 70)[0]
-    whole = model.module.apply(model.variables, image[None], method=lambda net, lr: net.pooled_of(net.maps(lr)))
+    apply = jax.jit(lambda v, lr: model.module.apply(v, lr, method=lambda net, lr: net.pooled_of(net.maps(lr))))
+    whole = apply(model.variables, image[None])
     parts = pooled_means(model.module, model.variables, Pixels(image), part=40)
     for name, mean in whole.items():
         np.testing.assert_allclose(parts[name], mean, rtol=1e-4, atol=1e-6)

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from blindsr_jax.networks import build, init_variables
 from blindsr_jax.types import Degraded, Estimate
 
 
+@functools.cache
 def _small(scale=2):
     network = build("dssr", scale=scale, features=4, blocks=1, refine_blocks=1)
     return network, init_variables(network, jax.random.key(0, impl="rbg"))
@@ -48,6 +51,7 @@ def test_full_size():
 def test_gradient_goes_through_all_steps():
     network, variables = _small()
 
+    @jax.jit
     def loss(params):
         steps = network.apply({"params": params}, _lr(), gradient="all", method="training_steps")
         return jnp.square(steps[-1].sr).mean()

@@ -10,10 +10,13 @@ from blindsr_jax.errors import InputError
 RNG = np.random.default_rng(0)
 KERNEL = np.asarray(isotropic_gaussian(1.2, 7))[None]
 _DOWN = {"bicubic": lambda x, s: ops.imresize(x, 1 / s), "s_fold": ops.s_fold_down}
+# Compiled as a whole: operation by operation takes several times as long.
+_back_project = jax.jit(ops.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
+_blur = jax.jit(ops.blur)
 
 
 def _lr_of(image, kernel, scale, downsample):
-    return _DOWN[downsample](ops.blur(image, kernel), scale)
+    return _DOWN[downsample](_blur(image, kernel), scale)
 
 
 def test_one_step_of_zssr(reference):
@@ -22,7 +25,7 @@ def test_one_step_of_zssr(reference):
     lr = np.float32(golden["father"][:64, :64])[None] / 255
     kernel = np.float32(golden["kernel_shifted_x2"])[None]
     options = {"scale": 2, "iterations": 1, "downsample": "s_fold_of_moved", "blur_mode": "symmetric"}
-    got = np.asarray(ops.back_project(golden["bp_sr"][None], lr, kernel, **options))[0]
+    got = np.asarray(_back_project(golden["bp_sr"][None], lr, kernel, **options))[0]
     np.testing.assert_allclose(got[3:, 3:], golden["bp_out"][3:, 3:], atol=2e-6)
 
 
@@ -33,11 +36,11 @@ def test_the_true_image_stays_and_others_come_nearer_to_the_lr_image(scale, down
     true = ops.imresize(coarse, 2 * scale)
     lr = _lr_of(true, KERNEL, scale, downsample)
     options = {"scale": scale, "downsample": downsample}
-    np.testing.assert_allclose(ops.back_project(true, lr, KERNEL, iterations=3, **options), true, atol=1e-5)
+    np.testing.assert_allclose(_back_project(true, lr, KERNEL, iterations=3, **options), true, atol=1e-5)
     start = jnp.clip(true + 0.1 * RNG.standard_normal(true.shape).astype(np.float32), 0, 1)
     errors = [
         float(jnp.square(_lr_of(x, KERNEL, scale, downsample) - lr).mean())
-        for x in (start, *(ops.back_project(start, lr, KERNEL, iterations=n, **options) for n in (1, 4)))
+        for x in (start, *(_back_project(start, lr, KERNEL, iterations=n, **options) for n in (1, 4)))
     ]
     assert errors[2] < errors[1] / 2 < errors[0] / 4
 
@@ -49,7 +52,7 @@ def test_the_true_image_stays_and_others_come_nearer_to_the_lr_image(scale, down
 def test_a_pixel_is_corrected_where_it_was_sampled(scale, downsample, place):
     image = jnp.full((1, 9 * scale, 9 * scale, 1), 0.5)
     lr = jnp.full((1, 9, 9, 1), 0.5).at[0, 4, 3].add(0.1)
-    got = ops.back_project(image, lr, jnp.ones((1, 1, 1)), scale=scale, iterations=1, downsample=downsample)
+    got = _back_project(image, lr, jnp.ones((1, 1, 1)), scale=scale, iterations=1, downsample=downsample)
     change = np.asarray(got - image)[0, ..., 0]
     weights, axis = change / change.sum(), np.arange(9 * scale)
     offset = (scale - 1) / 2 if place == "centre" else 0
@@ -60,11 +63,10 @@ def test_a_pixel_is_corrected_where_it_was_sampled(scale, downsample, place):
 def test_below_jit_and_grad():
     image, lr = RNG.uniform(0.2, 0.8, (2, 12, 16, 3)).astype(np.float32), np.full((2, 6, 8, 3), 0.5, np.float32)
 
-    @jax.jit
     def error(kernel):
-        return jnp.square(ops.back_project(image, lr, kernel, scale=2, iterations=2) - 0.5).mean()
+        return jnp.square(_back_project(image, lr, kernel, scale=2, iterations=2) - 0.5).mean()
 
-    gradient = jax.grad(error)(jnp.asarray(KERNEL[:, 1:-1, 1:-1]))
+    gradient = jax.jit(jax.grad(error))(jnp.asarray(KERNEL[:, 1:-1, 1:-1]))
     assert np.isfinite(gradient).all()
     assert np.any(gradient != 0)
 

@@ -1,3 +1,4 @@
+import functools
 import re
 
 import jax
@@ -13,6 +14,9 @@ from blindsr_jax.ops.fft import per_shard
 from blindsr_jax.training.sharding import data_mesh, split
 
 SCALES = [1, 2, 3, 4]
+# Compiled as a whole: operation by operation takes several times as long.
+_solution = jax.jit(ops.data_solution, static_argnums=4)
+_blur = jax.jit(ops.blur, static_argnums=2)
 
 
 def _random(*shape, seed=0):
@@ -68,14 +72,14 @@ def test_otf_of_the_flipped_kernel_is_circular_blur():
     otf = ops.psf_to_otf(kernel[:, ::-1, ::-1], (9, 12))
     assert otf.shape == (2, 9, 12)
     got = jnp.fft.ifft2(jnp.fft.fft2(x[..., 0]) * otf).real
-    np.testing.assert_allclose(got, ops.blur(x, kernel, "circular")[..., 0], atol=1e-6)
+    np.testing.assert_allclose(got, _blur(x, kernel, "circular")[..., 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 1.0])
 @pytest.mark.parametrize("s", SCALES)
 def test_solution_equals_conjugate_gradients(s, alpha):
     x, lr, kernel = _problem(s)
-    got = ops.data_solution(x, lr, kernel, alpha, s)
+    got = _solution(x, lr, kernel, alpha, s)
     for b, c in [(0, 0), (1, 2)]:
         want = _conjugate_gradients(x[b, ..., c], lr[b, ..., c], kernel[b], alpha, s)
         np.testing.assert_allclose(got[b, ..., c], want, atol=2e-6)
@@ -84,7 +88,7 @@ def test_solution_equals_conjugate_gradients(s, alpha):
 def test_solution_is_precise_with_a_weak_prior():
     """DPIR's first steps use such a small alpha, and dividing by it would leave few digits."""
     x, lr, kernel = _problem(2)
-    got = ops.data_solution(x, lr, kernel, 6e-6, 2)
+    got = _solution(x, lr, kernel, 6e-6, 2)
     want = _conjugate_gradients(x[0, ..., 0], lr[0, ..., 0], kernel[0], 6e-6, 2)
     np.testing.assert_allclose(got[0, ..., 0], want, atol=1e-5 * np.abs(want).max())
 
@@ -94,25 +98,33 @@ def test_solution_solves_the_normal_equations(s):
     """Aᵀ(Az − lr) + α(z − x) = 0, where A is the documented blur and sampling."""
     x, lr, kernel = _problem(s)
     alpha = 0.05
-    z = ops.data_solution(x, lr, kernel, alpha, s)
-    residual = ops.s_fold_down(ops.blur(z, kernel, "circular"), s) - lr
-    adjoint = ops.blur(ops.s_fold_up(residual, s), kernel[:, ::-1, ::-1], "circular")
+    z = _solution(x, lr, kernel, alpha, s)
+    residual = ops.s_fold_down(_blur(z, kernel, "circular"), s) - lr
+    adjoint = _blur(ops.s_fold_up(residual, s), kernel[:, ::-1, ::-1], "circular")
     np.testing.assert_allclose(adjoint + alpha * (z - x), 0, atol=1e-6)
 
 
 def test_alpha_for_each_image_and_one_kernel_for_all():
     x, lr, kernel = _problem(2)
-    got = ops.data_solution(x, lr, kernel[:1], jnp.array([0.01, 0.3]), 2)
+    got = _solution(x, lr, kernel[:1], jnp.array([0.01, 0.3]), 2)
     for b, alpha in enumerate([0.01, 0.3]):
-        alone = ops.data_solution(x[b : b + 1], lr[b : b + 1], kernel[:1], alpha, 2)
+        alone = _solution(x[b : b + 1], lr[b : b + 1], kernel[:1], alpha, 2)
         np.testing.assert_allclose(got[b : b + 1], alone, atol=1e-6)
 
 
 def test_a_strong_prior_stays_and_a_true_image_is_a_fixed_point():
     x, lr, kernel = _problem(3)
-    np.testing.assert_allclose(ops.data_solution(x, lr, kernel, 1e6, 3), x, atol=1e-5)
-    true_lr = ops.s_fold_down(ops.blur(x, kernel, "circular"), 3)
-    np.testing.assert_allclose(ops.data_solution(x, true_lr, kernel, 0.01, 3), x, atol=2e-5)
+    np.testing.assert_allclose(_solution(x, lr, kernel, 1e6, 3), x, atol=1e-5)
+    true_lr = ops.s_fold_down(_blur(x, kernel, "circular"), 3)
+    np.testing.assert_allclose(_solution(x, true_lr, kernel, 0.01, 3), x, atol=2e-5)
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _gradients(x, lr, kernel, alpha, s):
+    def energy(*arrays):
+        return jnp.square(ops.data_solution(*arrays, s)).sum()
+
+    return jax.grad(energy, argnums=(0, 1, 2, 3))(x, lr, kernel, alpha)
 
 
 @pytest.mark.parametrize("s", [1, 3])
@@ -128,10 +140,7 @@ def test_gradients_are_finite(s, image, kernel):
         "random": random_kernel,
     }
 
-    def energy(*arrays):
-        return jnp.square(ops.data_solution(*arrays, s)).sum()
-
-    for gradient in jax.grad(energy, argnums=(0, 1, 2, 3))(x, lr, kernels[kernel], jnp.array([1e-6, 0.1])):
+    for gradient in _gradients(x, lr, kernels[kernel], jnp.array([1e-6, 0.1]), s):
         assert jnp.isfinite(gradient).all()
 
 
@@ -139,11 +148,12 @@ def test_gradients_are_right():
     x, lr, kernel = _problem(2, batch=1)
     weights = _random(*x.shape, seed=7)
 
+    @jax.jit
     def projection(*arrays):
-        return jnp.vdot(ops.data_solution(*arrays, 2), weights)
+        return jnp.vdot(_solution(*arrays, 2), weights)
 
     arguments = (x, lr, kernel, jnp.array([0.1]))
-    for i, gradient in enumerate(jax.grad(projection, argnums=(0, 1, 2, 3))(*arguments)):
+    for i, gradient in enumerate(jax.jit(jax.grad(projection, argnums=(0, 1, 2, 3)))(*arguments)):
         direction = _random(*gradient.shape, seed=8) * 1e-2
         ahead, behind = (
             projection(*[a + sign * direction if j == i else a for j, a in enumerate(arguments)]) for sign in (1, -1)
@@ -157,7 +167,7 @@ def test_golden(reference):
         kernel = golden[f"kernel_x{s}"][:, ::-1, ::-1]  # the authors' kernels are convolution kernels
         lr = golden[f"lr_x{s}"]
         nearest = lr.repeat(s, axis=1).repeat(s, axis=2)
-        got = ops.data_solution(nearest, lr, kernel, 0.02, s)
+        got = _solution(nearest, lr, kernel, 0.02, s)
         np.testing.assert_allclose(got, golden[f"data_solution_alpha0.02_x{s}"], atol=2e-6)
 
 
@@ -167,7 +177,7 @@ def test_no_device_waits_for_another():
     assert mesh.devices.size == 4
     arrays = (*_problem(2, batch=4), jnp.full(4, 0.1))
     on_devices = jax.device_put(arrays, split(mesh))
-    solve = per_shard(lambda *given: ops.data_solution(*given, 2), mesh)
+    solve = per_shard(lambda *given: _solution(*given, 2), mesh)
 
     def gradients(*given):
         value, pullback = jax.vjp(solve, *given)
@@ -177,7 +187,7 @@ def test_no_device_waits_for_another():
     assert not re.findall(r"all-gather|all-reduce|reduce-scatter|collective-permute|all-to-all", program.as_text())
     value, _ = program(*on_devices)
     assert value.sharding.spec == PartitionSpec("data")
-    np.testing.assert_allclose(value, ops.data_solution(*arrays, 2), atol=1e-6)
+    np.testing.assert_allclose(value, _solution(*arrays, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +212,7 @@ def test_constrained_least_squares_is_the_dense_solution():
     x, kernel = rng.normal(size=(2, height, width, 2)), rng.random((2, 3, 3)) + np.eye(3)[1, :, None] * np.eye(3)[1]
     kernel /= kernel.sum(axis=(1, 2), keepdims=True)
     smoothness = rng.normal(size=(2, 3, 3, 2))
-    got = ops.constrained_least_squares(*map(jnp.float32, (x, kernel, smoothness)))
+    got = jax.jit(ops.constrained_least_squares)(*map(jnp.float32, (x, kernel, smoothness)))
 
     def matrix(weights):
         """Of the circular correlation with the weights."""

@@ -9,6 +9,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from blindsr_jax import degradations, ops
 
+# Compiled as a whole: operation by operation takes several times as long.
+_least_squares = jax.jit(ops.kernel_least_squares, static_argnums=3, static_argnames="normalize")
+_blur = jax.jit(ops.blur, static_argnums=2)
+
 
 def _normal(*shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)
@@ -32,38 +36,37 @@ def _dense_solution(sharp, blurred, lam):
 @pytest.mark.parametrize(("height", "width", "size"), [(6, 7, 5), (8, 5, 5), (7, 7, 7)])
 def test_equals_a_dense_least_squares_solve(height, width, size):
     sharp, blurred = _normal(2, height, width, 2), _normal(2, height, width, 2, seed=1)
-    got = ops.kernel_least_squares(sharp, blurred, 0.7, size, normalize=False)
+    got = _least_squares(sharp, blurred, 0.7, size, normalize=False)
     for b in range(2):
         whole = _dense_solution(np.float64(sharp[b]), np.float64(blurred[b]), 0.7)
         window = np.roll(whole, (size // 2, size // 2), axis=(0, 1))[:size, :size]
         np.testing.assert_allclose(got[b], window, atol=2e-6)
     clipped = np.maximum(np.float64(got), 0)
-    normalised = ops.kernel_least_squares(sharp, blurred, 0.7, size)
+    normalised = _least_squares(sharp, blurred, 0.7, size)
     np.testing.assert_allclose(normalised, clipped / clipped.sum(axis=(1, 2), keepdims=True), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(24, 31), (32, 20)])
 def test_finds_the_kernel_that_blur_applied(shape):
     sharp, kernel = _normal(1, *shape, 2), _asymmetric()
-    blurred = ops.blur(sharp, kernel, "circular")
-    got = ops.kernel_least_squares(sharp, blurred, 1e-4, 9)
+    blurred = _blur(sharp, kernel, "circular")
+    got = _least_squares(sharp, blurred, 1e-4, 9)
     np.testing.assert_allclose(got, jnp.pad(kernel, ((0, 0), (2, 2), (2, 2))), atol=1e-5)
 
 
 def test_each_image_has_its_own_kernel_and_all_channels_count():
     sharp = _normal(2, 16, 16, 2).at[..., 1].set(0.0)  # the second channel carries no information
     kernels = jnp.concatenate([_asymmetric(3), _asymmetric(3)[:, ::-1]])
-    blurred = ops.blur(sharp, kernels, "circular")
+    blurred = _blur(sharp, kernels, "circular")
     for channels in (sharp, sharp[..., ::-1]):
         other = blurred if channels is sharp else blurred[..., ::-1]
-        np.testing.assert_allclose(ops.kernel_least_squares(channels, other, 1e-4, 3), kernels, atol=1e-5)
+        np.testing.assert_allclose(_least_squares(channels, other, 1e-4, 3), kernels, atol=1e-5)
 
 
 def test_more_regularisation_is_a_smaller_kernel():
     sharp, blurred = _normal(1, 12, 12, 2), _normal(1, 12, 12, 2, seed=1)
     norms = [
-        float(jnp.square(ops.kernel_least_squares(sharp, blurred, lam, 11, normalize=False)).sum())
-        for lam in (1e-2, 1e2, 1e4)
+        float(jnp.square(_least_squares(sharp, blurred, lam, 11, normalize=False)).sum()) for lam in (1e-2, 1e2, 1e4)
     ]
     assert norms[0] > norms[1] > norms[2] > 0
 
@@ -80,25 +83,26 @@ def test_gradients_are_finite_everywhere(field):
     }[field]
 
     def error(sharp, blurred):
-        kernel = ops.self_convolve(ops.kernel_least_squares(sharp, blurred, 1e-3, 5), 2)
+        kernel = ops.self_convolve(_least_squares(sharp, blurred, 1e-3, 5), 2)
         return jnp.abs(kernel - _asymmetric()).sum()
 
     value, gradients = jax.jit(jax.value_and_grad(error, argnums=(0, 1)))(sharp, blurred)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in gradients)
     if field == "flat":
-        assert np.all(ops.kernel_least_squares(sharp, blurred, 1e-3, 5) == 0)
+        assert np.all(_least_squares(sharp, blurred, 1e-3, 5) == 0)
 
 
 def test_gradient_agrees_with_differences():
     sharp, direction = _normal(1, 12, 10, 2), _normal(1, 12, 10, 2, seed=1)
-    blurred = ops.blur(sharp, _asymmetric(3), "circular") + 0.1 * _normal(1, 12, 10, 2, seed=2)
+    blurred = _blur(sharp, _asymmetric(3), "circular") + 0.1 * _normal(1, 12, 10, 2, seed=2)
 
+    @jax.jit
     def score(sharp):
-        kernel = ops.self_convolve(ops.kernel_least_squares(sharp, blurred, 5.0, 3), 2)
+        kernel = ops.self_convolve(_least_squares(sharp, blurred, 5.0, 3), 2)
         return jnp.vdot(kernel, _asymmetric(3)) * 100
 
-    slope = jnp.vdot(jax.grad(score)(sharp), direction)
+    slope = jnp.vdot(jax.jit(jax.grad(score))(sharp), direction)
     differences = (score(sharp + 0.01 * direction) - score(sharp - 0.01 * direction)) / 0.02
     np.testing.assert_allclose(slope, differences, rtol=2e-2)
 
@@ -130,7 +134,7 @@ def test_self_convolution_equals_repeated_direct_convolution(times, size):
     margin = (direct.shape[0] - size) // 2
     direct = np.pad(direct, max(-margin, 0))
     inner = direct[max(margin, 0) : max(margin, 0) + size, max(margin, 0) : max(margin, 0) + size]
-    got = ops.self_convolve(_asymmetric(), times, size=size)
+    got = jax.jit(lambda kernel: ops.self_convolve(kernel, times, size=size))(_asymmetric())
     np.testing.assert_allclose(got[0], inner / inner.sum(), atol=2e-7)
 
 
@@ -162,7 +166,7 @@ COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "
 
 
 def _estimate(sharp, blurred):
-    return ops.self_convolve(ops.kernel_least_squares(sharp, blurred, 1e-3, 7), 2, size=13)
+    return ops.self_convolve(_least_squares(sharp, blurred, 1e-3, 7), 2, size=13)
 
 
 def test_no_collective_inside_shard_map():

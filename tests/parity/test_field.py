@@ -27,7 +27,7 @@ def _flipped(kernels):
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"), [("dcls_x2_setting2", "_softmax"), ("dcls_x3", ""), ("dcls_x4_setting2", "")]
+    ("name", "variant"), [("dcls_x2_setting2", "_softmax"), drilled("dcls_x3", ""), ("dcls_x4_setting2", "")]
 )
 def test_image_and_kernel_of_dcls(reference, name, variant):
     golden = np.load(reference / "field" / f"{name}_io.npz")

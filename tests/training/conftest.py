@@ -1,6 +1,10 @@
+import jax
+import numpy as np
 import pytest
 
 from blindsr_jax import config as config_lib
+from blindsr_jax.training import loop, setup
+from blindsr_jax.training.sharding import replicated
 
 
 def tiny_config(**overrides):
@@ -24,3 +28,34 @@ def tiny_config(**overrides):
 @pytest.fixture
 def config():
     return tiny_config()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_updates():
+    """Runs of the same network and updates share the traced update and the drawn first state.
+
+    The runs of ``tests/test_main.py`` and ``tests/multihost`` share none.
+    """
+    updates, states = {}, {}
+
+    def key_of(config, mesh):
+        others = ("data", "validation", "checkpoint", "log_every", "on_divergence", "max_bad_steps", "skip_batches")
+        others += ("rollbacks", "max_rise", "rise_steps")
+        return str({name: value for name, value in config.to_dict().items() if name not in others}), mesh
+
+    def updates_of(config, mesh):
+        key = key_of(config, mesh)
+        if key not in updates:
+            updates[key] = setup.updates_of(config, mesh)
+        return updates[key]
+
+    def state_of(config, mesh):
+        key = key_of(config, mesh)
+        if key not in states:
+            states[key] = jax.device_get(setup.state_of(config, mesh))
+        return jax.device_put(jax.tree.map(np.copy, states[key]), replicated(mesh))  # a step donates its state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "updates_of", updates_of)
+        patch.setattr(loop, "state_of", state_of)
+        yield

@@ -17,6 +17,7 @@ from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.setup import abstract_state
 from blindsr_jax.training.sharding import data_mesh
 from blindsr_jax.training.state import TrainState
+from tests.conftest import drilled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -55,12 +56,13 @@ def _files(workdir, step):
     return sorted(path for path in (workdir / "checkpoints" / str(step)).rglob("*") if path.is_file())
 
 
-def test_one_flipped_bit_is_refused_or_harmless(workdir):
+@pytest.mark.parametrize("bits", [50, drilled(200)])
+def test_one_flipped_bit_is_refused_or_harmless(workdir, bits):
     files, rng = _files(workdir, 2), random.Random(7)
     places = [(path, at) for path in files for at in range(path.stat().st_size)]
     expected, refused = _state(2), 0
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        for path, at in rng.sample(places, 200):
+        for path, at in rng.sample(places, bits):
             sound = path.read_bytes()
             path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :])
             try:
@@ -69,7 +71,7 @@ def test_one_flipped_bit_is_refused_or_harmless(workdir):
                 refused += 1
             path.write_bytes(sound)
         assert _equal(checkpoints.restore(2, expected), expected)
-    assert refused > 50
+    assert refused > bits / 4
 
 
 def _damage_numbers(workdir, step):

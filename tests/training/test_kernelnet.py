@@ -21,6 +21,7 @@ from blindsr_jax.training.results import best_state, write_results
 from blindsr_jax.training.setup import optimizer_of, stages_of, state_of
 from blindsr_jax.training.sharding import data_mesh, put_batch, replicated
 from blindsr_jax.training.step import make_train_step
+from tests.conftest import drilled
 from tests.drawn_pictures import draw_pictures
 
 pytestmark = [
@@ -73,10 +74,12 @@ def _stop_after(steps):
     return Stop
 
 
-def test_resuming_within_a_stage_and_between_them_changes_no_bit(tmp_path, monkeypatch):
+@pytest.mark.parametrize("stops", [[(3, 3)], drilled([(2, 2), (1, 3)])], ids=str)
+def test_resuming_within_a_stage_and_between_them_changes_no_bit(tmp_path, monkeypatch, stops):
+    """The run is stopped at the end of the first stage; in the drill also in the middle of it."""
     options = {"optimizer.ema_decay": 0.9, "optimizer.schedule": "cosine", "optimizer.warmup": 2}
     whole = train(tiny_config(**options), tmp_path / "whole")
-    for steps, saved in ((2, 2), (1, 3)):  # in the middle of the first stage, then at its end
+    for steps, saved in stops:
         monkeypatch.setattr(loop, "StopRequest", _stop_after(steps))
         with pytest.raises(Interrupted, match=f"saved step {saved}"):
             train(tiny_config(**options), tmp_path / "parts")
@@ -117,7 +120,7 @@ def test_stages_differ_in_loss_and_downsampling():
     assert [stage.until for stage in stages_of(tiny_config(**{"model.gradient_steps": 0}))] == [6]
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [drilled(0), 1])
 def test_one_and_four_devices_take_the_same_step(stage):
     one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
     (alone, first), (spread, second) = _update(stage, one), _update(stage)
@@ -128,7 +131,7 @@ def test_one_and_four_devices_take_the_same_step(stage):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.parametrize(("stage", "transforms"), [(0, False), (1, True)])
+@pytest.mark.parametrize(("stage", "transforms"), [drilled(0, False), (1, True)])
 def test_devices_exchange_gradients_and_no_images(stage, transforms):
     """XLA cannot always split FFTs along the batch: with jax 0.10 and without ``shard_map`` it gathers the batch."""
     config, mesh = tiny_config(), data_mesh()

@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from blindsr_jax.training.loop import train
 from blindsr_jax.training.results import best_state, evaluated_config, write_results
 from blindsr_jax.training.setup import state_of
 from blindsr_jax.training.sharding import data_mesh
+from tests.conftest import drilled
 from tests.drawn_pictures import draw_pictures
 from tests.training.conftest import tiny_config
 
@@ -24,6 +26,20 @@ pytestmark = [
     # TensorBoard's writer, tensorstore and multiprocessing leave files to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(scope="module")
+def of_one_step(tmp_path_factory):
+    """The workdir of a run of one step."""
+    workdir = tmp_path_factory.mktemp("one_step") / "run"
+    train(tiny_config(steps=1), workdir)
+    return workdir
+
+
+@pytest.fixture
+def copied(of_one_step, tmp_path):
+    """A copy of that workdir."""
+    return shutil.copytree(of_one_step, tmp_path / "run")
 
 
 def _assert_equal(a, b):
@@ -41,7 +57,9 @@ def test_two_halves_equal_one_whole_bit_for_bit(tmp_path):
     _assert_equal(whole, resumed)
 
 
-def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path):
+@pytest.mark.parametrize("resumed", [False, drilled(True)])
+def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path, resumed):
+    """The loop and the state that are resumed are DAN's; the drill has it for DSSR too."""
     pictures = draw_pictures(tmp_path / "pictures", 1)
 
     def dssr(**overrides):
@@ -55,8 +73,9 @@ def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path):
         return config
 
     whole = train(dssr(), tmp_path / "whole")
-    train(dssr(steps=2), tmp_path / "halves")
-    _assert_equal(whole, train(dssr(), tmp_path / "halves"))
+    if resumed:
+        train(dssr(steps=2), tmp_path / "halves")
+        _assert_equal(whole, train(dssr(), tmp_path / "halves"))
     summary = write_results(dssr(), tmp_path / "whole")
     assert (summary["model"], summary["steps"], summary["kernel_l1"]) == ("dssr", 4, None)
     assert summary["psnr_y"] > 5
@@ -65,7 +84,9 @@ def test_dssr_trains_resumes_evaluates_and_converts_like_dan(tmp_path):
     assert model.restore(np.zeros((9, 8, 3), np.uint8)).shape == (18, 16, 3)
 
 
+@pytest.mark.drill
 def test_an_interrupt_saves_and_the_rest_follows(tmp_path, monkeypatch):
+    """In CI test_rollback.py resumes an interrupted run bit for bit, and tests/test_main.py interrupts a command."""
     config = tiny_config(**{"optimizer.schedule": "cosine", "optimizer.ema_decay": 0.9})
     whole = train(config, tmp_path / "whole")
 
@@ -162,37 +183,34 @@ def test_divergence_stops_with_advice(tmp_path, monkeypatch):
         train(config, tmp_path)
 
 
-def test_another_models_workdir_is_refused(tmp_path):
-    train(tiny_config(steps=1), tmp_path)
-    before = (tmp_path / "config.json").read_text()
+def test_another_models_workdir_is_refused(copied):
+    before = (copied / "config.json").read_text()
     with pytest.raises(ConfigError, match=r"another model \(model\.features=4, now 8\)"):
-        train(tiny_config(**{"model.features": 8}), tmp_path)
-    assert (tmp_path / "config.json").read_text() == before
+        train(tiny_config(**{"model.features": 8}), copied)
+    assert (copied / "config.json").read_text() == before
 
 
-def test_clipping_may_change_between_two_parts_of_a_run_which_is_said(tmp_path, caplog):
+def test_clipping_may_change_between_two_parts_of_a_run_which_is_said(copied, caplog):
     caplog.set_level(logging.INFO, "blindsr_jax")
     before = tiny_config(steps=1)
-    train(before, tmp_path)
-    train(before, tmp_path)
+    train(before, copied)
     assert "before" not in caplog.text
-    assert int(train(tiny_config(**{"steps": 2, "optimizer.clip_norm": 0.0, "log_every": 9}), tmp_path).step) == 2
+    assert int(train(tiny_config(**{"steps": 2, "optimizer.clip_norm": 0.0, "log_every": 9}), copied).step) == 2
     (warning,) = [record.getMessage() for record in caplog.records if "other settings" in record.getMessage()]
     assert f"optimizer.clip_norm=0.0 (was {before.optimizer.clip_norm})" in warning and "log_every" not in warning
     (said,) = [record.getMessage() for record in caplog.records if "had not before" in record.getMessage()]
     assert "log_every=9" in said and "clip_norm" not in said
     with pytest.raises(ConfigError, match="ema_decay"):
-        train(tiny_config(**{"steps": 3, "optimizer.ema_decay": 0.9}), tmp_path)
+        train(tiny_config(**{"steps": 3, "optimizer.ema_decay": 0.9}), copied)
 
 
-def test_a_run_is_evaluated_as_the_network_it_was_trained_as(tmp_path):
-    train(tiny_config(steps=1), tmp_path)
+def test_a_run_is_evaluated_as_the_network_it_was_trained_as(of_one_step):
     for field, value in [("model.skip", "bicubic"), ("model.iterations", 1)]:
         with pytest.raises(ConfigError, match=field.replace(".", r"\.")):
-            evaluated_config(tiny_config(**{field: value}), tmp_path)
+            evaluated_config(tiny_config(**{field: value}), of_one_step)
     other = tiny_config(**{"optimizer.learning_rate": 0.5, "validation.images": 2})
-    assert evaluated_config(other, tmp_path).optimizer.learning_rate == 1e-3
-    assert evaluated_config(other, tmp_path).validation.images == 2
+    assert evaluated_config(other, of_one_step).optimizer.learning_rate == 1e-3
+    assert evaluated_config(other, of_one_step).validation.images == 2
 
 
 def test_a_mistake_before_the_first_step_leaves_no_trace(tmp_path):
@@ -201,11 +219,10 @@ def test_a_mistake_before_the_first_step_leaves_no_trace(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_looking_into_a_run_changes_nothing_there(tmp_path):
-    train(tiny_config(steps=1), tmp_path)
-    half = tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp-1"
+def test_looking_into_a_run_changes_nothing_there(copied):
+    half = copied / "checkpoints" / "9.orbax-checkpoint-tmp-1"
     half.mkdir()
-    assert int(best_state(tiny_config(), tmp_path).step) == 1
+    assert int(best_state(tiny_config(), copied).step) == 1
     assert half.exists()
 
 
@@ -225,7 +242,9 @@ def test_an_unreadable_validation_image_is_left_out(tmp_path):
     assert str(tmp_path).encode() not in (tmp_path / "run" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.drill
 def test_the_deblurring_network_trains_too(tmp_path):
+    """In CI tests/networks/test_dan.py has DANv2's gradient and test_region.py restores at scale 1."""
     config = config_lib.default("danv2", 1)
     config.model.update(features=4, groups=1, blocks=1, estimator_features=4, estimator_blocks=1, iterations=2)
     config.degradation.kernel_size, config.model.code_length = 11, 4
@@ -238,15 +257,13 @@ def test_the_deblurring_network_trains_too(tmp_path):
         assert checkpoints.best_step == 1
 
 
-def test_damaged_checkpoints_are_named(tmp_path):
-    config = tiny_config(steps=1)
-    train(config, tmp_path)
-    for path in (tmp_path / "checkpoints" / "1").rglob("*"):
+def test_damaged_checkpoints_are_named(copied):
+    for path in (copied / "checkpoints" / "1").rglob("*"):
         if path.is_file() and path.stat().st_size > 1000:
             path.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"checkpoints/1: this checkpoint cannot be read"):
-        train(tiny_config(steps=2), tmp_path)
-    assert (tmp_path / "checkpoints" / "1").is_dir()
+        train(tiny_config(steps=2), copied)
+    assert (copied / "checkpoints" / "1").is_dir()
 
 
 def test_results_need_a_checkpoint(tmp_path):

@@ -13,7 +13,7 @@ from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
 from blindsr_jax.training.loop import train
 from blindsr_jax.training.rising_loss import RisingLoss
-from blindsr_jax.training.setup import abstract_state, batches_of, state_of, updates_of
+from blindsr_jax.training.setup import abstract_state, batches_of, state_of
 from blindsr_jax.training.sharding import data_mesh
 from tests.conftest import drilled
 from tests.training.conftest import tiny_config
@@ -36,6 +36,8 @@ def poison(monkeypatch):
     Returns a list of the batches that are used.
     """
 
+    shared = loop.updates_of
+
     def poison(*numbers, loss=np.nan):
         met = []
 
@@ -45,7 +47,7 @@ def poison(monkeypatch):
                 yield np.zeros_like(batch) if number in numbers else batch
 
         def poisoned_updates(config, mesh):
-            update_of = updates_of(config, mesh)
+            update_of = shared(config, mesh)
 
             def update(state, hr, stop):
                 if int(hr.max()) > 0:

@@ -96,7 +96,9 @@ def _update(mesh):
     return updates_of(config, mesh)(1)(state, put_batch(mesh, _hr()))
 
 
+@pytest.mark.drill
 def test_one_and_four_devices_take_the_same_step():
+    """test_kernelnet.py has it for the other network with a data step, test_step.py for DAN."""
     one = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
     (alone, first), (spread, second) = _update(one), _update(data_mesh())
     assert len(jax.tree.leaves(spread.params)[0].sharding.device_set) == 4
