@@ -194,7 +194,7 @@ def write_dcls_gradient(reference: pathlib.Path) -> None:
     sizes = {"groups": 2, "blocks": 1, "features": 8, "reduction": 2, "latent_features": 2}
     network = build("dcls", scale=2, kernel_size=11, kernel_softmax=True, **sizes)
     network.load_state_dict(state)
-    blur, clean = np.zeros((2, 16, 16)), rng.random((2, 16, 16, 3), np.float32)
+    blur, clean = np.zeros((2, 12, 12)), rng.random((2, 12, 12, 3), np.float32)
     blur[:, :5, :5] = rng.random((2, 5, 5))
     transfer = np.fft.fft2(blur / blur.sum(axis=(1, 2), keepdims=True))[..., None]
     blurred = np.float32(np.fft.ifft2(transfer * np.fft.fft2(clean, axes=(1, 2)), axes=(1, 2)).real)
@@ -206,7 +206,7 @@ def write_dcls_gradient(reference: pathlib.Path) -> None:
         "Restorer.head2.grad_filter.6.weight",
         "Restorer.body.0.body.0.CA_body1.1.weight",
         "Estimator.head.0.weight",
-        "Estimator.dec.2.weight",
+        "Estimator.dec.3.weight",
     )
     kept = {name: np.float32(x) for name, x in found.items() if not name.startswith("grad/") or name[5:] in wanted}
     arrays |= {"clean": clean, "blurred": blurred, "target": target}

@@ -8,6 +8,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from blindsr_jax import config as config_lib
 from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
@@ -141,6 +142,39 @@ def test_when_a_loss_has_risen(losses, seen_at, sound_step):
     assert rising.sound_step == sound_step
     rising.forget()
     assert not any(rising.is_seen(step, 1000.0) for step in range(10))
+
+
+@pytest.mark.parametrize("steps_before", [150, 2_500])
+def test_the_recipe_of_dcls_watches_the_loss_in_warm_up_and_after_it(steps_before):
+    """A loss that rises to four times its level is noticed as soon as most of the last ``rise_steps`` are high."""
+    config = config_lib.default("dcls", scale=4)
+    assert 150 < config.optimizer.warmup < 2_500
+    assert config.on_divergence == "rollback"
+    rising = loop.rising_loss_of(config, 0)
+    losses = [1.0] * steps_before + [4.0] * config.rise_steps
+    seen = [step for step, loss in enumerate(losses, 1) if rising.is_seen(step, loss)]
+    assert seen[0] == steps_before + config.rise_steps // 2 + 1
+    assert steps_before <= rising.sound_step < seen[0]
+
+
+@pytest.mark.drill
+def test_a_rising_loss_of_dcls_is_rolled_back_after_warm_up(tmp_path, poison, caplog):
+    """The recipe's own watch, with medians of three losses, on a network as small as it can be."""
+    config = config_lib.default("dcls", scale=2)
+    assert config.max_rise == 3
+    config.model.update(features=8, groups=1, blocks=1, latent_features=2)
+    config.update(steps=8, log_every=2, rise_steps=3, skip_batches=3)
+    config.optimizer.warmup = 2
+    config.data.update(batch_size=2, patch=16)
+    config.checkpoint.every = 2
+    config.validation.update(every=100, images=1, crop=64, widths=1)
+    config_lib.validate(config)
+    met = poison(4, 5, loss=50.0)
+    with caplog.at_level(logging.WARNING, "blindsr_jax"):
+        state = train(config, tmp_path)
+    assert met[:7] == [0, 1, 2, 3, 4, 5, 6]
+    assert (int(state.step), int(state.skipped), int(state.rollbacks)) == (8, 5, 1)
+    assert re.search(r"step 6: the loss has risen to \d+\.\d times its lowest; going back to step 4", caplog.text)
 
 
 def test_it_is_not_tried_for_ever(tmp_path, poison):
