@@ -14,7 +14,7 @@ import optax
 
 from benchmarks.machine import describe_jax
 from benchmarks.serving import Prepared, handlers_of, serve
-from benchmarks.torch_state import STAGES, to_torch
+from benchmarks.torch_state import to_torch
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.inference.all_cores import on_all_cores
@@ -26,7 +26,7 @@ from blindsr_jax.networks.dan import DAN
 from blindsr_jax.training.sharding import data_mesh, replicated, split
 from blindsr_jax.training.step import Stage, gradient_of_loss
 from blindsr_jax.types import Degraded
-from blindsr_jax.weights.torch_names import to_paths
+from blindsr_jax.weights.official import bundle_of_state
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
 _ON_CORES = "jit, each core a device"
@@ -65,15 +65,19 @@ class Ours:
         return describe_jax()
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """The forms. Training has the default and two that save memory (the config's ``recompute``, ``accumulate``)."""
+        """The forms. Training has the default and two that save memory (the config's ``recompute``, ``accumulate``).
+
+        The cores share no network that restores by an FFT of the whole image.
+        """
         on_cpu = jax.default_backend() == "cpu"
         precisions = ("float32",) if on_cpu else tuple(_PRECISIONS)
-        names = [(way, p) for way in _FORMS[kind] for p in precisions if on_cpu or way != _ON_CORES]
+        shared = on_cpu and not build(model, scale=2).through_fft
+        names = [(way, p) for way in _FORMS[kind] for p in precisions if shared or way != _ON_CORES]
         return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
         precision = next(f["precision"] for f in self.forms(kind, model["name"]) if f["name"] == form)
-        given, network = jax.tree.map(jnp.asarray, _read(arrays, model)), build(**model)
+        given, network = jax.tree.map(jnp.asarray, _read(arrays)), build(**model)
         compute: Precision = "bfloat16" if precision == "bf16" else "float32"
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
@@ -88,25 +92,17 @@ class Ours:
         return statistics.get("peak_bytes_in_use")
 
 
-def _read(path: pathlib.Path, model: dict[str, typing.Any]) -> tuple[dict[str, typing.Any], dict[str, np.ndarray]]:
-    """Read the variables of the network, and the images and kernels."""
+def _read(path: pathlib.Path) -> tuple[dict[str, typing.Any], dict[str, np.ndarray]]:
+    """Read the variables of the network, converted as a checkpoint of the authors is, and the images and kernels."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     state = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("state/")}
-    found, _ = to_paths(model["name"], STAGES[model["scale"]], state)
-    params: dict[str, typing.Any] = {}
-    for name, array in found.items():
-        *rooms, leaf = name.split("/")
-        place = params
-        for room in rooms:
-            place = place.setdefault(room, {})
-        place[leaf] = array
-    constants = {"pca_basis": state["encoder"][0]} if "encoder" in state else {}
-    return {"params": params, "constants": constants}, arrays
+    return bundle_of_state(path, state).variables, arrays
 
 
 def _inference(network, variables, images, precision: str) -> Prepared:
-    call = _Compiled(lambda v, lr: network.apply(v, lr, image_only=True).sr, precision)
+    options = {"image_only": True} if network.unfolds else {}
+    call = _Compiled(lambda v, lr: network.apply(v, lr, **options).sr, precision)
     arguments = (variables, images["lr"])
     return Prepared(
         run=lambda: jax.block_until_ready(call(*arguments)),

@@ -21,7 +21,7 @@ from benchmarks.cases import Row
 from benchmarks.machine import describe_host, load_average
 from benchmarks.report import write
 from benchmarks.workers import OURS, PEER, WorkerError, Workers, peer_that_works
-from blindsr_jax.errors import BlindSRError
+from blindsr_jax.errors import BlindSRError, ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Suite:
       about: name of the suite's description in that module.
       sizes, batch, repeats, devices: defaults of the options.
       peers: whether PyTorch's side takes part.
+      models: the networks that it measures.
     """
 
     module: str
@@ -43,12 +44,15 @@ class Suite:
     repeats: int = 5
     devices: tuple[int, ...] = ()
     peers: bool = False
+    models: tuple[str, ...] = ("danv1", "danv2", "dssr")
 
 
+_ONE_PASS = ("dcls", "dasr")  # measured at inference alone
+_ALL = (*Suite.models, *_ONE_PASS)
 SUITES = {
-    "inference": Suite("beside_peers", "inference", "ABOUT_INFERENCE", (64, 128, 256), peers=True),
+    "inference": Suite("beside_peers", "inference", "ABOUT_INFERENCE", (64, 128, 256), peers=True, models=_ALL),
     "training": Suite("beside_peers", "training", "ABOUT_TRAINING", (32, 64), (4, 8), peers=True),
-    "compile": Suite("beside_peers", "compiling", "ABOUT_COMPILE", (64,), repeats=1, peers=True),
+    "compile": Suite("beside_peers", "compiling", "ABOUT_COMPILE", (64,), repeats=1, peers=True, models=_ALL),
     "gradient": Suite("training_step", sizes=(32,), batch=(4,), repeats=7),
     "roofline": Suite("roofline", sizes=(128, 32), batch=(1, 4)),
     "update": Suite("update", batch=(), repeats=20),
@@ -82,9 +86,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all options. Options whose default depends on the suite are None until ``measure``."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--suite", choices=SUITES, required=True)
-    command.add_argument(
-        "--model", choices=("danv1", "danv2", "dssr"), help="default: danv1; suite memory: all networks"
-    )
+    alone = f"{' and '.join(_ONE_PASS)}: suites {', '.join(name for name, x in SUITES.items() if x.models == _ALL)}"
+    command.add_argument("--model", choices=_ALL, help=f"default: danv1; suite memory: all networks; {alone}")
     command.add_argument("--scale", type=int, default=4, choices=(2, 3, 4))
     command.add_argument(
         "--network", type=_size, nargs="*", default=[], metavar="NAME=N", help="sizes other than the paper's"
@@ -121,6 +124,8 @@ def measure(options: argparse.Namespace) -> Row:
         if getattr(options, name) is None:
             setattr(options, name, getattr(suite, name))
     options.model_given, options.model = options.model is not None, options.model or "danv1"
+    if options.model not in suite.models:
+        raise ConfigError(f"suite {options.suite} does not measure {options.model}, only {', '.join(suite.models)}")
     options.network = dict(options.network)
     host = describe_host()
     with tempfile.TemporaryDirectory() as folder:

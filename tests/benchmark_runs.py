@@ -8,6 +8,8 @@ SMALL = {
     "danv1": ["blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
     "danv2": ["groups=1", "blocks=1", "features=4", "estimator_features=4", "estimator_blocks=1", "iterations=2"],
     "dssr": ["blocks=1", "features=4", "refine_blocks=1", "iterations=2"],
+    "dcls": ["groups=1", "blocks=1", "features=16", "latent_features=2"],
+    "dasr": ["groups=1", "blocks=1", "features=8", "code_features=4"],
 }
 
 

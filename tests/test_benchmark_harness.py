@@ -1,6 +1,8 @@
 """The harness: what it compares is the same, its sides run in turn, and each suite still fits the package."""
 
+import functools
 import importlib.util
+import itertools
 import sys
 
 import jax
@@ -12,7 +14,7 @@ from benchmarks.comparison import Disagreement
 from benchmarks.torch_state import to_torch
 from benchmarks.workers import OURS, PEER, Worker, WorkerError, Workers
 from blindsr_jax.errors import ConfigError
-from blindsr_jax.weights.official import load_official
+from blindsr_jax.weights.official import bundle_of_state, load_official
 from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 from tests.benchmark_runs import SMALL, measured
 
@@ -26,6 +28,21 @@ def test_weights_are_given_back_to_pytorch(reference, name):
     assert state.keys() == want.keys()
     for key, array in want.items():
         np.testing.assert_allclose(state[key], array, atol=1e-5 if key == "init_ker_map" else 0, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["dcls_x2", "dcls_x4_setting2", "dasr_x3", "dasr_x4"])
+def test_weights_given_to_pytorch_are_read_back(reference, name):
+    """The tensors are those of the authors' files, but for a DASR's statistics, which its convolutions hold here."""
+    path = reference / "field" / f"{name}.pth"
+    bundle, want = load_official(path), read_torch_checkpoint(path)
+    state = to_torch(bundle.model["name"], bundle.model["scale"], bundle.variables)
+    assert {key: x.shape for key, x in state.items()} == {key: x.shape for key, x in want.items()}
+    if bundle.model["name"] == "dcls":
+        for key, array in want.items():
+            np.testing.assert_array_equal(state[key], array, err_msg=key)
+    again = bundle_of_state(path, state)
+    assert again.model == bundle.model
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), again.variables, bundle.variables)
 
 
 def _fake(tmp_path, monkeypatch, forms, rounds=2):
@@ -97,6 +114,21 @@ def test_form_names_are_checked(tmp_path, monkeypatch):
         beside_peers.inference(options)
 
 
+def test_networks_that_a_suite_does_not_measure_are_refused(capsys):
+    assert run.main(["--suite", "training", "--model", "dasr"]) == 1
+    assert "suite training does not measure dasr, only danv1, danv2, dssr" in capsys.readouterr().err
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("name", ["dcls", "dasr"])
+def test_networks_of_one_pass_run_without_peers(tmp_path, name):
+    sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL[name]]
+    rows = measured(tmp_path, "inference", "--model", name, "--forms", *sizes)["tables"]["Times"]
+    forms = ["jit"] if name == "dcls" else ["jit", "jit, each core a device"]
+    assert [row["form"] for row in rows] == forms
+    assert all(row["median_s"] > 0 for row in rows)
+
+
 @pytest.mark.drill
 @pytest.mark.parametrize("suite", ["inference", "training", "compile"])
 def test_suites_with_peers_run_without_them(tmp_path, suite):
@@ -120,8 +152,14 @@ def test_an_interpreter_without_pytorch_is_said(tmp_path):
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("kind", ["inference", "training"])
-@pytest.mark.parametrize("name", ["danv1", "danv2", "dssr"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *itertools.product(("danv1", "danv2", "dssr"), ("inference", "training")),
+        ("dcls", "inference"),
+        ("dasr", "inference"),
+    ],
+)
 def test_pytorch_computes_the_same(tmp_path, name, kind):
     """Without agreement to 1e-4, of images or of losses over three updates, nothing would be measured."""
     pytest.importorskip("torch", reason="the other side is PyTorch, which is absent")

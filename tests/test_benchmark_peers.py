@@ -49,6 +49,25 @@ def test_every_step_is_the_authors(reference, name, parts, scale):
         _assert_close([network.final_image(steps)], golden["sr_mean"][None], "mean")
 
 
+@pytest.mark.parametrize(
+    ("name", "parts", "levels"),
+    [
+        ("dcls_x2_setting2", {"sr": "sr_softmax", "kernel": "kernel_softmax"}, 1),
+        ("dcls_x3", {"sr": "sr", "kernel": "kernel"}, 1),
+        ("dcls_x4_setting2", {"sr": "sr", "kernel": "kernel"}, 1),
+        *[(f"dasr_x{scale}", {"sr": "sr", "representation": "representation"}, 255) for scale in (2, 3, 4)],
+    ],
+)
+def test_networks_of_one_pass_are_the_authors(reference, name, parts, levels):
+    """The authors' DASR has images of 0 … 255."""
+    golden = np.load(reference / "field" / f"{name}_io.npz")
+    network = _peer(reference / "field" / f"{name}.pth")
+    with torch.no_grad():
+        found = network.step((), _nchw(golden["lr"]) / levels)[1]
+    for part, there in parts.items():
+        _assert_close([found[part] * (levels if part == "sr" else 1)], golden[there], part)
+
+
 @pytest.mark.parametrize("supervised_steps", [all_steps, last_step])
 def test_the_gradient_is_the_authors(reference, supervised_steps):
     """Also where the first steps are taken without gradient, as who knows PyTorch well would do."""
@@ -63,11 +82,16 @@ def test_the_gradient_is_the_authors(reference, supervised_steps):
 
 
 def test_sizes_default_to_the_papers():
-    """Parameters counted here and in the package."""
+    """Parameters counted here and in the package, which has none of what only DASR's training needed."""
     from blindsr_jax.networks import build as build_ours
     from blindsr_jax.networks import init_variables
 
-    for name in ("danv1", "danv2", "dssr"):
+    for name in ("danv1", "danv2", "dssr", "dcls", "dasr"):
         shapes = jax.eval_shape(lambda name=name: init_variables(build_ours(name, scale=4), jax.random.key(0)))
         ours = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-        assert sum(parameter.numel() for parameter in build(name, scale=4).parameters()) == ours
+        network = build(name, scale=4)
+        if name == "dasr":
+            encoder = network.E["encoder_q"]
+            del encoder.mlp, network.G.sub_mean, network.G.add_mean
+            encoder.E = torch.nn.Sequential(*(layer for layer in encoder.E if not hasattr(layer, "running_mean")))
+        assert sum(parameter.numel() for parameter in network.parameters()) == ours

@@ -10,9 +10,11 @@ import torch
 import torch._dynamo
 
 from benchmarks.peers.dan import DAN
+from benchmarks.peers.dasr import DASR
+from benchmarks.peers.dcls import DCLS
 from benchmarks.peers.dssr import DSSR
 
-Network = DAN | DSSR
+Network = DAN | DSSR | DCLS | DASR
 
 
 @dataclasses.dataclass(frozen=True)

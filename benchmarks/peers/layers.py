@@ -1,4 +1,4 @@
-"""Layers of all three networks. Attributes have the names of the authors' checkpoints; arrays are [B, C, H, W]."""
+"""Layers of all networks. Attributes have the names of the authors' checkpoints; arrays are [B, C, H, W]."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import torch
 from torch import nn
 
 
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
+def conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None, bias: bool = True
+) -> nn.Conv2d:
     """A square convolution. The default padding keeps the size at stride 1."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding)
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=bias)
 
 
-def lrelu() -> nn.LeakyReLU:
-    """Leaky ReLU of slope 0.2, in place as in the authors' code."""
-    return nn.LeakyReLU(0.2, inplace=True)
+def lrelu(slope: float = 0.2) -> nn.LeakyReLU:
+    """Leaky ReLU, in place as in the authors' code. The slope is that of DAN and DSSR by default."""
+    return nn.LeakyReLU(slope, inplace=True)
 
 
 def upsampler(features: int, scale: int) -> nn.Module:

@@ -11,11 +11,14 @@ import numpy as np
 import torch
 
 from benchmarks.peers.dan import DAN, Tensors
+from benchmarks.peers.dasr import DASR
+from benchmarks.peers.dcls import DCLS
 from benchmarks.peers.dssr import DSSR
 from benchmarks.peers.forms import Form, Network, apply_form, compiling, forms_of, precision_of
 from benchmarks.serving import Prepared, handlers_of, serve
 
-NETWORKS = {"danv1": functools.partial(DAN, 1), "danv2": functools.partial(DAN, 2), "dssr": DSSR}
+DANS = {"danv1": functools.partial(DAN, 1), "danv2": functools.partial(DAN, 2)}
+NETWORKS = DANS | {"dssr": DSSR, "dcls": DCLS, "dasr": DASR}
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -101,7 +104,7 @@ def _training(network: Network, images: dict[str, torch.Tensor], form: Form) -> 
     return Prepared(run=update, outcome=outcome)
 
 
-def build(name: str, *, scale: int, **sizes: int) -> Network:
+def build(name: str, *, scale: int, **sizes: typing.Any) -> Network:
     """A network with fresh weights, from the arguments of the package's ``networks.build``."""
     return NETWORKS[name](scale, **sizes)
 

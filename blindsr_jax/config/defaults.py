@@ -72,7 +72,8 @@ def default(model: str = "danv1", scale: int = 4) -> ConfigDict:
             "accumulate": 1,
             "max_bad_steps": 20,  # consecutive non-finite updates that count as divergence; each one is skipped
             # A median loss of `rise_steps` updates above `max_rise` times the stage's lowest one is divergence too.
-            # 0 is never. The lowest is taken anew after a resume.
+            # 0 is never. It is watched from the first `rise_steps` updates on, also while the rate warms up. The lowest
+            # is taken anew after a resume.
             "max_rise": 0.0,
             "rise_steps": 100,
             # On divergence: "stop", or "rollback" to the last good checkpoint and continue with other batches, at most

@@ -44,7 +44,7 @@ def published_rows(protocol: str, scale: int, data: str) -> list[Published]:
         elif protocol == "div2krk":
             rows.append(Published(row["method"], "all", float(row["psnr_y"]), float(row["ssim_y"]), row["source"]))
         elif row.get("dataset") == data:
-            case = f"σ={float(row['width']):.2f}"
+            case = row.get("case") or f"σ={float(row['width']):.2f}"
             rows.append(Published(row["method"], case, float(row["psnr_y"]), None, row["source"]))
     return rows
 

@@ -24,7 +24,7 @@ from blindsr_jax.weights.torch_reader import read_torch_checkpoint
 from blindsr_jax.weights.torch_shapes import State, count_of, rename_layers, scale_of, scale_of_stages, width_of
 
 _KERNELDAN_LENGTH = 8  # of its degradation; RealDAN's is longer
-_BATCH_NORM_EPSILON = 1e-5  # PyTorch's
+BATCH_NORM_EPSILON = 1e-5  # PyTorch's
 
 
 def load_official(path: str | os.PathLike) -> Bundle:
@@ -35,7 +35,19 @@ def load_official(path: str | os.PathLike) -> Bundle:
     Raises:
       WeightsError: the file cannot be read safely, its model is unknown, or its tensors do not fit the model.
     """
-    state = read_torch_checkpoint(path)
+    return bundle_of_state(path, read_torch_checkpoint(path))
+
+
+def bundle_of_state(path: str | os.PathLike, state: State) -> Bundle:
+    """``load_official`` for tensors by PyTorch's names that were read from a file in another way; they are used up.
+
+    Args:
+      path: the file; the bundle says its name and digest.
+      state: arrays by PyTorch's names.
+
+    Raises:
+      WeightsError: the model of the tensors is unknown, or they do not fit it.
+    """
     name = _recognise(path, state)
     constants = {"pca_basis": _take_basis(path, state)} if name.startswith("dan") else {}
     sizes, parts = _SIZES[name](path, state)
@@ -244,7 +256,7 @@ def _fold_batch_norm(path: str | os.PathLike, state: State, convolution: str, no
         raise WeightsError(f"{path}: the tensor {error.args[0]} is missing") from None
     if not {x.shape for x in (gain, offset, mean, variance, bias)} == {weight.shape[:1]} or not (variance >= 0).all():
         raise WeightsError(f"{path}: the batch normalisation {normalisation} does not fit its convolution")
-    gain /= np.sqrt(variance + _BATCH_NORM_EPSILON)
+    gain /= np.sqrt(variance + BATCH_NORM_EPSILON)
     state[f"{convolution}.weight"] = (weight * gain.reshape(-1, 1, 1, 1)).astype(np.float32)
     state[f"{convolution}.bias"] = ((bias - mean) * gain + offset).astype(np.float32)
 

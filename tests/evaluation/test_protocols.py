@@ -13,10 +13,12 @@ from PIL import Image
 from blindsr_jax import degradations, ops
 from blindsr_jax.data.div2krk import Div2krkSource
 from blindsr_jax.degradations import isotropic_gaussian, move_kernel
+from blindsr_jax.degradations.noise_steps import Noise
 from blindsr_jax.errors import ConfigError, DataError
 from blindsr_jax.evaluation.protocols import (
     PROTOCOLS,
     anisotropic8,
+    dasr9,
     div2krk,
     gaussian8,
     gaussian8_noise15,
@@ -78,6 +80,32 @@ def test_gaussian8_is_the_published_protocol():
         gaussian8(1)
 
 
+def test_dasr9_has_the_kernels_and_noises_of_its_table():
+    """The kernels by the formula of the authors' code: a covariance of squared widths, x along the columns."""
+    protocol = dasr9(4)
+    assert (protocol.name, protocol.downsample, protocol.rounding, protocol.noise) == ("dasr9", "bicubic", "nearest", 0)
+    assert [case.noise for case in protocol.cases] == [0] * 9 + [5] * 9 + [10] * 9
+    for noise in (0, 1, 2):
+        labels = [case.label.rsplit(", ", 1)[0] for case in protocol.cases[9 * noise : 9 * noise + 9]]
+        assert labels[0] == "σ=2.0, 0.2, 0°"
+        assert labels[5] == "σ=4.0, 1.5, 120°"
+        assert labels[8] == "σ=4.0, 4.0, 180°"
+    offsets = np.arange(21) - 10
+    points = np.stack(np.meshgrid(offsets, offsets), axis=-1)
+    for case in protocol.cases[:9]:
+        turn = np.radians(case.degrees)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        inverse = np.linalg.inv(rotation @ np.diag(np.square(case.sigmas)) @ rotation.T)
+        kernel = np.exp(-0.5 * np.einsum("yxi,ij,yxj->yx", points, inverse, points))
+        np.testing.assert_allclose(case.kernel, kernel / kernel.sum(), atol=1e-6)
+    steps = [protocol.steps_of(case) for case in protocol.cases[::9]]
+    assert [[step.level for step in each if isinstance(step, Noise)] for each in steps] == [
+        [(x, x)] for x in (0, 5, 10)
+    ]
+    with pytest.raises(ConfigError, match="defined for scale 4, not 2"):
+        dasr9(2)
+
+
 def test_gaussian_width_begins_without_any_blur():
     for scale, widest in [(2, 1.8), (3, 2.4), (4, 3.6)]:
         cases = gaussian_width(scale).cases
@@ -122,6 +150,7 @@ def test_protocols_are_values_that_can_be_written_down():
     for make in (
         lambda: gaussian8(2),
         lambda: anisotropic8(2),
+        lambda: dasr9(4),
         lambda: div2krk(4),
         lambda: s_fold_circular(3, kernels),
     ):

@@ -10,7 +10,7 @@ from PIL import Image
 from blindsr_jax.evaluation import published as published_module
 from blindsr_jax.evaluation.methods import Methods
 from blindsr_jax.evaluation.plots import draw_plots
-from blindsr_jax.evaluation.protocols import gaussian8, gaussian_width
+from blindsr_jax.evaluation.protocols import dasr9, gaussian8, gaussian_width
 from blindsr_jax.evaluation.published import published_rows
 from blindsr_jax.evaluation.report import beside_published, method_table, summarise, write_report
 from blindsr_jax.evaluation.run import evaluate
@@ -41,6 +41,10 @@ def test_published_rows_are_the_papers():
     assert third["DASR", "σ=2.40"] == 25.95
     ikc = {row.case: row.psnr_y for row in published_rows("gaussian_width", 4, "Set14") if row.method == "IKC"}
     assert list(ikc.values()) == [28.52, 28.45, 28.16, 26.81]
+    rotated = {row.case: row.psnr_y for row in published_rows("dasr9", 4, "Set14") if row.method == "DASR"}
+    assert (rotated["σ=2.0, 1.0, 10°, noise 0"], rotated["σ=4.0, 4.0, 180°, noise 10"]) == (27.97, 24.43)
+    cases = [case.label for case in dasr9(4).cases]
+    assert list(rotated) == [case for case in cases if not case.startswith("σ=2.0, 0.2")], "the first is uncertain"
 
 
 def test_published_figures_are_the_given_ones(published):

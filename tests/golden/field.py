@@ -1,11 +1,15 @@
-"""Writes small golden values of DCLS, DASR and KernelDAN: ``python -m tests.golden.field ../shared/reference``.
+"""Writes small golden values of the field: ``python -m tests.golden.field ../shared/reference``.
+
+Of DCLS, DASR, KernelDAN, RealDAN and IKC.
 
 The networks are computed here in plain NumPy, in double precision, from tensors by PyTorch's names. Before anything is
-written, each is compared with the outputs of the authors' own code in the given folder.
+written, each is compared with the outputs of the authors' own code in the given folder. The tensors of RealDAN and IKC
+are large even with few channels, so their files hold the shapes alone: ``drawn`` gives the numbers.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
 import typing
@@ -71,8 +75,9 @@ def count(state: State, name: str) -> int:
     return next(i for i in range(len(state)) if not any(key.startswith(f"{name}.{i}.") for key in state))
 
 
-def kerneldan(state: State, lr: Array, steps: int) -> dict[str, Array]:
-    """Image and degradation after each step, of KernelDAN ×2 and RealDAN with residual blocks."""
+def realdan(state: State, lr: Array, steps: int) -> dict[str, Array]:
+    """Image and degradation after each step, of KernelDAN and RealDAN, with residual blocks or RRDBs."""
+    blocks = count(state, "Estimator.body") - 1
 
     def fused(part: str, *features: Array) -> Array:
         shape = features[0].shape
@@ -80,7 +85,7 @@ def kerneldan(state: State, lr: Array, steps: int) -> dict[str, Array]:
 
     def estimated(*features: Array) -> Array:
         y = fused("Estimator", *features)
-        for i, stride in enumerate((2, 1, 2, 1, 2)):
+        for i, stride in enumerate((2, 1, 2, 1, 2) if blocks == 5 else (2, 1, 1, 2, 1, 1, 2, 1)):
             y = skip = relu(y)
             if stride == 2:
                 channels = y.shape[1]
@@ -88,12 +93,13 @@ def kerneldan(state: State, lr: Array, steps: int) -> dict[str, Array]:
                 skip = correlate(y, box, 1)[:, :, ::2, ::2]
             y = relu(conv(state, f"Estimator.body.{i}.body.2", y, stride=stride))
             y = conv(state, f"Estimator.body.{i}.body.5", y) + skip
-        return mean(conv(state, "Estimator.body.5", y))
+        return mean(conv(state, f"Estimator.body.{blocks}", y))
 
     def restored(*features: Array) -> Array:
         y = f = fused("Restorer", *features)
         for i in range(count(state, "Restorer.body")):
-            y = residual(state, f"Restorer.body.{i}", y, 0.2)
+            name = f"Restorer.body.{i}"
+            y = rrdb(state, name, y) if f"{name}.rdb1.conv1.weight" in state else residual(state, name, y, 0.2)
         return y + f
 
     x = image = conv(state, "img_head", lr - MEAN)
@@ -102,10 +108,79 @@ def kerneldan(state: State, lr: Array, steps: int) -> dict[str, Array]:
     for _ in range(steps):
         degradation = degradation + estimated(x, image, degradation)
         image = image + restored(x, image, degradation)
-        y = shuffled(conv(state, "img_tail.1.0", conv(state, "img_tail.0", image)), 2)
+        y = conv(state, "img_tail.0", image)
+        for stage in (0, 2):
+            if f"img_tail.1.{stage}.weight" in state:
+                y = shuffled(conv(state, f"img_tail.1.{stage}", y), 2)
         found["sr"].append(conv(state, "img_tail.2", y) + MEAN)
         found["degradation"].append(conv(state, "deg_tail.0", degradation)[:, :, 0, 0])
     return {"sr": last(np.stack(found["sr"])), "degradation": np.stack(found["degradation"])}
+
+
+def rrdb(state: State, name: str, x: Array) -> Array:
+    """Three dense blocks of five convolutions."""
+    y = x
+    for i in (1, 2, 3):
+        seen = y
+        for j in (1, 2, 3, 4):
+            seen = np.concatenate([seen, lrelu(conv(state, f"{name}.rdb{i}.conv{j}", seen), 0.2)], axis=1)
+        y = y + 0.2 * conv(state, f"{name}.rdb{i}.conv5", seen)
+    return x + 0.2 * y
+
+
+def ikc(state: State, lr: Array, steps: int) -> dict[str, Array]:
+    """Image and code after each step, and the predicted code; the three networks have prefixes here."""
+
+    def convolutions(part: str, x: Array, strides: tuple[int, ...]) -> Array:
+        for i, stride in enumerate(strides):
+            x = lrelu(conv(state, f"{part}.ConvNet.{2 * i}", x, stride=stride), 0.2)
+        return x
+
+    def corrected(sr: Array, code: Array) -> Array:
+        x, y = convolutions("Corrector", sr, (1, 2, 1, 2, 1, 1, 1)), code
+        for i in (0, 2):
+            y = lrelu(dense(state, f"Corrector.code_dense.{i}", y), 0.2)
+        x = np.concatenate([x, np.broadcast_to(y[:, :, None, None], x.shape)], axis=1)
+        for i in (0, 2):
+            x = lrelu(conv(state, f"Corrector.global_dense.{i}", x), 0.2)
+        return code + mean(conv(state, "Corrector.global_dense.4", x))[:, :, 0, 0]
+
+    code = mean(convolutions("Predictor", lr, (1, 1, 1, 2, 1, 1)))[:, :, 0, 0]
+    found: dict[str, list[Array]] = {"sr": [], "code": []}
+    predicted = code
+    for _ in range(steps):
+        sr = sftmd(state, lr, code)
+        code = corrected(sr, code)
+        found["sr"].append(sr)
+        found["code"].append(code)
+    return {"sr": last(np.stack(found["sr"])), "code": np.stack(found["code"]), "predicted": predicted}
+
+
+def sftmd(state: State, lr: Array, code: Array) -> Array:
+    def layer(name: str, x: Array) -> Array:
+        return conv(state, f"SFTMD.{name}", x)
+
+    def sft(name: str, x: Array) -> Array:
+        stretched = np.broadcast_to(code[:, :, None, None], (*code.shape, *x.shape[2:]))
+        seen = np.concatenate([x, stretched], axis=1)
+        factor, term = (
+            layer(f"{name}.{kind}_conv2", lrelu(layer(f"{name}.{kind}_conv1", seen), 0.2)) for kind in ("mul", "add")
+        )
+        return x * sigmoid(factor) + term
+
+    x = first = layer("conv3", lrelu(layer("conv2", lrelu(layer("conv1", lr), 0.2)), 0.2))
+    i = 1
+    while f"SFTMD.SFT-residual{i}.conv1.weight" in state:
+        name = f"SFT-residual{i}"
+        y = layer(f"{name}.conv1", relu(sft(f"{name}.sft1", x)))
+        x = x + layer(f"{name}.conv2", relu(sft(f"{name}.sft2", y)))
+        i += 1
+    x = layer("conv_mid", sft("sft", x + first))
+    for stage in (0, 3):
+        if f"SFTMD.upscale.{stage}.weight" in state:
+            wide = layer(f"upscale.{stage}", x)
+            x = lrelu(shuffled(wide, round((wide.shape[1] / x.shape[1]) ** 0.5)), 0.2)
+    return np.clip(layer("conv_output", x), 0, 1)
 
 
 def dasr(state: State, lr: Array, steps: int = 1) -> dict[str, Array]:
@@ -215,36 +290,74 @@ def last(x: Array) -> Array:
     return np.moveaxis(x, -3, -1)
 
 
-FORMS: dict[str, typing.Callable[..., dict[str, Array]]] = {"kerneldan": kerneldan, "dasr": dasr, "dcls": dcls}
+FORMS: dict[str, typing.Callable[..., dict[str, Array]]] = {
+    "kerneldan": realdan,
+    "realdan": realdan,
+    "ikc": ikc,
+    "dasr": dasr,
+    "dcls": dcls,
+}
 # The authors' outputs that each form is compared with: file, and names there of what the form returns.
 AUTHORS = {
     "kerneldan": ("kerneldan_x2", {"sr": "sr_steps", "degradation": "deg_steps"}),
+    "realdan": ("realdan_rrdb_x4", {"sr": "sr_steps", "degradation": "deg_steps"}),
+    "ikc": ("ikc_x2", {"sr": "sr", "code": "code", "predicted": "code_predicted"}),
     "dasr": ("dasr_x2", {"sr": "sr", "representation": "representation"}),
     "dcls": ("dcls_x2_setting2", {"sr": "sr_softmax", "kernel": "kernel_softmax"}),
 }
 # Widths of the small networks by those of the authors' outputs; where a name has other ones; what stays as it is.
 WIDTHS: dict[str, dict[str, dict[int, int]]] = {
     "kerneldan": {"": {32: 6, 96: 18, 128: 24}, "mean": {}},
+    "realdan": {"": {24: 4, 72: 12, 56: 36, 88: 68, 120: 100, 152: 132, 96: 16}, "mean": {}},
+    "ikc": {"": {64: 4, 256: 16, 74: 7, 24: 4, 48: 8, 10: 3}},
     "dasr": {"": {64: 8, 576: 72, 8: 1, 256: 32, 32: 8, 24: 6, 16: 4}, "G.sub_mean": {}, "G.add_mean": {}},
     "dcls": {"": {32: 8, 8: 4, 40: 12, 128: 32, 2: 1}, "CA_body1.2": {32: 8, 8: 2}}
     | {"Estimator.tail.4": {32: 8, 8: 2}, "Estimator.dec": {8: 2}},
 }
+IKC = ("SFTMD", "Predictor", "Corrector")
 GAIN = {"kerneldan": 1.0, "dasr": 1.0, "dcls": 0.7}  # of the weights, so that images lie between 0 and 1
-STEPS = 3  # of KernelDAN
+DRAWN = {"realdan": 0.6, "ikc": 0.9}  # those whose tensors are drawn, and the gain of their weights
+STEPS = 3  # of KernelDAN, RealDAN and IKC
 
 
 def smaller(name: str, state: State, rng: np.random.Generator) -> State:
     """Tensors of fewer channels, drawn from the values of the given ones, scaled to the fan-in; float16 holds them."""
     new = {}
     for key, x in state.items():
-        widths = [w for part, w in WIDTHS[name].items() if part in key][-1]
-        if not widths or x.ndim == 0:
+        shape = smaller_shape(name, key, x.shape)
+        if shape is None:
             new[key] = x
             continue
-        shape = tuple(widths.get(side, side) for side in x.shape)
         gain = (np.prod(x.shape[1:]) / np.prod(shape[1:])) ** 0.5 * (GAIN[name] if x.ndim == 4 else 1.0)
         new[key] = np.float32(np.float16(rng.choice(x.ravel(), shape) * gain))
     return new
+
+
+def smaller_shape(name: str, key: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of a tensor with fewer channels; None if it stays as it is."""
+    widths = [w for part, w in WIDTHS[name].items() if part in key][-1]
+    return tuple(widths.get(side, side) for side in shape) if widths and shape else None
+
+
+def drawn(shapes: dict[str, list[int]], gain: float) -> State:
+    """Tensors of given shapes, from a stream of numbers that NumPy keeps as it is in all versions.
+
+    The mean colour of RealDAN is what it must be. IKC's images, which are clipped, are grey on average.
+    """
+    stream, state = np.random.RandomState(0), {}
+    for key, shape in shapes.items():
+        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100
+        x = stream.uniform(-1, 1, shape) * gain * (3 / fan_in) ** 0.5
+        state[key] = np.float32(MEAN if key == "mean" else x + 0.4 if key == "SFTMD.conv_output.bias" else x)
+    return state
+
+
+def read(folder: pathlib.Path, name: str) -> State:
+    """Tensors of the authors' files; those of an IKC with the names of its three networks before them."""
+    if name != "ikc":
+        return read_torch_checkpoint(folder / f"{AUTHORS[name][0]}.pth")
+    files = {part: read_torch_checkpoint(folder / f"{AUTHORS[name][0]}_{part.lower()}.pth") for part in IKC}
+    return {f"{part}.{key}": x for part, state in files.items() for key, x in state.items()}
 
 
 def _short(x: Array) -> Array:
@@ -263,14 +376,23 @@ def main(reference: str) -> None:
     folder = pathlib.Path(reference) / "field"
     for name, form in FORMS.items():
         file, parts = AUTHORS[name]
-        golden, state = np.load(folder / f"{file}_io.npz"), read_torch_checkpoint(folder / f"{file}.pth")
-        found = form(state, np.moveaxis(np.float64(golden["lr"]), -1, 1), STEPS)
+        golden, state = np.load(folder / f"{file}_io.npz"), read(folder, name)
+        steps = len(golden["sr"]) if name == "ikc" else STEPS
+        found = form(state, np.moveaxis(np.float64(golden["lr"]), -1, 1), steps)
         for part, there in parts.items():
             check(found[part], golden[there], f"{name}, {part}")
         rng = np.random.default_rng(0)
-        state, lr = smaller(name, state, rng), rng.random((1, 9, 10, 3), np.float32)
+        if name in DRAWN:
+            shapes = {key: smaller_shape(name, key, x.shape) or x.shape for key, x in state.items()}
+            state = drawn(shapes, DRAWN[name])
+        else:
+            state = smaller(name, state, rng)
+        lr = rng.random((1, 9, 10, 3), np.float32)
         made = form(state, np.moveaxis(np.float64(lr) * (255 if name == "dasr" else 1), -1, 1), STEPS)
         tensors = {f"state/{key}": _short(x) for key, x in state.items()}
+        if name in DRAWN:
+            tensors = {"shapes": np.array(json.dumps(shapes)), "gain": np.array(DRAWN[name])}
+            made["sr"] = made["sr"][..., :16, :16, :]
         made = {part: np.float32(x) for part, x in made.items()}
         np.savez_compressed(FOLDER / f"{name}.npz", lr=lr, **made, **tensors)
 

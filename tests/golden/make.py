@@ -1,7 +1,8 @@
 """Writes the golden values of this folder: ``python -m tests.golden.make ../shared/reference`` (needs PyTorch).
 
-Networks are small ones of random weights, computed in plain PyTorch: DANs and DSSR by ``benchmarks.peers``, USRNet and
-DRUNet here. Before anything is written, each is compared with the outputs of the authors' own code in the given folder.
+Networks are small ones of random weights, computed in plain PyTorch: DANs, DSSR and the gradient of DCLS by
+``benchmarks.peers``, USRNet and DRUNet here. Before anything is written, each is compared with the outputs of the
+authors' own code in the given folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.peers.torch_worker import all_steps, build, loss_of
 
 FOLDER = pathlib.Path(__file__).parent
 AGREEMENT = 2e-5  # of the largest value, with the authors' outputs
+GRADIENTS = 1e-3  # the same of gradients
 STEPS = {"danv1": ("sr", "code"), "danv2": ("sr", "code", "kernel"), "dssr": ("sr", "detail")}
 BLIND = {
     "danv1": {"features": 8, "blocks": 2, "estimator_features": 6, "estimator_blocks": 2, "kernel_size": 11},
@@ -149,10 +151,72 @@ def gradient_of(network: torch.nn.Module, rng: np.random.Generator) -> dict[str,
     return arrays | {"kernel": kernel, "loss": loss.detach().numpy(), "norm": norm.numpy()} | grads
 
 
+def kernel_target(clean: np.ndarray, blurred: np.ndarray, size: int) -> np.ndarray:
+    """What DCLS's kernels [B, K, K] are compared with, of LR images [B, H, W, 3] without blur and with it."""
+    sharp, soft = (np.fft.fft2(np.float64(x), axes=(1, 2)) for x in (clean, blurred))
+    quotient = np.fft.ifft2(sharp.conj() * soft / (np.abs(sharp) ** 2 + 1e-20), axes=(1, 2)).real
+    kernels = np.roll(quotient, (size // 2,) * 2, axis=(1, 2))[:, :size, :size]
+    kernel = np.where(kernels.prod(axis=-1) > 0, kernels.mean(axis=-1), 0)
+    faint = np.sort(kernel.reshape(len(kernel), -1), axis=1)[:, -41].reshape(-1, 1, 1)
+    kernel = np.clip(kernel - 0.75 * faint, 0, 1)
+    return kernel / kernel.sum(axis=(1, 2), keepdims=True)
+
+
+def dcls_losses(network: torch.nn.Module, lr: np.ndarray, hr: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+    """The two terms of DCLS's loss, the norms of the gradients of its two parts, and the gradient to each tensor."""
+    found = network.step((), nchw(lr))[1]
+    image = (found["sr"] - nchw(hr)).abs().mean()
+    kernel = (found["kernel"] - torch.from_numpy(np.float32(target))).abs().mean()
+    (image + kernel).backward()
+    grads = {name: parameter.grad.numpy() for name, parameter in network.named_parameters()}
+    norms = {
+        f"norm_{part.lower()}": np.sqrt(sum(np.square(x).sum() for name, x in grads.items() if name.startswith(part)))
+        for part in ("Restorer", "Estimator")
+    }
+    losses = {"loss_sr": image.detach().numpy(), "loss_kernel": kernel.detach().numpy()}
+    return losses | norms | {f"grad/{name}": x for name, x in grads.items()}
+
+
+def write_dcls_gradient(reference: pathlib.Path) -> None:
+    """The gradient of the DCLS of ``dcls.npz``, and a target of its kernels."""
+    golden = np.load(reference / "field" / "dcls_x4_train.npz")
+    network = build("dcls", scale=4, features=32, groups=2, blocks=2, latent_features=8)
+    network.load_state_dict(torch.load(reference / "field" / "dcls_x4.pth", weights_only=True))
+    check(kernel_target(golden["lr_clean"], golden["lr_blurred"], 21), golden["kernel_target"], "dcls, kernel target")
+    found = dcls_losses(network, golden["lr"], golden["hr"], golden["kernel_target"])
+    for part in ("restorer", "estimator"):
+        found[f"grad_norm_{part}"] = found[f"norm_{part}"]
+    for name in golden.files:
+        if name.startswith(("loss", "grad/", "grad_norm_")):
+            check(found[name], golden[name], f"dcls, {name}")
+    small, rng = np.load(FOLDER / "dcls.npz"), np.random.default_rng(0)
+    state = {name[6:]: torch.from_numpy(np.float32(small[name])) for name in small.files if name[:6] == "state/"}
+    sizes = {"groups": 2, "blocks": 1, "features": 8, "reduction": 2, "latent_features": 2}
+    network = build("dcls", scale=2, kernel_size=11, kernel_softmax=True, **sizes)
+    network.load_state_dict(state)
+    blur, clean = np.zeros((2, 12, 12)), rng.random((2, 12, 12, 3), np.float32)
+    blur[:, :5, :5] = rng.random((2, 5, 5))
+    transfer = np.fft.fft2(blur / blur.sum(axis=(1, 2), keepdims=True))[..., None]
+    blurred = np.float32(np.fft.ifft2(transfer * np.fft.fft2(clean, axes=(1, 2)), axes=(1, 2)).real)
+    target = np.float32(kernel_target(clean, blurred, 11))
+    arrays = {"lr": rng.random((2, 10, 11, 3), np.float32), "hr": rng.random((2, 20, 22, 3), np.float32)}
+    found = dcls_losses(network, **arrays, target=target)
+    wanted = (
+        "Restorer.conv_first.weight",
+        "Restorer.head2.grad_filter.6.weight",
+        "Restorer.body.0.body.0.CA_body1.1.weight",
+        "Estimator.head.0.weight",
+        "Estimator.dec.3.weight",
+    )
+    kept = {name: np.float32(x) for name, x in found.items() if not name.startswith("grad/") or name[5:] in wanted}
+    arrays |= {"clean": clean, "blurred": blurred, "target": target}
+    np.savez_compressed(FOLDER / "dcls_gradient.npz", **arrays, **kept)
+
+
 def check(got: np.ndarray, want: np.ndarray, what: str) -> None:
     error = np.abs(got.reshape(want.shape) - want).max() / np.abs(want).max()
     print(f"{what}: {error:.1e} from the authors' code")
-    if not error <= AGREEMENT:
+    if not error <= (GRADIENTS if "grad" in what else AGREEMENT):
         raise SystemExit(f"{what} does not reproduce the authors' outputs; nothing was written for it")
 
 
@@ -216,6 +280,7 @@ def write_kernels(reference: pathlib.Path) -> None:
 
 def main(reference: str) -> None:
     write_networks(pathlib.Path(reference))
+    write_dcls_gradient(pathlib.Path(reference))
     write_kernels(pathlib.Path(reference))
 
 

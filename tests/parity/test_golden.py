@@ -3,6 +3,7 @@
 Larger ones, of the authors' own code, are compared in the other files of this folder.
 """
 
+import json
 import pathlib
 
 import jax
@@ -19,10 +20,11 @@ from blindsr_jax.networks import build
 from blindsr_jax.networks.chain import unstack_chains
 from blindsr_jax.networks.dpir import noise_schedule
 from blindsr_jax.training.step import supervised_loss
-from blindsr_jax.types import Degraded
-from blindsr_jax.weights import official
-from blindsr_jax.weights.official import load_official
+from blindsr_jax.types import Degraded, Estimate
+from blindsr_jax.weights import official_ikc
+from blindsr_jax.weights.official import bundle_of_state, load_official
 from blindsr_jax.weights.torch_names import to_paths
+from tests.golden.field import IKC, drawn
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 NETWORKS, OPERATORS = 2e-4, 2e-6  # of the largest value; absolute
@@ -74,34 +76,86 @@ def test_loss_gradients_and_their_norm():
         _assert_close(grads[path], want, path)
 
 
-def _model_of_tensors(name, monkeypatch):
-    """A model of the tensors by PyTorch's names in a golden file; and the rest of the file."""
+def _tensors(name):
+    """The tensors by PyTorch's names in a golden file, or drawn as it says; and the rest of the file."""
     golden = _golden(name)
+    if "shapes" in golden:
+        return drawn(json.loads(str(golden["shapes"])), float(golden["gain"])), golden
     state = {key[6:]: golden[key] for key in golden.files if key.startswith("state/")}
-    state = {key: np.float32(x) if x.dtype == np.float16 else x for key, x in state.items()}
-    monkeypatch.setattr(official, "read_torch_checkpoint", lambda path: state)
-    return from_bundle(load_official(GOLDEN / f"{name}.npz")), golden
+    return {key: np.float32(x) if x.dtype == np.float16 else x for key, x in state.items()}, golden
 
 
-def test_every_step_of_kerneldan(monkeypatch):
-    model, golden = _model_of_tensors("kerneldan", monkeypatch)
+def _model_of_tensors(name):
+    state, golden = _tensors(name)
+    return from_bundle(bundle_of_state(GOLDEN / f"{name}.npz", state)), golden
+
+
+@pytest.mark.parametrize("name", ["kerneldan", "realdan"])
+def test_every_step_of_kerneldan_and_realdan(name):
+    model, golden = _model_of_tensors(name)
     trace = model(golden["lr"], iterations=3, trace=True).trace
-    _assert_close(trace.sr, golden["sr"], "sr")
+    sr = trace.sr if name == "kerneldan" else _corner(trace.sr)
+    _assert_close(sr, golden["sr"], "sr")
     _assert_close(trace.degradation, golden["degradation"], "degradation")
 
 
-def test_dasr(monkeypatch):
-    model, golden = _model_of_tensors("dasr", monkeypatch)
+def test_every_step_of_ikc(monkeypatch, tmp_path):
+    state, golden = _tensors("ikc")
+    files = {part.lower(): tmp_path / part for part in IKC}
+    for path in files.values():
+        path.write_bytes(b"stands for the file that holds these tensors")
+
+    def read(path):
+        return {key.partition(".")[2]: x for key, x in state.items() if key.startswith(f"{path.name}.")}
+
+    monkeypatch.setattr(official_ikc, "read_torch_checkpoint", read)
+    np.save(tmp_path / "pca.npy", np.eye(25, 3, dtype=np.float32))  # no image depends on it
+    model = from_bundle(official_ikc.load_official_ikc(**files, pca=tmp_path / "pca.npy"))
+    trace = model(golden["lr"], iterations=3, trace=True).trace
+    _assert_close(_corner(trace.sr), golden["sr"], "sr")
+    _assert_close(trace.kernel_code, golden["code"], "codes")
+    first = jax.jit(lambda v, lr: model.module.bind(v).start(lr).code)(model.variables, golden["lr"])
+    _assert_close(first, golden["predicted"], "predicted code")
+
+
+def test_dasr():
+    model, golden = _model_of_tensors("dasr")
     out = model(golden["lr"])
     _assert_close(255 * out.sr, golden["sr"], "sr")
     _assert_close(out.kernel_code, golden["representation"], "representation")
 
 
-def test_dcls(monkeypatch):
-    model, golden = _model_of_tensors("dcls", monkeypatch)
+def test_dcls():
+    model, golden = _model_of_tensors("dcls")
     out = model(golden["lr"])
     _assert_close(out.sr, golden["sr"], "sr")
     _assert_close(out.kernel, golden["kernel"][:, ::-1, ::-1], "kernel")  # the authors' are convolution kernels
+
+
+def test_loss_and_gradients_of_dcls():
+    """Each part is trained by its own term of the loss alone."""
+    model, golden = _model_of_tensors("dcls")[0], _golden("dcls_gradient")
+    find_target = jax.jit(degradations.reformulated_kernel, static_argnums=2)
+    target = golden["target"][:, ::-1, ::-1]
+    _assert_close(find_target(golden["clean"], golden["blurred"], 11), target, "target")
+    truth = Estimate(sr=jnp.asarray(golden["hr"]), kernel=jnp.asarray(target))
+
+    def loss(params):
+        variables = {"params": params, "constants": {}}
+        steps = model.module.apply(variables, golden["lr"], method="training_steps")
+        return losses.kernel_supervision(steps, truth)
+
+    (_, parts), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(model.variables["params"])
+    for part in ("loss_sr", "loss_kernel"):
+        np.testing.assert_allclose(parts[part], golden[part], rtol=1e-4)
+    for part in ("restorer", "estimator"):
+        np.testing.assert_allclose(optax.global_norm(grads[part]), golden[f"norm_{part}"], rtol=1e-3)
+    wanted, unknown = to_paths("dcls", 1, {name[5:]: golden[name] for name in golden.files if name[:5] == "grad/"})
+    assert len(wanted) == 5
+    assert not unknown
+    grads = flatten_dict(unstack_chains(grads), sep="/")
+    for path, want in wanted.items():
+        np.testing.assert_allclose(grads[path], want, atol=1e-3 * np.abs(want).max(), err_msg=path)
 
 
 @pytest.mark.parametrize("s", [2, 3, 4])
@@ -178,4 +232,4 @@ def _ssim(a, b):
 
 
 def test_the_golden_files_stay_small():
-    assert sum(path.stat().st_size for path in GOLDEN.iterdir() if path.is_file()) < 700_000
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir() if path.is_file()) < 740_000

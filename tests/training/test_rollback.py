@@ -8,6 +8,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from blindsr_jax import config as config_lib
 from blindsr_jax.errors import Diverged, Interrupted
 from blindsr_jax.training import loop
 from blindsr_jax.training.checkpoints import Checkpoints
@@ -115,9 +116,10 @@ def test_without_a_checkpoint_it_starts_again(tmp_path, poison):
 
 
 def test_a_rising_loss_is_rolled_back_too(tmp_path, poison, caplog):
-    met = poison(4, 5, loss=50.0)
+    met, config = poison(4, 5, loss=50.0), _config(max_rise=3.0, rise_steps=3)
+    assert config.optimizer.warmup == 2, "the loss rises when the rate has warmed up"
     with caplog.at_level(logging.WARNING, "blindsr_jax"):
-        state = train(_config(max_rise=3.0, rise_steps=3), tmp_path)
+        state = train(config, tmp_path)
     # Two of three losses are high at step 6. Step 5 is the last sound one, so the checkpoint of step 6 is not used.
     assert met[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert [number for number in met[7:] if number < 13] == [9, 10, 11, 12]
@@ -143,6 +145,19 @@ def test_when_a_loss_has_risen(losses, seen_at, sound_step):
     assert rising.sound_step == sound_step
     rising.forget()
     assert not any(rising.is_seen(step, 1000.0) for step in range(10))
+
+
+@pytest.mark.parametrize("steps_before", [150, 2_500])
+def test_the_recipe_of_dcls_watches_the_loss_in_warm_up_and_after_it(steps_before):
+    """A loss that rises to four times its level is noticed as soon as most of the last ``rise_steps`` are high."""
+    config = config_lib.default("dcls", scale=4)
+    assert 150 < config.optimizer.warmup < 2_500
+    assert config.on_divergence == "rollback"
+    rising = loop.rising_loss_of(config, 0)
+    losses = [1.0] * steps_before + [4.0] * config.rise_steps
+    seen = [step for step, loss in enumerate(losses, 1) if rising.is_seen(step, loss)]
+    assert seen[0] == steps_before + config.rise_steps // 2 + 1
+    assert steps_before <= rising.sound_step < seen[0]
 
 
 def test_it_is_not_tried_for_ever(tmp_path, poison):
