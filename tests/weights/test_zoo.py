@@ -15,7 +15,7 @@ FILES = sorted(PACKAGED.glob("*.safetensors"))
 
 def test_the_weights_are_there_and_small():
     ours = ["x2", "x3", "x4", "aniso-x2", "aniso-x4", "noise-x4", "photo-x2", "photo-x4"]
-    others = ["kernelnet-x2", "kernelnet-x4", "usrnet-tiny"]
+    others = ["kernelnet-x2", "kernelnet-x4", "kernelnet-shaken-x2", "kernelnet-shaken-x4", "usrnet-tiny"]
     assert {path.stem for path in FILES} == {*(f"dan-lite-{name}" for name in ours), *others}
     assert sum(path.stat().st_size for path in FILES) < 25e6
 
