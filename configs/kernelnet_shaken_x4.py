@@ -5,8 +5,9 @@
 
 Half of the kernels are paths of a shaken camera in focus, discs, and sums of both. It starts from kernelnet-x4.
 
-Time:  not trained yet
-Score: not trained yet
+Time:  38 minutes of one CPU core with other work beside it (Python 3.12), on 186 photographs
+Score: mean kernel ℓ1 over 8 held-out kernels of that pool on 13 held-out photographs, whole: 0.375; fixed Gaussian
+       0.634 (the coarse kernel alone 0.531, which the loss ignores). Packaged as kernelnet-shaken-x4
 """
 
 from blindsr_jax import config as config_lib
@@ -16,7 +17,7 @@ def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("kernelnet", scale=4)
     config.start_from = "kernelnet-x4"
     config.degradation.pool = "shaken"
-    config.steps = 2500
+    config.steps = 1700
     config.model.gradient_steps = 150
     config.model.width = 32
     config.data.batch_size = 8
