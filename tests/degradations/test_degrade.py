@@ -21,7 +21,12 @@ def test_golden(reference, s):
     out = degradations.degrade(jax.random.key(0), hr, scale=s, kernel=kernel, round_8bit=False)
     np.testing.assert_allclose(out.lr, golden[f"lr_x{s}"], atol=2e-6)
     out = degradations.degrade(jax.random.key(0), hr, scale=s, kernel=kernel)
-    np.testing.assert_array_equal(np.round(out.lr * 255), golden[f"lr8_x{s}"])
+    levels, expected = np.round(out.lr * 255), np.float64(golden[f"lr8_x{s}"])
+    # Sums in another order differ by 1e-4 of a level at most, which decides only where the value is so close to a half.
+    halves = np.abs(np.float64(golden[f"lr_x{s}"]) * 255 % 1 - 0.5) < 1e-4
+    assert halves.mean() < 1e-3
+    np.testing.assert_array_equal(levels[~halves], expected[~halves])
+    np.testing.assert_allclose(levels, expected, atol=1)
 
 
 @pytest.mark.parametrize("kernel", ["isotropic", "anisotropic"])
