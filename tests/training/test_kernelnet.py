@@ -89,11 +89,22 @@ def test_resuming_within_a_stage_and_between_them_changes_no_bit(tmp_path, monke
     _assert_equal(whole, resumed)
 
 
+_STEPS = {}
+"""Steps that were traced: tests of one config, stage and mesh share them."""
+
+
+def _step(config, number, mesh):
+    key = str(config), number, mesh
+    if key not in _STEPS:
+        network, stage = config_lib.network_of(config), stages_of(config)[number]
+        _STEPS[key] = make_train_step(network, optimizer_of(config), mesh, stage, seed=0)
+    return _STEPS[key]
+
+
 def _update(stage_number, mesh=None, state=None, **overrides):
     config, mesh = tiny_config(**overrides), mesh or data_mesh()
     state = jax.device_put(state_of(config, data_mesh()) if state is None else state, replicated(mesh))
-    stage = stages_of(config)[stage_number]
-    step = make_train_step(config_lib.network_of(config), optimizer_of(config), mesh, stage, seed=0)
+    step = _step(config, stage_number, mesh)
     hr = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     return step(state, put_batch(mesh, hr))
 
