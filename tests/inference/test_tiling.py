@@ -86,8 +86,9 @@ def _scene():
     return np.array(jax.image.resize(coarse, (1, 80, 96, 3), "cubic")[0].clip(0, 1), np.float32)
 
 
-@pytest.mark.parametrize("self_ensemble", [False, True])
+@pytest.mark.parametrize("self_ensemble", [drilled(False), True])
 def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
+    """An ensemble restores the upright image as well; tests/cli/test_restore.py has tiles without one."""
     image = _scene()
     whole = restore_image(model, image, self_ensemble=self_ensemble)
     tiles = restore_image(model, image, tile=64, self_ensemble=self_ensemble)
