@@ -152,7 +152,7 @@ SIZES = {
 def test_a_bundle_of_any_model_comes_back_bit_for_bit(name, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
 
-    @drawn(3)
+    @drawn(2)
     @given(sizes=st.fixed_dictionaries(SIZES[name]), seed=SEEDS)
     def check(sizes, seed):
         model, rng = {"name": name, **sizes}, np.random.default_rng(seed)
