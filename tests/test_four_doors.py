@@ -79,7 +79,8 @@ def test_a_picture_in_tiles(bundle, tmp_path, monkeypatch, height, width, side):
 
 
 def _saved(path, **network):
-    variables = init_variables(build(**network), jax.random.key(0, impl="rbg"))
+    module = build(**network)
+    variables = jax.jit(lambda key: init_variables(module, key))(jax.random.key(0, impl="rbg"))
     save_bundle(path, Bundle(jax.tree.map(np.asarray, variables), network))
 
 

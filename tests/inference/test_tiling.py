@@ -114,7 +114,7 @@ def test_models_of_each_kind_go_through_tiles(reference):
 
 def test_a_pipeline_estimates_from_the_whole_image(reference):
     network = build("kernelnet", scale=2, width=4)
-    estimator = Model(network, init_variables(network, jax.random.key(0, impl="rbg")))
+    estimator = Model(network, jax.jit(lambda key: init_variables(network, key))(jax.random.key(0, impl="rbg")))
     solver = load(reference / "networks" / "usrnet_tiny.pth")
     assert isinstance(solver, Solver)
     joined, image = pipeline(estimator, solver), _scene()
