@@ -132,9 +132,9 @@ def test_the_report_of_two_processes_equals_that_of_one(runs, tmp_path):
 
 
 @pytest.mark.parametrize("present", [[2], drilled([0, 2])], ids=str)
-def test_a_missing_process_is_named_in_time(runs, present):
+def test_a_missing_process_is_named_in_time(tmp_path, present):
     """In CI one process alone; tests/test_hosts.py has several in threads, and what each of them hears."""
-    began, place = time.monotonic(), runs.place
+    began, place = time.monotonic(), tmp_path
     codes = wait(start(place, place / "alone", "--join_timeout=5", count=3, only=present))
     assert codes == [75] * len(present)
     missing = "process 1" if 0 in present else "process 0"
