@@ -3,7 +3,9 @@
 import jaxlib.version
 
 # Without its emitters of fusions, XLA compiles in a third of the time. Later versions have no such switch.
-ONE_DEVICE = "--xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else ""
+_EMITTERS = "--xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else ""
+# A program in one piece: several pieces, each in a thread, take a fifth more processor time, and no core is free.
+ONE_DEVICE = f"{_EMITTERS} --xla_cpu_parallel_codegen_split_count=1".strip()
 """XLA_FLAGS of a process with one CPU device, as a user's."""
 
 

@@ -1,5 +1,6 @@
 """The same picture gives the same pixels from Python, by the command, on the page and in an evaluation."""
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +12,8 @@ from blindsr_jax.evaluation.methods import Estimates, Methods, results_of
 from blindsr_jax.evaluation.samples import Sample
 from blindsr_jax.inference import tile_policy
 from blindsr_jax.inference.loading import load
-from blindsr_jax.weights.bundle import save_bundle
+from blindsr_jax.networks import build, init_variables
+from blindsr_jax.weights.bundle import Bundle, save_bundle
 from tests.conftest import drilled
 from tests.inference.conftest import tiny_bundle
 
@@ -76,10 +78,19 @@ def test_a_picture_in_tiles(bundle, tmp_path, monkeypatch, height, width, side):
     assert np.any(restored != load(bundle).restore(lr, tile=0))
 
 
+def _saved(path, **network):
+    module = build(**network)
+    variables = jax.jit(lambda key: init_variables(module, key))(jax.random.key(0, impl="rbg"))
+    save_bundle(path, Bundle(jax.tree.map(np.asarray, variables), network))
+
+
 def test_an_estimator_and_a_solver(tmp_path, monkeypatch):
     """Above the limit, which is lowered here, the estimator looks at a part of the picture, whichever door is taken."""
     monkeypatch.setattr(tile_policy, "WHOLE", 70 * 100 - 1)
     monkeypatch.setattr(tile_policy, "SIDE", 64)
     monkeypatch.setattr(tile_policy, "KERNEL_WINDOW", 48)
     monkeypatch.setattr(restoring, "STEPS", 0)
-    _check_all_equal("kernelnet-x2+usrnet-tiny", _photograph(70, 100), tmp_path)
+    _saved(tmp_path / "k.safetensors", name="kernelnet", scale=2, kernel_size=13, width=4, refine_features=4)
+    sizes = {"iterations": 2, "hyper_features": 4, "features": (4, 4, 4, 4), "blocks": 1}
+    _saved(tmp_path / "u.safetensors", name="usrnet", **sizes)
+    _check_all_equal(f"{tmp_path / 'k.safetensors'}+{tmp_path / 'u.safetensors'}", _photograph(70, 100), tmp_path)

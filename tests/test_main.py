@@ -1,5 +1,6 @@
 """The training command as a user types it: mistakes get one line, Ctrl-C saves, a full disk loses nothing."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -23,6 +24,9 @@ QUICKSTART = ROOT / "configs" / "quickstart.py"
 TINY = [
     "--config.model.features=4",
     "--config.model.blocks=1",
+    "--config.model.estimator_features=4",
+    "--config.model.estimator_blocks=1",
+    "--config.model.iterations=2",
     "--config.data.patch=16",
     "--config.data.batch_size=4",
     "--config.validation.every=1000000",
@@ -52,36 +56,79 @@ def _run(*arguments):
     return result
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--config.data.batch_sise=4"], "'batch_sise' Did you mean \"batch_size\""),
-        (["--config.data.batch_size=many"], "batch_size"),
-        (["--config.model.scale=5"], "config.model.scale must be one of 2, 3, 4, got 5"),
-        (["--config.data.source=folder"], "--config.data.root=DIR"),
-        (["--mode=dance"], "train|evaluate"),
-        (["--config=absent.py"], "absent.py: there is no such config file"),
-        (["stray"], "stray"),
-        (["--colour=blue"], "colour"),
-    ],
-)
-def test_wrong_usage_is_answered_in_one_line(tmp_path, arguments, message):
-    result = _run("--config", QUICKSTART, "--workdir", tmp_path / "run", *arguments)
+# Imported once, and forked for each line of arguments: such a process answers before it starts JAX.
+_EACH = """
+import json, os, sys
+from blindsr_jax.main import main
+codes = []
+for number, words in enumerate(json.load(sys.stdin)):
+    child = os.fork()
+    if not child:
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}{number}", os.O_WRONLY | os.O_CREAT), stream)
+        sys.argv[1:] = words
+        code = main(sys.argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
+"""
+_MISTAKES = [
+    (["--config.data.batch_sise=4"], "'batch_sise' Did you mean \"batch_size\""),
+    (["--config.data.batch_size=many"], "batch_size"),
+    (["--config.model.scale=5"], "config.model.scale must be one of 2, 3, 4, got 5"),
+    (["--config.data.source=folder"], "--config.data.root=DIR"),
+    (["--mode=dance"], "train|evaluate"),
+    (["--config=absent.py"], "absent.py: there is no such config file"),
+    (["stray"], "stray"),
+    (["--colour=blue"], "colour"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Exit code, output and errors of each mistake, of ``--help``, and of each of the two flags alone."""
+    folder = tmp_path_factory.mktemp("usage")
+    run = ["--config", str(QUICKSTART), "--workdir", "run"]
+    cases = [*([*run, *arguments] for arguments, _ in _MISTAKES), ["--help"], run[:2], run[2:]]
+    command = [sys.executable, "-c", _EACH]
+    environment = _environment()
+    result = subprocess.run(
+        command, input=json.dumps(cases), cwd=folder, capture_output=True, text=True, env=environment, check=True
+    )
+    codes = json.loads(result.stdout)
+    assert not (folder / "run").exists()
+    return [
+        (code, *((folder / f"{name}{number}").read_text() for name in ("out", "err")))
+        for number, code in enumerate(codes)
+    ]
+
+
+@pytest.mark.parametrize(("number", "message"), enumerate(message for _, message in _MISTAKES))
+def test_wrong_usage_is_answered_in_one_line(answers, number, message):
+    code, _, said = answers[number]
+    assert code == 2
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_help_is_given(answers):
+    code, said, _ = answers[len(_MISTAKES)]
+    assert code == 0
+    assert "--workdir" in said
+
+
+def test_both_flags_are_asked_for(answers):
+    (_, _, without_workdir), (_, _, without_config) = answers[-2:]
+    assert "--workdir DIR" in without_workdir
+    assert "--config FILE" in without_config
+
+
+def test_the_command_ends_with_the_code_of_a_mistake():
+    result = _run("--colour=blue")
     assert result.returncode == 2
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / "run").exists()
-
-
-def test_help_is_given():
-    result = _run("--help")
-    assert result.returncode == 0
-    assert "--workdir" in result.stdout
-
-
-def test_both_flags_are_asked_for():
-    assert "--workdir DIR" in _run("--config", QUICKSTART).stderr
-    assert "--config FILE" in _run("--workdir", "somewhere").stderr
+    assert "colour" in result.stderr
 
 
 def _folder(tmp_path, size, damage=0):

@@ -50,17 +50,16 @@ def enlarger():
 
 
 @drawn(5)
-@given(height=st.integers(65, 200), width=st.integers(65, 200), at_once=st.integers(1, 3), seed=SEEDS)
-def test_an_image_restored_in_tiles_by_a_model_that_repeats_pixels_is_that_image(
-    enlarger, height, width, at_once, seed
-):
-    image = np.random.default_rng(seed).random((height, width, 3), np.float32)
+@given(shape=st.sampled_from([(65, 200), (151, 97)]), at_once=st.sampled_from([1, 3]), seed=SEEDS)
+def test_an_image_restored_in_tiles_by_a_model_that_repeats_pixels_is_that_image(enlarger, shape, at_once, seed):
+    """Of two sizes, since each is compiled; the signal above has any."""
+    image = np.random.default_rng(seed).random((*shape, 3), np.float32)
     restored = enlarger.restore(image, tile=64, tiles_at_once=at_once)
     np.testing.assert_allclose(restored, image.repeat(2, 0).repeat(2, 1), atol=1e-6)
 
 
-@drawn(15)
-@given(size=st.sampled_from([3, 7, 11]), length=st.integers(1, 9), batch=st.integers(1, 3), seed=SEEDS)
+@drawn(10)
+@given(size=st.sampled_from([3, 11]), length=st.sampled_from([1, 9]), batch=st.sampled_from([1, 3]), seed=SEEDS)
 def test_the_code_of_a_decoded_kernel_is_the_code(size, length, batch, seed):
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(size**2, length))
@@ -73,13 +72,13 @@ def test_the_code_of_a_decoded_kernel_is_the_code(size, length, batch, seed):
     np.testing.assert_allclose(degradations.encode(kernel, jnp.asarray(basis)), code, atol=1e-5)
 
 
-@drawn(12)
-@given(height=st.integers(9, 24), width=st.integers(9, 24), size=st.sampled_from([1, 3, 5, 9]), seed=SEEDS)
-def test_the_transfer_function_of_the_flipped_kernel_is_a_circular_blur(height, width, size, seed):
+@drawn(10)
+@given(shape=st.sampled_from([(9, 24), (24, 9), (17, 16)]), size=st.sampled_from([1, 3, 9]), seed=SEEDS)
+def test_the_transfer_function_of_the_flipped_kernel_is_a_circular_blur(shape, size, seed):
     rng = np.random.default_rng(seed)
-    x, kernel = rng.random((1, height, width, 2), np.float32), rng.normal(size=(1, size, size)).astype(np.float32)
+    x, kernel = rng.random((1, *shape, 2), np.float32), rng.normal(size=(1, size, size)).astype(np.float32)
     kernel *= np.sign(kernel.sum())  # blur refuses kernels without a positive sum
-    transfer = ops.psf_to_otf(jnp.asarray(kernel[:, ::-1, ::-1]), (height, width))
+    transfer = ops.psf_to_otf(jnp.asarray(kernel[:, ::-1, ::-1]), shape)
     filtered = np.fft.ifft2(np.fft.fft2(x, axes=(1, 2)) * np.asarray(transfer)[..., None], axes=(1, 2))
     blurred, tolerance = ops.blur(jnp.asarray(x), jnp.asarray(kernel), "circular"), 2e-6 * np.abs(kernel).sum()
     np.testing.assert_allclose(filtered.real, blurred, atol=tolerance)
@@ -152,7 +151,7 @@ SIZES = {
 def test_a_bundle_of_any_model_comes_back_bit_for_bit(name, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
 
-    @drawn(3)
+    @drawn(2)
     @given(sizes=st.fixed_dictionaries(SIZES[name]), seed=SEEDS)
     def check(sizes, seed):
         model, rng = {"name": name, **sizes}, np.random.default_rng(seed)
@@ -201,8 +200,8 @@ def test_an_image_is_the_same_alone_and_padded(name):
     alone = Model(network, variables)
     padded = alone.padded_to([(24, 32)])
 
-    @drawn(3)
-    @given(height=st.integers(8, 24), width=st.integers(8, 32), seed=SEEDS)
+    @drawn(2)
+    @given(height=st.sampled_from([8, 17]), width=st.sampled_from([13, 32]), seed=SEEDS)
     def check(height, width, seed):
         lr = np.random.default_rng(seed).random((1, height, width, 3), np.float32)
         got, want = padded(lr), alone(lr)

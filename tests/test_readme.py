@@ -37,7 +37,7 @@ def test_quickstart_command_leaves_what_is_promised(tmp_path):
     words = shlex.split(run)
     assert words[:3] == ["python3", "-m", "blindsr_jax.main"]
     workdir = tmp_path / "quickstart"
-    shorter = ["--config.steps=4", "--config.validation.every=2", "--config.optimizer.warmup=0"]
+    shorter = ["--config.steps=2", "--config.validation.every=2", "--config.optimizer.warmup=0"]
     pictures = draw_pictures(tmp_path / "pictures", 1)
     shorter += ["--config.validation.source=folder", f"--config.validation.root={pictures}"]
     shorter += ["--config.validation.crop=64", "--config.data.batch_size=4"]

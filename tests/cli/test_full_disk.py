@@ -18,7 +18,7 @@ from blindsr_jax.evaluation.scores import Row
 from blindsr_jax.images.formats import NAMES
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
-KIB = 40  # of the disk
+KIB = 20  # of the disk
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def _refused(capsys, *words):
 @pytest.fixture
 def noise(place):
     """A picture that no format makes small."""
-    pixels = np.random.default_rng(0).integers(0, 256, (280, 280, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     Image.fromarray(pixels).save(place / "noise.png")
     return place / "noise.png"
 

@@ -44,6 +44,12 @@ def visitor(driver, address):
     return browsing.Visitor(driver, address)
 
 
+@pytest.fixture(scope="module")
+def newcomer(driver, address):
+    """Who has just opened the page: of the first three tests, of which only the last one changes it."""
+    return browsing.Visitor(driver, address)
+
+
 def _picture(path, size, colour):
     """A picture of one colour with faint structure; ``size`` is width and height."""
     pixels = np.random.default_rng(0).integers(-8, 9, (size[1], size[0], 1)) + np.array(colour)
@@ -67,6 +73,37 @@ def _contrast_on_white(levels):
 def _downloaded(folder, visitor, selector, name):
     visitor.press(selector)
     return browsing.wait(lambda: (path := folder / "downloads" / name).exists() and path, 20, name)
+
+
+def test_what_screen_readers_say_and_what_is_pale(newcomer):
+    names = [part.accessible_name for part in newcomer.driver.find_elements("css selector", "fieldset")]
+    assert names and "Radio" not in newcomer.text("body"), names
+    colour = "return getComputedStyle(document.querySelector(arguments[0])).color.match(/[0-9.]+/g).slice(0, 3)"
+    for selector in (
+        "#message .message",
+        "#compared .sides",
+        "[role=tab][aria-selected=true]",
+        "#family span",
+    ):
+        levels = [float(level) for level in newcomer.driver.execute_script(colour, selector)]
+        assert _contrast_on_white(levels) >= 4.5, (selector, levels)
+
+
+def test_the_page_begins_with_a_finished_example(newcomer):
+    assert _loaded(newcomer) == [[768, 528]] * 2
+    newcomer.press("#compared .fitted")
+    shown = browsing.wait(lambda: newcomer.find("#compared .full img"), 5, "the whole picture")
+    assert abs(shown.rect["width"] - newcomer.find("#compared").rect["width"]) < 40
+
+
+def test_another_model_brings_its_scales_and_blurs(newcomer):
+    assert newcomer.text("#scale label").split() == ["×2"]
+    newcomer.press("#family input")
+    option = browsing.wait(lambda: newcomer.find("[role=option][aria-label='You know the blur']"), 5, "the list")
+    option.click()
+    browsing.wait(lambda: newcomer.text("#scale label").split() == ["×1", "×2", "×3", "×4"], 10, "its scales")
+    browsing.wait(lambda: "Find it" not in newcomer.text("#blur"), 10, "its blurs")
+    assert newcomer.find("#noise") and "USRNet undoes the blur" in newcomer.text("#family")
 
 
 def test_upload_run_compare_steps_and_download(visitor, folder):
@@ -114,16 +151,6 @@ def test_test_picture_and_drawn_kernel(visitor):
     assert "true blur" in visitor.text("#compared") and "given blur" in visitor.text("#compared")
 
 
-def test_another_model_brings_its_scales_and_blurs(visitor):
-    assert visitor.text("#scale label").split() == ["×2"]
-    visitor.press("#family input")
-    option = browsing.wait(lambda: visitor.find("[role=option][aria-label='You know the blur']"), 5, "the list")
-    option.click()
-    browsing.wait(lambda: visitor.text("#scale label").split() == ["×1", "×2", "×3", "×4"], 10, "its scales")
-    browsing.wait(lambda: "Find it" not in visitor.text("#blur"), 10, "its blurs")
-    assert visitor.find("#noise") and "USRNet undoes the blur" in visitor.text("#family")
-
-
 def test_bad_and_oversize_files_are_refused_in_words(visitor, folder):
     (folder / "bad.png").write_text("no picture")
     visitor.upload(folder / "bad.png")
@@ -147,13 +174,6 @@ def test_a_large_picture_is_shrunk_or_cut(visitor, folder):
     visitor.says("#picture-message", "shrunk 2 times")
 
 
-def test_the_page_begins_with_a_finished_example(visitor):
-    assert _loaded(visitor) == [[768, 528]] * 2
-    visitor.press("#compared .fitted")
-    shown = browsing.wait(lambda: visitor.find("#compared .full img"), 5, "the whole picture")
-    assert abs(shown.rect["width"] - visitor.find("#compared").rect["width"]) < 40
-
-
 def test_it_is_usable_on_a_phone(visitor, folder):
     phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     visitor.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
@@ -172,20 +192,6 @@ def test_it_is_usable_on_a_phone(visitor, folder):
         browsing.wait(lambda: abs(visitor.driver.execute_script(top)) < 400, 5, "the result to come into view")
     finally:
         visitor.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_what_screen_readers_say_and_what_is_pale(visitor):
-    names = [part.accessible_name for part in visitor.driver.find_elements("css selector", "fieldset")]
-    assert names and "Radio" not in visitor.text("body"), names
-    colour = "return getComputedStyle(document.querySelector(arguments[0])).color.match(/[0-9.]+/g).slice(0, 3)"
-    for selector in (
-        "#message .message",
-        "#compared .sides",
-        "[role=tab][aria-selected=true]",
-        "#family span",
-    ):
-        levels = [float(level) for level in visitor.driver.execute_script(colour, selector)]
-        assert _contrast_on_white(levels) >= 4.5, (selector, levels)
 
 
 def test_a_run_can_be_stopped(visitor, folder):

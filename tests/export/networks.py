@@ -34,7 +34,7 @@ def small(kind, **changes):
     basis = None
     if module.code_basis_length:
         basis = np.linalg.qr(np.random.default_rng(0).normal(size=(81, 3)))[0].astype(np.float32)
-    variables = init_variables(module, jax.random.key(0, impl="rbg"), basis)
+    variables = jax.jit(lambda key: init_variables(module, key, basis))(jax.random.key(0, impl="rbg"))
     return model_of(module, jax.device_put(stack_chains(variables)))
 
 

@@ -28,7 +28,8 @@ _SIZES = {
 def _model(name):
     network = build(name, scale=2, **_SIZES[name])
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(441, 10)))[0].astype(np.float32)
-    return Model(network, init_variables(network, jax.random.key(0, impl="rbg"), basis if name == "danv1" else None))
+    basis = basis if name == "danv1" else None
+    return Model(network, jax.jit(lambda key: init_variables(network, key, basis))(jax.random.key(0, impl="rbg")))
 
 
 def _image(height, width):

@@ -86,8 +86,9 @@ def _scene():
     return np.array(jax.image.resize(coarse, (1, 80, 96, 3), "cubic")[0].clip(0, 1), np.float32)
 
 
-@pytest.mark.parametrize("self_ensemble", [False, True])
+@pytest.mark.parametrize("self_ensemble", [drilled(False), True])
 def test_an_alternating_model_tells_all_tiles_one_kernel(model, self_ensemble):
+    """An ensemble restores the upright image as well; tests/cli/test_restore.py has tiles without one."""
     image = _scene()
     whole = restore_image(model, image, self_ensemble=self_ensemble)
     tiles = restore_image(model, image, tile=64, self_ensemble=self_ensemble)
@@ -113,7 +114,7 @@ def test_models_of_each_kind_go_through_tiles(reference):
 
 def test_a_pipeline_estimates_from_the_whole_image(reference):
     network = build("kernelnet", scale=2, width=4)
-    estimator = Model(network, init_variables(network, jax.random.key(0, impl="rbg")))
+    estimator = Model(network, jax.jit(lambda key: init_variables(network, key))(jax.random.key(0, impl="rbg")))
     solver = load(reference / "networks" / "usrnet_tiny.pth")
     assert isinstance(solver, Solver)
     joined, image = pipeline(estimator, solver), _scene()

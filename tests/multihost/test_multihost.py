@@ -131,11 +131,14 @@ def test_the_report_of_two_processes_equals_that_of_one(runs, tmp_path):
         assert ours[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
 
 
-def test_a_missing_process_is_named_in_time(runs):
-    began, place = time.monotonic(), runs.place
-    codes = wait(start(place, place / "alone", "--join_timeout=5", count=3, only=[0, 2]))
-    assert codes == [75, 75]
-    for number in (0, 2):
-        assert "process 1 of 3 (counted from 0) did not join at 127.0.0.1:" in log_of(place, place / "alone", number)
+@pytest.mark.parametrize("present", [[2], drilled([0, 2])], ids=str)
+def test_a_missing_process_is_named_in_time(tmp_path, present):
+    """In CI one process alone; tests/test_hosts.py has several in threads, and what each of them hears."""
+    began, place = time.monotonic(), tmp_path
+    codes = wait(start(place, place / "alone", "--join_timeout=5", count=3, only=present))
+    assert codes == [75] * len(present)
+    missing = "process 1" if 0 in present else "process 0"
+    for number in present:
+        assert f"{missing} of 3 (counted from 0) did not join at 127.0.0.1:" in log_of(place, place / "alone", number)
     assert time.monotonic() - began < 90
     assert not (place / "alone").exists()
