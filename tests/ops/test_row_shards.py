@@ -39,7 +39,8 @@ def test_devices_convolve_as_one(devices, rows, size, padding, stride, winograd)
     assert row_shards.suits(x, kernel, (padding, padding), stride, _mesh(devices))
     shared = jax.jit(functools.partial(form, rows=_mesh(devices)))(x, kernel)
     assert len(shared.sharding.device_set) == devices
-    np.testing.assert_allclose(shared, form(x, kernel), atol=2e-5)
+    alone = form(x, kernel)
+    np.testing.assert_allclose(shared, alone, atol=5e-6 * np.abs(alone).max())  # sums of up to 2,592 products
 
 
 @pytest.mark.parametrize(("rows", "size", "stride"), [(18, 3, 1), (24, 9, 4), (8, 9, 1)])
