@@ -45,7 +45,7 @@ _EXAMPLES = (
     "blindsr restore holiday/ -o holiday_x2/ --scale 2 --shrink auto",
     "blindsr restore old.jpg --same-size",
 )
-_MANY_PIXELS = 4 * 2**20  # LR pixels: about seventeen tiles, which save as many seconds as the compiling costs
+_MANY_PIXELS = 4 * 2**20  # LR pixels: some eighteen tiles, which save more seconds than the compiling costs
 _SPREAD = "restore pictures whole, with their rows split among all devices; for DANs and DSSR"
 _SHRINK = (
     "shrink a picture with more pixels than detail N times before it is restored, and enlarge the result again; auto: "
