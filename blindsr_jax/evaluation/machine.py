@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax
 
 # JAX's default for products and convolutions of float32 arrays, by platform.
@@ -15,6 +17,7 @@ def machine() -> dict[str, str]:
       ``device``, as JAX names it; ``products``, ``float32`` on a CPU, whatever is asked for; elsewhere what
       ``jax_default_matmul_precision`` asks for, or what JAX does if it asks for nothing.
     """
-    device, asked = jax.devices()[0], jax.config.jax_default_matmul_precision
+    device = jax.devices()[0]
+    asked = typing.cast(typing.Any, jax.config).jax_default_matmul_precision  # JAX 0.10 does not declare its type
     products = "float32" if device.platform == "cpu" else asked or _DEFAULTS.get(device.platform, "the default there")
     return {"device": device.device_kind, "products": products}
