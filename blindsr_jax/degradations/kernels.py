@@ -15,6 +15,7 @@ import scipy  # brings in its parts when they are first used
 
 from blindsr_jax.errors import InputError
 from blindsr_jax.ops.arguments import as_floating, check_floating, check_range, known
+from blindsr_jax.ops.draws import uniform
 from blindsr_jax.ops.resize import resize_matrix
 
 Array = typing.TypeVar("Array", np.ndarray, jax.Array)
@@ -137,7 +138,7 @@ def sample_anisotropic(
     sigma_y = draw_uniform(key_y, count, sigma)
     sigma_y = jnp.where(jax.random.bernoulli(key_round, isotropic_rate, (count,)), sigma_x, sigma_y)
     theta = draw_uniform(key_theta, count, (-np.pi, np.pi))
-    noise = jax.random.uniform(key_noise, (count, size, size), maxval=max(multiplicative_noise, 1e-12))
+    noise = uniform(key_noise, (count, size, size), maxval=max(multiplicative_noise, 1e-12))
     return anisotropic_gaussian(sigma_x, sigma_y, theta, size, noise)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.errors import InputError
 from blindsr_jax.ops.arguments import check_images, check_range
+from blindsr_jax.ops.draws import normal, uniform
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision and BasicSR do
 _FEW = 2.0  # photon counts with a smaller mean are drawn by exact inversion
@@ -26,7 +27,7 @@ def add_awgn(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.A
       [B, H, W, C].
     """
     check_images("x", x)
-    return x + _level("sigma", sigma, x) * _shared(jax.random.normal(key, x.shape, x.dtype), grey)
+    return x + _level("sigma", sigma, x) * _shared(normal(key, x.shape, x.dtype), grey)
 
 
 def add_speckle(key: jax.Array, x: jax.Array, sigma: jax.Array | float, grey: jax.Array | bool = False) -> jax.Array:
@@ -54,12 +55,12 @@ def add_correlated(key: jax.Array, x: jax.Array, sigma: jax.Array | float) -> ja
     """
     check_images("x", x, channels=3)
     key_variance, key_axes, key_noise = jax.random.split(key, 3)
-    variance = jax.random.uniform(key_variance, (x.shape[0], 3, 1))
-    axes = jnp.linalg.svd(jax.random.uniform(key_axes, (x.shape[0], 3, 3)))[0]
+    variance = uniform(key_variance, (x.shape[0], 3, 1))
+    axes = jnp.linalg.svd(uniform(key_axes, (x.shape[0], 3, 3)))[0]
     covariance = jnp.abs(jnp.swapaxes(axes, 1, 2) @ (variance * axes))
     values, vectors = jnp.linalg.eigh(covariance)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0))[:, None]
-    noise = jnp.einsum("bij,bhwj->bhwi", root.astype(x.dtype), jax.random.normal(key_noise, x.shape, x.dtype))
+    noise = jnp.einsum("bij,bhwj->bhwi", root.astype(x.dtype), normal(key_noise, x.shape, x.dtype))
     return x + _level("sigma", sigma, x) * noise
 
 
@@ -133,11 +134,11 @@ def _power_of_two(number: jax.Array) -> jax.Array:
 
 def _poisson(key: jax.Array, mean: jax.Array) -> jax.Array:
     """Draw Poisson values, each from one uniform number."""
-    place = jax.random.uniform(key, mean.shape, mean.dtype, minval=jnp.nextafter(jnp.float32(-1), jnp.float32(0)))
-    normal = jnp.sqrt(2.0) * jax.lax.erf_inv(place)
+    place = uniform(key, mean.shape, mean.dtype, minval=jnp.nextafter(jnp.float32(-1), jnp.float32(0)))
+    standard = jnp.sqrt(2.0) * jax.lax.erf_inv(place)
     root = jnp.sqrt(jnp.maximum(mean, _FEW))
     # Third-order expansion of the quantile, raised by one half and rounded down: M. B. Giles, ACM TOMS 42.
-    many = jnp.floor(mean + root * normal + normal**2 / 6 + 1 / 3 - (normal / 36 + normal**3 / 72) / root)
+    many = jnp.floor(mean + root * standard + standard**2 / 6 + 1 / 3 - (standard / 36 + standard**3 / 72) / root)
 
     small = jnp.minimum(mean, _FEW)
     few, term = jnp.zeros_like(mean), jnp.exp(-small)

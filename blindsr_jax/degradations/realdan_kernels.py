@@ -16,6 +16,7 @@ from blindsr_jax.degradations.kernel_mixtures import cutoff, draw_support
 from blindsr_jax.degradations.kernels import Range, dirac, draw_uniform
 from blindsr_jax.degradations.real_kernels import Radius, crop_kernel, generalized_gaussian, plateau, sinc_kernel
 from blindsr_jax.degradations.steps import share_of
+from blindsr_jax.ops.draws import uniform
 from blindsr_jax.papers import SETTING2_WIDTHS
 
 _BETA = (0.5, 4.0)  # exponents of generalised Gaussians in RealDAN
@@ -208,7 +209,7 @@ def sample_kerneldan(
     """
     sigma_x, sigma_y, theta, key_noise = _kerneldan_draws(key, count, sigma)
     kernel = generalized_gaussian(sigma_x, sigma_y, theta, jnp.ones(count), size, convention="realdan")
-    noise = jax.random.uniform(key_noise, kernel.shape, minval=-multiplicative_noise, maxval=multiplicative_noise)
+    noise = uniform(key_noise, kernel.shape, minval=-multiplicative_noise, maxval=multiplicative_noise)
     kernel = kernel * (1 + noise)
     return kernel / kernel.sum(axis=(1, 2), keepdims=True)
 

@@ -17,8 +17,8 @@ from blindsr_jax.networks.layers import (
     conv,
     interpolation_skip,
     lrelu,
-    torch_uniform,
 )
+from blindsr_jax.networks.parameters import Parametric, torch_uniform
 from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.symbolic import is_symbolic
@@ -26,7 +26,7 @@ from blindsr_jax.ops.symbolic import is_symbolic
 _AROUND = ((1, 1), (1, 1))
 
 
-class ConditionedConv(nn.Module):
+class ConditionedConv(Parametric):
     """A 3×3 convolution of features concatenated with a condition, which is a map or one code for all pixels.
 
     A code contributes the same value to every pixel except on the border, where zero padding changes the sum. So the

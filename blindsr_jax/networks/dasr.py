@@ -14,8 +14,9 @@ import jax
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import conv, lrelu, mean_colour, torch_uniform
+from blindsr_jax.networks.layers import conv, lrelu, mean_colour
 from blindsr_jax.networks.network import Pooling
+from blindsr_jax.networks.parameters import torch_uniform
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region, enlarged, halved, mask_outside, mean
 from blindsr_jax.networks.upsampling import Upsampler

@@ -13,6 +13,7 @@ import numpy as np
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.layers import ResidualBlock, conv, lrelu
+from blindsr_jax.ops.draws import uniform
 
 FILTER_SIZES = {11: (7, 3, 3, 1), 21: (11, 7, 5, 1), 31: (11, 9, 7, 5, 3)}  # of the linear network's layers, by K
 CHANNELS = 16  # inside the linear network
@@ -111,7 +112,7 @@ def linear_layers(sizes: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 
 def _small_weights(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
-    return jax.random.uniform(key, shape, dtype, -1, 1) * (_FIRST_SPREAD / np.sqrt(shape[0]))
+    return uniform(key, shape, dtype, -1) * (_FIRST_SPREAD / np.sqrt(shape[0]))
 
 
 def _first_filters(

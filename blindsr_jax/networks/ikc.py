@@ -17,8 +17,9 @@ from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dan import DAN
 from blindsr_jax.networks.dan_v1 import ConditionedConv
-from blindsr_jax.networks.layers import conv, lrelu, torch_uniform
+from blindsr_jax.networks.layers import conv, lrelu
 from blindsr_jax.networks.network import FirstStage
+from blindsr_jax.networks.parameters import torch_uniform
 from blindsr_jax.networks.region import Region, accepts_region, enlarged, halved, mask_outside, mean, optional
 from blindsr_jax.networks.upsampling import FACTORS
 from blindsr_jax.ops.pixel import pixel_shuffle

@@ -32,6 +32,7 @@ from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.kernel_estimator import Findings, KernelEstimator
 from blindsr_jax.networks.layers import conv
 from blindsr_jax.networks.network import FirstStage
+from blindsr_jax.networks.parameters import he_normal, lecun_normal
 from blindsr_jax.ops.blur import normalize_kernel
 from blindsr_jax.ops.color import rgb_to_y
 from blindsr_jax.ops.fft import kernel_least_squares, self_convolve
@@ -95,7 +96,7 @@ class GradientModule(nn.Module):
 
 def _identity_init(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
     """He initialisation, except that four hidden channels carry ± the two gradients, which the last layer joins."""
-    weights = nn.initializers.he_normal()(key, shape, dtype)
+    weights = he_normal(key, shape, dtype)
     into, out_of = shape[2:]
     signs = jnp.asarray([[1, -1, 0, 0], [0, 0, 1, -1]], dtype)  # of the positive and negative parts, [2, 4]
     if into == 2:  # the first layer
@@ -126,7 +127,7 @@ class Refinement(nn.Module):
         """Map [B, K, K] to [B, K, K], non-negative, summing to one."""
         size = coarse.shape[-1]
         x = coarse[..., None] * size**2  # scales the mean weight to one, which suits the initial parameters
-        layer = functools.partial(conv, kernel_init=nn.initializers.lecun_normal(), compute=self.compute)
+        layer = functools.partial(conv, kernel_init=lecun_normal, compute=self.compute)
         x = nn.sigmoid(layer(self.features, 3, name="conv1")(x))
         x = nn.sigmoid(layer(self.features, 3, name="conv2")(x))
         # Most weights of a kernel are nearly zero. Training would reach that slowly from a bias of zero.

@@ -11,6 +11,7 @@ import numpy as np
 from flax.linen.dtypes import promote_dtype
 
 from blindsr_jax.networks.compute import Compute
+from blindsr_jax.networks.parameters import Parametric, torch_uniform
 from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
 from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
@@ -18,11 +19,9 @@ from blindsr_jax.ops.resize import imresize, upsample_nearest
 
 MEAN_COLOUR = (0.4488, 0.4371, 0.4040)  # of DIV2K, as EDSR and its successors subtract it
 _PLAIN = Compute()
-# PyTorch's default initialisation of convolutions: U[−1/√fan_in, 1/√fan_in].
-torch_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-class Conv(nn.Conv):
+class Conv(Parametric, nn.Conv):
     """flax's convolution. The region refers to the result, which is zero outside padded images."""
 
     def __call__(self, inputs: jax.Array, region: Region | None = None) -> jax.Array:
@@ -151,7 +150,7 @@ def interpolation_skip(
     return imresize(lr, scale, valid_size=valid_size(region))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Parametric):
     """PyTorch's transposed convolution, computed as one ordinary convolution per output phase (stride² phases).
 
     The result equals that of ``flax.linen.ConvTranspose`` with the same parameters, but no input is dilated. On CPU,

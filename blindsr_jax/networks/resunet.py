@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import ConvTranspose, conv, torch_uniform
+from blindsr_jax.networks.layers import ConvTranspose, conv
+from blindsr_jax.networks.parameters import torch_uniform
 
 
 class ResBlock(nn.Module):

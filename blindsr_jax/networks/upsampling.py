@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import torch_uniform
+from blindsr_jax.networks.parameters import Parametric, torch_uniform
 from blindsr_jax.networks.region import Region, enlarged, mask_outside, valid_size
 from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
@@ -29,7 +29,7 @@ _SMALLEST = 16  # side in LR pixels below which the strips are as much work as t
 Weights = tuple[jax.Array, jax.Array]
 
 
-class _Weights(nn.Module):
+class _Weights(Parametric):
     """Parameters of a convolution: kernel [3, 3, C, C'] and bias [C']."""
 
     channels: int

@@ -13,8 +13,9 @@ import numpy as np
 from blindsr_jax.degradations.kernels import dirac
 from blindsr_jax.errors import DataError
 from blindsr_jax.networks.compute import Compute
-from blindsr_jax.networks.layers import conv, torch_uniform
+from blindsr_jax.networks.layers import conv
 from blindsr_jax.networks.network import Network
+from blindsr_jax.networks.parameters import torch_uniform
 from blindsr_jax.networks.resunet import ResUNet, with_level
 from blindsr_jax.networks.unfolded import unfold
 from blindsr_jax.ops.fft import data_solution
