@@ -1,10 +1,11 @@
-"""Suites of single operators: a convolution's gradient, a transposed convolution, KernelNet's convolutions."""
+"""Suites of single operators: gradients and kinds of convolutions, random arrays."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import math
+import time
 import typing
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ from blindsr_jax.inference.model import Model
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.layers import ConvTranspose
 from blindsr_jax.ops.convolution import convolve
+from blindsr_jax.ops.draws import normal, uniform
 
 ABOUT_GRADIENT = (
     "The gradient of a 3x3 convolution with respect to its kernel, float32: XLA's own, and by gathered patches "
@@ -38,6 +40,10 @@ ABOUT_TRANSPOSED = (
 ABOUT_KERNEL_ESTIMATION = (
     "KernelNet at full size on one LR image, float32, beside plain convolutions of 128 to 128 channels on a map "
     "of that size. Weights are random: times do not depend on them."
+)
+ABOUT_DRAWS = (
+    "Random arrays of 8 of 128x128x3, float32, in four axes (`jax.random`) and as a matrix (`ops.draws`), and how long "
+    "XLA takes to compile them, each once. The numbers are the same."
 )
 WINDOW = 192  # side of the most textured window, to which KernelNet can be restricted
 # (kernel size, channels in, channels out) of the gradient module's convolutions, which are nearly all of the work.
@@ -85,6 +91,26 @@ def kernel_estimation(options: argparse.Namespace) -> Row:
         rows += [{"input": f"1 of {side}x{side}"} | row for row in _timed(runs, work, options.repeats)]
     result = {"model": {"name": "kernelnet", "scale": options.scale}, "parameters": model.parameters}
     return result | {"sides": {"here": describe_jax()}, "tables": {"Times": rows}}
+
+
+def draws(options: argparse.Namespace) -> Row:
+    """Times to compile and to draw random arrays in both forms."""
+    shape, key = (8, 128, 128, 3), jax.random.key(0)
+    forms: dict[str, typing.Callable[[jax.Array], jax.Array]] = {
+        "normal, four axes": lambda key: jax.random.normal(key, shape),
+        "normal, a matrix": lambda key: normal(key, shape),
+        "uniform, four axes": lambda key: jax.random.uniform(key, shape),
+        "uniform, a matrix": lambda key: uniform(key, shape),
+    }
+    lowered = {name: jax.jit(form).lower(key) for name, form in forms.items()}
+    jax.block_until_ready(jax.random.bits(key))  # the first program of a process takes longer
+    runs, compile_s = {}, {}
+    for name, program in lowered.items():
+        begin = time.perf_counter()
+        runs[name] = functools.partial(program.compile(), key)
+        compile_s[name] = time.perf_counter() - begin
+    rows = [row | {"compile_s": compile_s[row["program"]]} for row in _timed(runs, {}, options.repeats)]
+    return {"sides": {"here": describe_jax()}, "tables": {"Times": rows}}
 
 
 def kernelnet_flop(side: int) -> float:

@@ -65,6 +65,7 @@ SUITES = {
     "scaling": Suite("scaling", sizes=(64, 64, 64), batch=(1, 8, 64), repeats=1, devices=(8, 64, 256)),
     "convolution-gradient": Suite("microbench", "convolution_gradient", "ABOUT_GRADIENT", repeats=15),
     "transposed-convolution": Suite("microbench", "transposed_convolution", "ABOUT_TRANSPOSED"),
+    "random-arrays": Suite("microbench", "draws", "ABOUT_DRAWS", repeats=15),
     "kernel-estimation": Suite("microbench", "kernel_estimation", "ABOUT_KERNEL_ESTIMATION", (512,), repeats=7),
 }
 

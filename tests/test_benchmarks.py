@@ -62,6 +62,7 @@ def test_the_work_of_kernelnet_is_counted_rightly():
         ),
         ("convolution-gradient", [], "gflop_per_second"),
         ("transposed-convolution", [], "median_s"),
+        ("random-arrays", [], "compile_s"),
         ("kernel-estimation", ["--sizes", "200"], "gflop_per_second"),
         ("huge-image", ["--pictures", "72x64"], "peak_mib"),
     ],
