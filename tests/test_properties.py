@@ -212,3 +212,11 @@ def test_an_image_is_the_same_alone_and_padded(name):
             np.testing.assert_allclose(got.kernel, want.kernel, atol=2e-5 * np.abs(want.kernel).max())
 
     check()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_stay_in_float32_where_jax_has_wider_types_and_strict_rules(name):
+    network = build(**{"name": name, **_TINY[name]}) if name in _TINY else example_network(name, 2)
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        variables = jax.eval_shape(lambda: init_variables(network, jax.random.key(0)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} <= {np.dtype(np.float32)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import typing
 
 import flax.linen as nn
@@ -112,7 +113,7 @@ def linear_layers(sizes: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 
 def _small_weights(key: jax.Array, shape: tuple[int, ...], dtype: typing.Any = jnp.float32) -> jax.Array:
-    return uniform(key, shape, dtype, -1) * (_FIRST_SPREAD / np.sqrt(shape[0]))
+    return uniform(key, shape, dtype, -1) * (_FIRST_SPREAD / math.sqrt(shape[0]))
 
 
 def _first_filters(

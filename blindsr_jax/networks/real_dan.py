@@ -84,7 +84,7 @@ class PreactivationBlock(nn.Module):
         skip = x
         if self.stride == 2:
             region = halved(region)
-            skip = mask_outside(nn.avg_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1))), region)
+            skip = mask_outside(nn.pooling.pool(x, 0.0, jax.lax.add, (3, 3), (2, 2), ((1, 1), (1, 1))) / 9, region)
         y = conv(features, 3, stride=self.stride, compute=self.compute, name="conv1")(x, region)
         return conv(features, 3, compute=self.compute, name="conv2")(nn.relu(y), region) + skip
 
@@ -195,7 +195,8 @@ class RealDAN(Unfolded):
 
     def setup(self) -> None:
         compute = self.compute
-        self.initial_degradation = self.param("initial_degradation", nn.initializers.zeros, (self.degradation_length,))
+        length = (self.degradation_length,)
+        self.initial_degradation = self.param("initial_degradation", nn.initializers.zeros, length, jnp.float32)
         self.image_head = conv(self.features, 3, compute=compute)
         self.degradation_head = conv(self.features, 1, compute=compute)
         self.estimator = Estimator(self.estimator_size, compute)

@@ -88,6 +88,9 @@ def check_range(name: str, x: typing.Any, lowest: float = -np.inf, highest: floa
 
 
 def as_floating(x: jax.Array | float) -> jax.Array:
-    """A number or an array in its own floating type, but at least in float32."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    """An array in its own floating type, but at least in float32; a Python number takes the type of what it meets."""
+    x = jnp.asarray(x)  # types are compared, not promoted: JAX's strict rules forbid that
+    wide = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits >= 32
+    if wide and getattr(x, "weak_type", False):
+        return x
+    return x.astype(x.dtype if wide else jnp.float32)

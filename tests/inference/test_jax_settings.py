@@ -48,7 +48,7 @@ def _sums(names, settings=()):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [SOME, drilled(None)], ids=["one of each kind", "all"])
-@pytest.mark.parametrize("setting", [_X64, _STRICT], ids=["x64", "strict"])
+@pytest.mark.parametrize("setting", [_X64, _X64 | _STRICT], ids=["x64", "x64 and strict"])
 def test_packaged_models_restore_the_same(names, setting):
     names = tuple(names or blindsr_jax.models())
     expected = _sums(names)
