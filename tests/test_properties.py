@@ -171,7 +171,7 @@ def test_a_bundle_of_any_model_comes_back_bit_for_bit(name, tmp_path_factory):
     check()
 
 
-# Sizes that are quick to compile, of every model whose images may be padded; a model that is missing fails the test.
+# Sizes that are quick to compile, of every model whose images may be padded, without which the test fails, and of DCLS.
 _TINY = {
     "danv1": {"scale": 2, "kernel_size": 9, "code_length": 3, "features": 4, "blocks": 1, "estimator_features": 3},
     "danv2": {"scale": 2, "kernel_size": 9, "code_length": 3, "features": 4, "blocks": 1, "groups": 1},
@@ -179,6 +179,7 @@ _TINY = {
     "dasr": {"scale": 2, "features": 4, "code_features": 4, "groups": 1, "blocks": 1, "encoder_features": [3, 4, 5]},
     "ikc": {"scale": 2, "kernel_size": 9, "code_length": 3, "features": 4, "blocks": 1, "iterations": 2}
     | {"predictor_features": 4, "corrector_features": 4},
+    "dcls": {"scale": 2, "features": 4, "groups": 1, "blocks": 1, "latent_features": 2},
     "kerneldan": {"scale": 2, "features": 4, "blocks": 1, "iterations": 2},
     "realdan": {"scale": 2, "features": 4, "blocks": 1, "iterations": 2},
 }

@@ -161,9 +161,8 @@ def without_noise(kernel: jax.Array) -> jax.Array:
         return jnp.where(there, largest, 0)
 
     island = jax.lax.fori_loop(0, 3 * size, propagate, numbers)
-    weight_of = jax.vmap(
-        lambda numbers, weights: jnp.zeros(size**2 + 1, weights.dtype).at[numbers].add(weights)[numbers]
-    )
+    none = jnp.zeros(size**2 + 1, kernel.dtype)
+    weight_of = jax.vmap(lambda numbers, weights: none.at[numbers].add(weights)[numbers])
     enough = weight_of(island, kernel) >= _ISLAND * kernel.sum(axis=(1, 2), keepdims=True)
     return normalize_kernel(jnp.where(enough, kernel, 0))
 

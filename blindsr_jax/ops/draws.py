@@ -1,8 +1,8 @@
 """Random arrays with the numbers of ``jax.random``, compiled and drawn sooner.
 
 JAX numbers the values of an array by their positions along every axis. XLA takes five times as long to compile that for
-four axes as for two, and a third to a half longer to run it (``benchmarks/README.md``). So an array is drawn as a matrix, one
-row for each place along its first axis, which keeps a batch divisible among devices.
+four axes as for two, and a third to a half longer to run it (``benchmarks/README.md``). So an array is drawn as a
+matrix, one row for each place along its first axis, which keeps a batch divisible among devices.
 """
 
 import math
