@@ -31,7 +31,7 @@ class Parametric(nn.Module):
         """Return a parameter, which the initialiser makes of the key, its shape and ``rest`` if it is not given."""
         if not self.has_variable("params", name):
             return super().param(name, init_fn, shape, *rest)
-        given: jax.Array = self.get_variable("params", name)
+        given: jax.Array = nn.unbox(self.get_variable("params", name))
         if np.shape(given) != tuple(shape):
             assert self.scope is not None  # bound, or it would have no variables
             raise ScopeParamShapeError(name, self.scope.path_text, np.shape(given), tuple(shape))
