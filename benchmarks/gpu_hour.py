@@ -234,7 +234,7 @@ def in_a_process(words: list[str], limit: float) -> Row:
 
 
 def _answer(python: str, program: str) -> str:
-    """What a program prints, or the last line of its complaint."""
+    """Run a program and return what it prints, or the last line of its error."""
     try:
         run = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -73,7 +73,7 @@ class Hiding:
 
 
 def hiding_of(hlo: str) -> list[Hiding]:
-    """What every exchange of a program overlaps with, in the order of the text, which is that of execution.
+    """List what hides each exchange of a program, in the order of the text, which is that of execution.
 
     Args:
       hlo: ``compiled.as_text()`` of a scheduled program.

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Row:
 
 
 def _with_input(config: typing.Any, step: typing.Callable[[np.ndarray], typing.Any], repeats: int) -> Row:
-    """What the pipeline supplies, and the update with it."""
+    """Measure the rate of the input pipeline, and the update fed by it."""
     source, batch, clock = training_source(config), config.data.batch_size, undisturbed_clock()
     with contextlib.closing(batches_of(config, source, 0)) as batches:
         for _ in range(-(-len(source) // batch) + 2):  # every photograph is decoded once

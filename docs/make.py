@@ -82,7 +82,7 @@ def scores(arguments: argparse.Namespace) -> None:
 
 
 def _scored(entry: dict[str, typing.Any]) -> tuple[typing.Any, ...]:
-    """What tells evaluations apart."""
+    """Return the fields that identify an evaluation."""
     return tuple(entry[key] for key in ("model", "protocol", "scale", "data"))
 
 
@@ -123,7 +123,7 @@ def _tests_of_solvers(name: str, folders: list[pathlib.Path], work: pathlib.Path
 
 
 def _evaluated(test: _Test, work: pathlib.Path) -> dict[str, typing.Any]:
-    """What a card says of one evaluation."""
+    """Run one evaluation and return its entry on a card."""
     out = work / "-".join([test.protocol, *test.options[:2], test.folder.name]).replace("--", "")
     command = ["evaluate", "--model", test.model, "--protocol", test.protocol, "--data", str(test.folder)]
     if blindsr([*command, *test.options, "-o", str(out)]):
@@ -159,7 +159,7 @@ def with_scores(text: str) -> str:
 
 
 def pictures(arguments: argparse.Namespace) -> None:
-    """What packaged models make of packaged photographs that they were not trained on."""
+    """Draw packaged photographs, not trained on, as packaged models restore them."""
     photos = ROOT / "blindsr_jax" / "data" / "sample" / "validation"
     model, protocol = load("dan-lite-x4"), gaussian8(4)
     rows = []

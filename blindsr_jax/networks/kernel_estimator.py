@@ -14,7 +14,7 @@ from blindsr_jax.types import SROutput, Trace
 
 
 class Findings(typing.NamedTuple):
-    """What a kernel estimator finds on its way, by captions of a picture.
+    """The intermediate results of a kernel estimator, by captions of a picture.
 
     Attributes:
       maps: signed values [B, H, W] of the LR image.
@@ -62,7 +62,7 @@ class KernelEstimator(Network):
         raise NotImplementedError
 
     def findings(self, lr: jax.Array) -> Findings:
-        """What the network finds in LR images [B, H, W, 3], to look at."""
+        """Return the intermediate results for LR images [B, H, W, 3], to look at."""
         *coarse, answer = self.kernel_steps(lr)
         return Findings({}, {}, {f"kernel {i}": x for i, x in enumerate(coarse, 1)} | {"kernel": answer})
 

@@ -202,8 +202,7 @@ def gradient_solver(blurred: jax.Array, kernel: jax.Array) -> typing.Callable[[j
     transfer = psf_to_otf(jnp.flip(kernel, (1, 2)), (height, width))[:, :, :half, None]
     explained = transfer.conj() * jnp.fft.rfft2(blurred, axes=(1, 2))
     power = jnp.square(transfer.real) + jnp.square(transfer.imag)
-    places = (jnp.arange(n, dtype=blurred.dtype) for n in (height, width))
-    rows, columns = (2 - 2 * jnp.cos(2 * jnp.pi * place / len(place)) for place in places)
+    rows, columns = (2 - 2 * jnp.cos(2 * jnp.pi * jnp.arange(n, dtype=blurred.dtype) / n) for n in (height, width))
     slope = (rows[:, None] + columns[None, :half])[None, :, :, None].astype(blurred.dtype)  # Σ_c |F(∂_c)|²
 
     def solve(gradients: jax.Array, weight: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Divergence(typing.NamedTuple):
-    """What went wrong in a run.
+    """A step at which a run counts as diverged, and the reason.
 
     Attributes:
       step: the step at which the run counted as diverged.
