@@ -1,9 +1,12 @@
-"""Compile training and restoring for TPUs on a machine without one, and say what the compiler says:
+"""Compile training and restoring for TPUs or GPUs on a machine without one, and say what the compiler says:
 
     python -m benchmarks.ahead --config dan_x4 --topology v5e:2x4 --patches 8
+    python -m benchmarks.ahead --config dan_x4 --gpu h100.txtpb --topology 1x8x1 --patches 8
 
-Needs the extra ``aot`` (libtpu), which works on any Linux machine, in an environment of its own: with libtpu installed,
-JAX looks for a TPU in every program. All figures are estimates of a compiler. Nothing is run.
+TPUs need the extra ``aot`` (libtpu), which works on any Linux machine, in an environment of its own: with libtpu
+installed, JAX looks for a TPU in every program. GPUs need ``jax[cuda13]``, also in its own, and a description of the GPU
+by XLA, as in ``xla/backends/gpu/target_config/specs`` of its sources. All figures are estimates of a compiler. Nothing
+is run.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from benchmarks.cases import Row
 from benchmarks.configs import config_named
 from benchmarks.flops import work_of
 from benchmarks.hlo_cycles import OUTSIDE, cycles_by_part, hiding_of, part_of_network
+from benchmarks.hlo_kernels import kernels_of
 from benchmarks.partitioned import collectives_of, flop_of_one_device, inputs_of
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, ConfigError
@@ -46,7 +50,7 @@ _ENVIRONMENT = {
     "TPU_WORKER_HOSTNAMES": "localhost",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-ABOUT = "Estimates of the TPU compiler, not measurements. Nothing was run."
+ABOUT = "Estimates of a compiler, not measurements. Nothing was run."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--config", required=True, help="name of a config of this project, or the path of one")
     command.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, as model.features=8")
     command.add_argument("--topology", default="v5e:2x4", help="such as v5e:1x1, v5p:2x2x1, v6e:16x16")
+    command.add_argument("--gpu", type=pathlib.Path, help="XLA's description of a GPU (.txtpb); topologies: 1x8x1")
     command.add_argument("--patches", type=int, default=8, help="patches on each chip; default: 8")
     command.add_argument("--side", type=int, help="side of the LR patches, or of the picture; default: the config's")
     command.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
@@ -85,7 +90,7 @@ def compiled(options: argparse.Namespace) -> Row:
     Raises:
       ConfigError: the config, a setting or the topology is unusable.
     """
-    mesh = mesh_of(options.topology)
+    mesh = mesh_of(options.topology, options.gpu)
     config = _config(options, mesh.size)
     start = time.monotonic()
     lowered, params, flop = (_restoring if options.restore else _training)(config, mesh)
@@ -97,7 +102,7 @@ def compiled(options: argparse.Namespace) -> Row:
     cycles, unknown = cycles_by_part(hlo, functools.partial(part_of_network, parameters=params))
     if options.restore:
         cycles = {"the rest" if part == OUTSIDE else part: count for part, count in cycles.items()}
-    total = sum(cycles.values())
+    total = sum(cycles.values())  # 0 for GPUs, whose compiler estimates none
     seconds, peak = total / options.clock / 1e9, TPU_PEAKS.get(options.topology.partition(":")[0])
     return {
         "about": ABOUT,
@@ -115,6 +120,7 @@ def compiled(options: argparse.Namespace) -> Row:
         "peak_bytes": memory.peak_memory_in_bytes,
         "arguments_bytes": memory.argument_size_in_bytes,
         "temporaries_bytes": memory.temp_size_in_bytes,
+        "kernels": kernels_of(hlo)[0] if options.gpu else None,
         "cycles": total,
         "milliseconds": 1e3 * seconds,
         "clock_ghz": options.clock,
@@ -129,19 +135,28 @@ def compiled(options: argparse.Namespace) -> Row:
     }
 
 
-def mesh_of(topology: str) -> Mesh:
-    """Return the chips of a TPU topology that is not here, on one axis ``data``.
+def mesh_of(topology: str, gpu: pathlib.Path | None = None) -> Mesh:
+    """Return the chips of a TPU topology that is not here, or the GPUs of one, on one axis ``data``.
+
+    Args:
+      topology: such as ``v5e:2x4``; with a GPU, such as ``1x8x1``.
+      gpu: XLA's description of the GPU.
 
     Raises:
-      ConfigError: libtpu is not installed, or it knows no such topology.
+      ConfigError: libtpu or the CUDA plugin is not installed, or it knows no such topology or GPU.
     """
     jax.config.update("jax_platforms", "cpu")
+    kind: dict[str, str] = {"platform": "tpu", "topology_name": topology}
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
-    except Exception as error:  # libtpu and the lack of it have errors of many kinds
-        raise ConfigError(f"--topology {topology}: {str(error).splitlines()[0]} (libtpu is the extra [aot])") from None
+        if gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+            kind = {"platform": "cuda", "topology": topology, "target_config": gpu.read_text("utf-8")}
+        devices = topologies.get_topology_desc(**kind).devices
+    except Exception as error:  # the plugins and the lack of them have errors of many kinds
+        needed = "jax[cuda13]" if gpu else "libtpu, the extra [aot]"
+        raise ConfigError(f"--topology {topology}: {str(error).splitlines()[0]} (needs {needed})") from None
     return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
 
 
@@ -211,7 +226,7 @@ def table(found: Row) -> str:
         f"{found['task']} by {found['config']} on {found['topology']}, {found['patches_a_chip']} of "
         f"{found['side']}x{found['side']} a chip, {found['precision']}. {found['about']}",
         f"peak memory a chip  {found['peak_bytes'] / 1e9:.2f} GB",
-        f"cycles              {total / 1e6:.1f} M, {found['milliseconds']:.1f} ms at {found['clock_ghz']} GHz",
+        _speed(found),
         f"share of the peak   {'unknown' if share is None else f'{share:.1%}'}, {found['flop_a_chip'] / 1e9:.0f} GFLOP",
         f"exchanges           {'; '.join(sent) or 'none'}",
         f"they overlap with   {'; '.join(hidden) or 'nothing'}",
@@ -220,6 +235,12 @@ def table(found: Row) -> str:
     for part, cycles in found["cycles_by_part"].items():
         lines.append(f"  {cycles / total:6.1%}  {cycles / 1e6:9.2f} M  {part}")
     return "\n".join(lines)
+
+
+def _speed(found: Row) -> str:
+    if found["kernels"]:
+        return f"kernels started     {sum(found['kernels'].values())}"
+    return f"cycles              {found['cycles'] / 1e6:.1f} M, {found['milliseconds']:.1f} ms at {found['clock_ghz']} GHz"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import typing
 OUTSIDE = "degradation, loss and update"  # of a training step, what no part of the network does
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-_LOOP = re.compile(r"\bwhile\(.*\bcondition=%?([\w.\-]+), body=%?([\w.\-]+)")
+LOOP = re.compile(r"\bwhile\(.*\bcondition=%?([\w.\-]+), body=%?([\w.\-]+)")
 _LIMIT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 _BELOW = re.compile(r"^ *ROOT .*\bcompare\(.*direction=LT")
 # An exchange of arrays between devices: one instruction, or two that other instructions stand between.
@@ -34,7 +34,7 @@ def cycles_by_part(hlo: str, part_of: typing.Callable[[str], str]) -> tuple[dict
     Returns:
       Cycles of each part, the largest first, and the number of loops whose end is no constant; these are counted once.
     """
-    entry, computations = _computations(hlo)
+    entry, computations = computations_of(hlo)
     return _cycles(computations, [(entry, 1)], part_of)
 
 
@@ -47,9 +47,9 @@ def _cycles(
     while ahead:
         name, times = ahead.pop()
         for line in computations.get(name, ()):
-            loop, cycles, named = (pattern.search(line) for pattern in (_LOOP, _CYCLES, _NAME))
+            loop, cycles, named = (pattern.search(line) for pattern in (LOOP, _CYCLES, _NAME))
             if loop:
-                trips = _trips(computations.get(loop.group(1), []))
+                trips = trips_of(computations.get(loop.group(1), []))
                 unknown += trips is None
                 ahead.append((loop.group(2), times * (trips or 1)))
             elif cycles:
@@ -78,7 +78,7 @@ def hiding_of(hlo: str) -> list[Hiding]:
     Args:
       hlo: ``compiled.as_text()`` of a scheduled program.
     """
-    computations = _computations(hlo)[1]
+    computations = computations_of(hlo)[1]
     wrapped = {
         call.group(1): start.group(1)
         for lines in computations.values()
@@ -117,7 +117,7 @@ def _sum(computations: dict[str, list[str]], lines: list[str]) -> int:
     return sum(_cycles(computations | {"": lines}, [("", 1)], lambda name: "")[0].values())
 
 
-def _computations(hlo: str) -> tuple[str, dict[str, list[str]]]:
+def computations_of(hlo: str) -> tuple[str, dict[str, list[str]]]:
     """The name of the entry, and the lines of each computation."""
     computations: dict[str, list[str]] = {}
     entry = name = ""
@@ -130,7 +130,7 @@ def _computations(hlo: str) -> tuple[str, dict[str, list[str]]]:
     return entry, computations
 
 
-def _trips(condition: list[str]) -> int | None:
+def trips_of(condition: list[str]) -> int | None:
     """How often a loop runs: the one constant that its count stays below."""
     limits = [limit.group(1) for limit in map(_LIMIT.search, condition) if limit]
     return int(limits[0]) if len(limits) == 1 and any(map(_BELOW.match, condition)) else None

@@ -1,4 +1,4 @@
-"""What the TPU compiler says of a program, and one program that it compiles."""
+"""What compilers of accelerators say of a program, and one program that the TPU's compiles."""
 
 import importlib.util
 import json
@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from benchmarks.hlo_cycles import Hiding, cycles_by_part, hiding_of, part_of_network
+from benchmarks.hlo_kernels import kernels_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 PARAMETERS = {"restorer": {"head": 0, "body": 0}, "estimator": {"out": 0}}
@@ -39,6 +40,35 @@ def test_the_bodies_of_loops_are_counted_as_often_as_they_run():
     cycles, unknown = cycles_by_part(HLO, lambda name: part_of_network(name, PARAMETERS))
     assert cycles == {"restorer/body": 3 * 3 * 5 + 5, "degradation, loss and update": 3 * 7}
     assert unknown == 1  # the condition without a constant
+
+
+KERNELS = """
+%condition.1 (state: (s32[], f32[2])) -> pred[] {
+  ROOT %below = pred[] fusion(%count)
+}
+%inner.1 (state: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %x = f32[2]{0} get-tuple-element(%state), index=1
+  ROOT %f = (s32[], f32[2]{0}) fusion(%x), kind=kLoop, calls=%fused
+}
+%wrapped (x: f32[8]) -> f32[2] {
+  ROOT %g = f32[2] fusion(%x), kind=kLoop, calls=%fused
+}
+ENTRY %main.1 (x: f32[2]) -> f32[2] {
+  %x = f32[2]{0} parameter(0)
+  %loop = (s32[], f32[2]) while(%x), condition=%condition.1, body=%inner.1, backend_config={"known_trip_count":{"n":"7"}}
+  %once = (s32[], f32[2]) while(%x), condition=%condition.1, body=%inner.1
+  %graph = f32[2] call(%x), to_apply=%wrapped
+  %start = (f32[2], f32[2]) all-reduce-start(%x), to_apply=%sum
+  %done = f32[2] all-reduce-done(%start)
+  ROOT %y = (f32[2], u8[4]) custom-call(%x), custom_call_target="__cudnn$convForward"
+}
+"""
+
+
+def test_kernels_of_loops_and_graphs_are_counted_and_bookkeeping_is_not():
+    kernels, unknown = kernels_of(KERNELS)
+    assert kernels == {"fusion": 7 + 1 + 1, "all-reduce-start": 1, "__cudnn$convForward": 1}
+    assert unknown == 1
 
 
 EXCHANGES = """

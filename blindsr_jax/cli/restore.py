@@ -53,7 +53,7 @@ _SHRINK = (
 )
 _SAME_SIZE = "shrink the picture first, so that the result is as large as the picture itself"
 _SAVE_KERNEL = "write the kernel beside each output (.npy, .png), and with KernelGAN a picture of it while it forms"
-_AT_ONCE = "number of tiles in a batch; default: on a CPU 1 for each device, else a megapixel's"
+_AT_ONCE = "number of tiles in a batch; default: on a CPU 1 for each device, else enough for 2¹⁷ pixels"
 
 
 def add(commands: Commands) -> None:

@@ -25,7 +25,7 @@ from blindsr_jax.inference.tile_policy import SMALLEST
 # LR pixels at each end of the overlap that are discarded, because the tile's border affects them. Between the margins
 # one tile fades into the other.
 MARGIN = 8
-_BATCH = 2**20  # LR pixels in a batch of tiles on an accelerator
+_BATCH = 2**17  # LR pixels in a batch of tiles on an accelerator
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def blending_weights(length: int, *, first: bool, last: bool, scale: int = 1) ->
 
 
 def usual_batch(side: int) -> int:
-    """Default number of tiles in a batch: one for each CPU device; on accelerators a megapixel's."""
+    """Default number of tiles in a batch: one for each CPU device; on accelerators enough for 2¹⁷ LR pixels."""
     if jax.default_backend() == "cpu":
         return all_cores.cores() if all_cores.cores_are_devices() else 1
     return max(_BATCH // side**2, 1)

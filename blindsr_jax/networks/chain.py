@@ -49,12 +49,13 @@ class Chain(nn.Module):
         parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]
         blocks: typing.Any = parameters, self.get_variable("means", _STACKED)  # see ``layers.ChannelAttention``
         size = min(self.compute.blocks_per_group, self.length)
+        scan = functools.partial(jax.lax.scan, unroll=self.compute.unroll)
         if size == 1:
-            features, means = jax.lax.scan(self.compute.checkpoint(one), features, blocks)
+            features, means = scan(self.compute.checkpoint(one), features, blocks)
             if self.is_mutable_collection("means"):
                 self.put_variable("means", _STACKED, means)
             return features
-        group = self.compute.checkpoint(functools.partial(jax.lax.scan, one))
+        group = self.compute.checkpoint(functools.partial(scan, one))
         whole = self.length // size * size
         groups = jax.tree.map(lambda x: x[:whole].reshape(-1, size, *x.shape[1:]), blocks)
         features, _ = jax.lax.scan(group, features, groups)

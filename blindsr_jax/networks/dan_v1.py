@@ -70,15 +70,36 @@ class ConditionedConv(Parametric):
         return _stretch_until(rows, width, size[1] - 1, 2)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _stretch(x: jax.Array, length: int, axis: int) -> jax.Array:
     """Stretch three pixels to ``length``: the first and the last stay at the ends, the middle one is repeated."""
+    return x if length <= 3 else _stretch_until(x, length, length - 1, axis)
+
+
+def _forward(x: jax.Array, length: int, axis: int) -> tuple[jax.Array, None]:
+    return _stretch(x, length, axis), None
+
+
+def _backward(length: int, axis: int, _: None, g: jax.Array) -> tuple[jax.Array]:
+    """Sum over the pixels where each of the three went, in the form that is fast on the device."""
     if length <= 3:
-        return x
-    first, middle, last = jnp.split(x, 3, axis)
-    return jnp.concatenate([first, jnp.repeat(middle, length - 2, axis), last], axis)
+        return (g,)
+
+    def by_slices(g: jax.Array) -> jax.Array:
+        first, middle, last = jnp.split(g, [1, length - 1], axis)
+        return jnp.concatenate([first, middle.sum(axis, keepdims=True), last], axis)
+
+    def by_masks(g: jax.Array) -> jax.Array:
+        like = jax.ShapeDtypeStruct([3 if i == axis else n for i, n in enumerate(g.shape)], g.dtype)
+        return jax.linear_transpose(lambda x: _stretch_until(x, length, length - 1, axis), like)(g)[0]
+
+    return (jax.lax.platform_dependent(g, cpu=by_slices, default=by_masks),)
 
 
-def _stretch_until(x: jax.Array, length: int, last: jax.Array, axis: int) -> jax.Array:
+_stretch.defvjp(_forward, _backward)
+
+
+def _stretch_until(x: jax.Array, length: int, last: int | jax.Array, axis: int) -> jax.Array:
     """Stretch like ``_stretch`` for a padded image that ends with pixel ``last``."""
     place = jnp.arange(length).reshape([-1 if i == axis else 1 for i in range(4)])
     first, middle, _ = jnp.split(x, 3, axis)

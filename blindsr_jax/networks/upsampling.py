@@ -68,9 +68,7 @@ class Upsampler(nn.Module):
         stages.append(_Weights(channels, 3, name="out")())
         if not factors or any(side < _SMALLEST for side in x.shape[1:3]):
             return self._chain(stages, x, region)
-        image = self._apply(composed(stages, factors), x)
-        for r in factors:
-            image = pixel_shuffle(image, r)
+        image = pixel_shuffle(self._apply(composed(stages, factors), x), self.scale)
         if valid_size(region) is None:
             return self._with_border(image, x, stages)
         return mask_outside(self._with_padded_border(image, x, stages, region), enlarged(region, self.scale))
@@ -78,7 +76,8 @@ class Upsampler(nn.Module):
     def _apply(self, weights: Weights, x: jax.Array, padding: Padding | None = None) -> jax.Array:
         kernel, bias = weights
         reach = kernel.shape[0] // 2
-        return self.compute.convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
+        y = self.compute.convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
+        return jax.lax.optimization_barrier(y)  # else XLA for TPUs sums the bias's gradient over an image 3 channels wide
 
     def _chain(self, stages: list[Weights], x: jax.Array, region: Region | None) -> jax.Array:
         """Apply the convolutions one after another, as published."""
@@ -135,14 +134,25 @@ def composed(stages: list[Weights], factors: tuple[int, ...]) -> Weights:
       factors: r of each pixel shuffle.
 
     Returns:
-      Kernel [5, 5, C, O·s²] and bias [O·s²]. Pixel shuffles by the factors, in order, turn the result into the image.
+      Kernel [5, 5, C, O·s²] and bias [O·s²]. A pixel shuffle by s turns the result into the image.
     """
     kernel, bias = stages[-1]
     for (before, offset), r in zip(reversed(stages[:-1]), reversed(factors)):
         kernel, bias = _before_shuffle(kernel, r), jnp.repeat(bias, r * r)
         bias = bias + jnp.einsum("yxio,i->o", kernel, offset)
         kernel = _one_after_the_other(before, kernel)
-    return kernel, bias
+    return _for_one_shuffle(kernel, factors), _for_one_shuffle(bias, factors)
+
+
+def _for_one_shuffle(x: jax.Array, factors: tuple[int, ...]) -> jax.Array:
+    """Reorder channels [..., O·s²] from those of pixel shuffles by the factors, in order, to those of one shuffle by s.
+
+    The first shuffle's rows and columns are last in the number of a channel, but count most in the place of a pixel.
+    """
+    sides = [side for r in reversed(factors) for side in (r, r)]
+    phases = x.reshape(*x.shape[:-1], -1, *sides)
+    rows = range(phases.ndim - 2, x.ndim - 1, -2)
+    return phases.transpose(*range(x.ndim), *rows, *(axis + 1 for axis in rows)).reshape(x.shape)
 
 
 def _before_shuffle(kernel: jax.Array, r: int) -> jax.Array:

@@ -32,6 +32,11 @@ def device_is_core(mesh: Mesh) -> bool:
     return mesh.local_mesh.size >= cores() and mesh.devices.flat[0].platform == "cpu"
 
 
+def blocks_a_turn(mesh: Mesh) -> int:
+    """The number of a chain's blocks in a turn of its loop: on GPUs 4, which saves two of five starts of programs."""
+    return 4 if mesh.devices.flat[0].platform == "gpu" else 1
+
+
 def data_mesh() -> Mesh:
     """All devices of all processes on one axis, ``data``."""
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))

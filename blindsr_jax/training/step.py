@@ -18,7 +18,7 @@ from blindsr_jax.degradations.pipeline import degrade_by
 from blindsr_jax.degradations.steps import Steps
 from blindsr_jax.losses import Loss
 from blindsr_jax.networks.compute import Precision, Remat, with_compute
-from blindsr_jax.training.sharding import device_is_core, replicated
+from blindsr_jax.training.sharding import blocks_a_turn, device_is_core, replicated
 from blindsr_jax.training.state import TrainState, Tree
 from blindsr_jax.types import Degraded
 
@@ -139,9 +139,16 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
     """Make (params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by params), mean of stop).
 
     Each device computes the loss and gradient of its share of the batch. Only their mean is exchanged, once. The module
-    computes as the stage says. On single-core devices it also uses ``ops.winograd``.
+    computes as the stage says. On single-core devices it also uses ``ops.winograd``; on GPUs it
+    unrolls its loops over blocks by four.
     """
-    module = with_compute(module, remat=stage.recompute, precision=stage.precision, winograd=device_is_core(mesh))
+    module = with_compute(
+        module,
+        remat=stage.recompute,
+        precision=stage.precision,
+        winograd=device_is_core(mesh),
+        unroll=blocks_a_turn(mesh),
+    )
 
     def loss_of(params: Tree, constants: Tree, hr: jax.Array, degraded: Degraded) -> tuple[jax.Array, Metrics]:
         variables = {"params": params, "constants": constants}

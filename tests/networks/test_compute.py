@@ -65,7 +65,8 @@ def test_convolutions_take_both_operands_in_it(name):
     network, variables = _network(name)
     apply = functools.partial(with_compute(network, precision="bfloat16").apply, iterations=1)
     program = str(jax.make_jaxpr(apply)(variables, _batch()[1].lr))
-    types = [line.split(":")[1].split("[")[0] for line in program.splitlines() if "= conv_general_dilated[" in line]
+    convolution = re.compile(r":(\w+)\[[\d,]+\] = conv_general_dilated\[|:(\w+)\[2,1,1,\d+\] = dot_general\[")
+    types = [wide or of_a_pixel for wide, of_a_pixel in convolution.findall(program)]
     assert set(types) <= {"f32", "bf16"}
     assert types.count("bf16") > types.count("f32")
 
@@ -156,3 +157,24 @@ def test_no_variable_of_a_context_steers_networks_or_operators():
     files = [*(package / "networks").glob("*.py"), *(package / "ops").glob("*.py")]
     assert len(files) > 20
     assert not [file.name for file in files if re.search("contextvars|ContextVar|threading.local", file.read_text())]
+
+
+@pytest.mark.parametrize("remat", ["nothing", "blocks"])
+def test_unrolled_loops_over_blocks_change_nothing(remat):
+    """Six blocks in turns of four: the last two are left over; with ``blocks`` they are a group of their own."""
+    network = build("danv1", scale=2, **NETWORKS["danv1"] | {"blocks": 6, "features": 8})
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(121, 10)))[0].astype(np.float32)
+    variables = init_variables(network, jax.random.key(0, impl="rbg"), basis)
+    hr, degraded = _batch()
+
+    def gradient(unroll):
+        module = with_compute(network, remat=remat, unroll=unroll)
+
+        def loss(params):
+            given = variables | {"params": params}
+            return supervised_loss(module, given, hr, degraded, loss=losses.code_supervision, supervise="last")[0]
+
+        return jax.jit(jax.grad(loss))(variables["params"])
+
+    for one, other in zip(*map(jax.tree.leaves, (gradient(1), gradient(4))), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6 * max(np.abs(one).max(), 1e-3))
