@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("docs", "launch", "benchmarks")
 PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md")))]
 MODELS = (ROOT / "docs" / "models.md").read_text()
+_MADE = ("runs", "build", "dist")  # by commands
+_READERS_OWN = ("blindsr_jax/networks/sharpener.py", "configs/sharpener_x4.py", "benchmarks/results/NAME.json")
 DEGRADATIONS = (ROOT / "docs" / "degradations.md").read_text()
 
 
@@ -100,3 +102,11 @@ def test_links_lead_somewhere(page):
         target = page.parent / path if path else page
         assert target.exists(), path
         assert not anchor or anchor in _anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_project_that_a_page_names_are_there(page):
+    """An ignored file, such as weights outside ``packaged``, is there for its author only."""
+    rooms = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in _MADE)
+    named = re.findall(rf"(?<![\w./-])((?:{rooms})/[\w./-]*\.\w+)", page.read_text())
+    assert [name for name in named if name not in _READERS_OWN and not (ROOT / name).exists()] == []
