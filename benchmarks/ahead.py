@@ -4,8 +4,8 @@
     python -m benchmarks.ahead --config dan_x4 --gpu h100.txtpb --topology 1x8x1 --patches 8
 
 TPUs need the extra ``aot`` (libtpu), which works on any Linux machine, in an environment of its own: with libtpu
-installed, JAX looks for a TPU in every program. GPUs need ``jax[cuda13]``, also in its own, and a description of the GPU
-by XLA, as in ``xla/backends/gpu/target_config/specs`` of its sources. All figures are estimates of a compiler. Nothing
+installed, JAX looks for a TPU in every program. GPUs need ``jax[cuda13]``, also in its own, and XLA's description of
+the GPU, as in ``xla/backends/gpu/target_config/specs`` of its sources. All figures are estimates of a compiler. Nothing
 is run.
 """
 
@@ -216,12 +216,9 @@ def _restoring(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any, 
 def table(found: Row) -> str:
     """Return the figures of a program as text."""
     sent = [f"{c['kind']} of {c['arrays']} arrays, {c['bytes'] / 1e6:.1f} MB" for c in found["collectives"]]
-    hidden = [
-        f"{h['hidden_cycles'] / 1e6:.2f} M cycles" if h["asynchronous"] else "nothing: synchronous"
-        for h in found["hiding"]
-    ]
-    share = found["share_of_peak"]
     total = found["cycles"]
+    hidden = [_hidden(h, known=bool(total)) if h["asynchronous"] else "nothing: synchronous" for h in found["hiding"]]
+    share = found["share_of_peak"]
     lines = [
         f"{found['task']} by {found['config']} on {found['topology']}, {found['patches_a_chip']} of "
         f"{found['side']}x{found['side']} a chip, {found['precision']}. {found['about']}",
@@ -240,7 +237,13 @@ def table(found: Row) -> str:
 def _speed(found: Row) -> str:
     if found["kernels"]:
         return f"kernels started     {sum(found['kernels'].values())}"
-    return f"cycles              {found['cycles'] / 1e6:.1f} M, {found['milliseconds']:.1f} ms at {found['clock_ghz']} GHz"
+    return (
+        f"cycles              {found['cycles'] / 1e6:.1f} M, {found['milliseconds']:.1f} ms at {found['clock_ghz']} GHz"
+    )
+
+
+def _hidden(exchange: Row, known: bool) -> str:
+    return f"{exchange['hidden_cycles'] / 1e6:.2f} M cycles" if known else "what is between its start and its end"
 
 
 if __name__ == "__main__":

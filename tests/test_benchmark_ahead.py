@@ -55,7 +55,7 @@ KERNELS = """
 }
 ENTRY %main.1 (x: f32[2]) -> f32[2] {
   %x = f32[2]{0} parameter(0)
-  %loop = (s32[], f32[2]) while(%x), condition=%condition.1, body=%inner.1, backend_config={"known_trip_count":{"n":"7"}}
+  %loop = (s32[]) while(%x), condition=%condition.1, body=%inner.1, backend_config={"known_trip_count":{"n":"7"}}
   %once = (s32[], f32[2]) while(%x), condition=%condition.1, body=%inner.1
   %graph = f32[2] call(%x), to_apply=%wrapped
   %start = (f32[2], f32[2]) all-reduce-start(%x), to_apply=%sum

@@ -86,7 +86,8 @@ class RestoresImages:
           self_ensemble: return the mean over the image's eight flips and turns, which takes eight times as long.
           tile: ``"auto"`` restores images of up to 2²⁰ LR pixels whole if memory allows, and others in overlapping
             tiles of 512×512; N uses tiles of N×N pixels; 0 restores the image whole.
-          tiles_at_once: number of tiles in a batch; by default 1 for each CPU device; on accelerators enough for 2¹⁷ pixels.
+          tiles_at_once: number of tiles in a batch; by default 1 for each CPU device; on accelerators for 2¹⁷
+            pixels.
           shrink: N shrinks the image N times first, for images with more pixels than detail, and enlarges the result N
             times by bicubic interpolation, so that its size is the same as without. ``"auto"`` chooses N, which is 1
             for sharp images: see ``shrinking.shrink_factor``. A kernel belongs to the shrunk image.
