@@ -4,7 +4,7 @@
       --config.data.source=folder --config.data.root=PHOTOS
 
 Time:  6 minutes on 2 CPU cores with other work beside it (Python 3.12), on 111 photographs
-Score: 32.09 dB on Set5 (gaussian8 ×3), bicubic 27.52
+Score: 32.09 dB on Set5 (gaussian8 ×3), bicubic 27.52; dan-lite-x3 has 3,600 further steps (docs/weights.md): 32.12
 """
 
 from blindsr_jax import config as config_lib
