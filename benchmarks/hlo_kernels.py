@@ -9,17 +9,17 @@ from benchmarks.hlo_cycles import LOOP, computations_of, trips_of
 
 _OPCODE = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = .*? ([a-z][\w\-]*)\(")
 _KNOWN_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
-_CALLED = re.compile(r"(?:to_apply|calls|true_computation|false_computation)=%?([\w.\-]+)")
+_CALLED = re.compile(r"(?:to_apply|calls)=%?([\w.\-]+)")
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 # What names, joins or waits for arrays, and what is part of another kernel's start.
 _NO_KERNEL = re.compile(
     r"parameter|constant|tuple|get-tuple-element|bitcast(-convert)?|after-all|partition-id|replica-id|.*-done"
 )
-_CALLS = ("call", "conditional", "async-start")
+_CALLS = ("call", "async-start")
 
 
 def kernels_of(hlo: str) -> tuple[dict[str, int], int]:
-    """Count the kernels of a program, those of loops as often as they run. A library call counts as one.
+    """Count the kernels of a program, those of loops as often as they run. A library call or a branch counts as one.
 
     Args:
       hlo: ``compiled.as_text()`` of a program for a GPU.

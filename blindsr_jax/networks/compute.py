@@ -38,7 +38,7 @@ class Compute:
         but the results of convolutions, at almost no extra time. ``blocks``: everything but the features between groups
         of four blocks of a ``Chain``, and between steps if several are supervised, at the time of another forward pass.
       winograd: use ``ops.winograd`` for 3×3 convolutions where it is faster on one CPU core.
-      unroll: number of blocks of a ``Chain`` that one turn of its loop computes. GPUs start fewer programs with 4.
+      unroll: number of blocks of a ``Chain`` that one turn of its loop computes. GPUs start fewer kernels with 4.
       rows: the devices among which the rows of all maps are split, see ``ops.row_shards``; None for one device.
     """
 

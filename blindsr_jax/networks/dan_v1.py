@@ -76,11 +76,11 @@ def _stretch(x: jax.Array, length: int, axis: int) -> jax.Array:
     return x if length <= 3 else _stretch_until(x, length, length - 1, axis)
 
 
-def _forward(x: jax.Array, length: int, axis: int) -> tuple[jax.Array, None]:
+def _stretch_forward(x: jax.Array, length: int, axis: int) -> tuple[jax.Array, None]:
     return _stretch(x, length, axis), None
 
 
-def _backward(length: int, axis: int, _: None, g: jax.Array) -> tuple[jax.Array]:
+def _stretch_backward(length: int, axis: int, _: None, g: jax.Array) -> tuple[jax.Array]:
     """Sum over the pixels where each of the three went, in the form that is fast on the device."""
     if length <= 3:
         return (g,)
@@ -96,7 +96,7 @@ def _backward(length: int, axis: int, _: None, g: jax.Array) -> tuple[jax.Array]
     return (jax.lax.platform_dependent(g, cpu=by_slices, default=by_masks),)
 
 
-_stretch.defvjp(_forward, _backward)
+_stretch.defvjp(_stretch_forward, _stretch_backward)
 
 
 def _stretch_until(x: jax.Array, length: int, last: int | jax.Array, axis: int) -> jax.Array:

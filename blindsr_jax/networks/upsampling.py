@@ -77,9 +77,8 @@ class Upsampler(nn.Module):
         kernel, bias = weights
         reach = kernel.shape[0] // 2
         y = self.compute.convolve(x, kernel, padding or ((reach, reach),) * 2) + bias.reshape(1, 1, 1, -1)
-        return jax.lax.optimization_barrier(
-            y
-        )  # else XLA for TPUs sums the bias's gradient over an image 3 channels wide
+        # Without it, XLA for TPUs sums the bias's gradient over the shuffled image, whose 3 channels fill no lanes.
+        return jax.lax.optimization_barrier(y)
 
     def _chain(self, stages: list[Weights], x: jax.Array, region: Region | None) -> jax.Array:
         """Apply the convolutions one after another, as published."""

@@ -33,7 +33,7 @@ def device_is_core(mesh: Mesh) -> bool:
 
 
 def blocks_a_turn(mesh: Mesh) -> int:
-    """The number of a chain's blocks in a turn of its loop: on GPUs 4, which saves two of five starts of programs."""
+    """The number of a chain's blocks in a turn of its loop: on GPUs 4, which saves two of five kernels."""
     return 4 if mesh.devices.flat[0].platform == "gpu" else 1
 
 
