@@ -62,9 +62,11 @@ def convolve(
 
 
 def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: bool) -> jax.Array:
-    if x.shape[1:3] == kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
+    if is_symbolic(*x.shape[:3]):  # exported: other tools know plain convolutions best
+        y = _plain(x, kernel, padding, stride)
+    elif x.shape[1:3] == kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
         y = x @ kernel[0, 0]  # on a GPU, a convolution of so little is mostly its start
-    elif stride == 1 and not is_symbolic(*x.shape[1:3]) and math.prod(x.shape[1:3]) > _FEW_PIXELS:
+    elif stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
         y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
     else:
         y = _plain(x, kernel, padding, stride)
