@@ -1,4 +1,4 @@
-"""Cycles in the text of a program that was compiled for a TPU, as its compiler estimates them."""
+"""What a compiled program runs, by its text; and its cycles, as the compiler of TPUs estimates them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing
 OUTSIDE = "degradation, loss and update"  # of a training step, what no part of the network does
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-LOOP = re.compile(r"\bwhile\(.*\bcondition=%?([\w.\-]+), body=%?([\w.\-]+)")
+_LOOP = re.compile(r"\bwhile\(.*\bcondition=%?([\w.\-]+), body=%?([\w.\-]+)")
 _LIMIT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 _BELOW = re.compile(r"^ *ROOT .*\bcompare\(.*direction=LT")
 # An exchange of arrays between devices: one instruction, or two that other instructions stand between.
@@ -18,6 +18,7 @@ _EXCHANGE = re.compile(
     r'%([\w.\-]+) = [^"]*? ((?:all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|async)(?:-start)?)\('
 )
 _DONE = re.compile(r"-done\(.*?%([\w.\-]+)\)")
+_KNOWN_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _CALLS = re.compile(r"\bcalls=%?([\w.\-]+)")
 _NAME = re.compile(r'op_name="([^"]*)"')
 
@@ -43,18 +44,43 @@ def _cycles(
 ) -> tuple[dict[str, int], int]:
     """``cycles_by_part`` of computations, each as often as it is asked for."""
     total: collections.Counter[str] = collections.Counter()
-    unknown = 0
+    lines, unknown = lines_run(computations, ahead)
+    for line, times in lines:
+        cycles, named = _CYCLES.search(line), _NAME.search(line)
+        if cycles:
+            total[part_of(named.group(1) if named else "")] += int(cycles.group(1)) * times
+    return dict(total.most_common()), unknown
+
+
+def lines_run(
+    computations: dict[str, list[str]],
+    ahead: list[tuple[str, int]],
+    called_by: typing.Callable[[str], list[str]] = lambda line: [],
+) -> tuple[list[tuple[str, int]], int]:
+    """List the instructions that a program runs, other than loops and calls, and how often each runs.
+
+    Args:
+      computations: the lines of each.
+      ahead: the computations to begin with, and how often each runs.
+      called_by: the computations that an instruction calls, whose instructions then stand for it.
+
+    Returns:
+      Instructions and counts, and the number of loops whose end is not known; their bodies count once.
+    """
+    found, unknown = [], 0
     while ahead:
         name, times = ahead.pop()
         for line in computations.get(name, ()):
-            loop, cycles, named = (pattern.search(line) for pattern in (LOOP, _CYCLES, _NAME))
+            loop, called = _LOOP.search(line), called_by(line)
             if loop:
-                trips = trips_of(computations.get(loop.group(1), []))
+                trips = _trips(line, computations.get(loop.group(1), []))
                 unknown += trips is None
                 ahead.append((loop.group(2), times * (trips or 1)))
-            elif cycles:
-                total[part_of(named.group(1) if named else "")] += int(cycles.group(1)) * times
-    return dict(total.most_common()), unknown
+            elif called:
+                ahead += [(one, times) for one in called]
+            else:
+                found.append((line, times))
+    return found, unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +156,11 @@ def computations_of(hlo: str) -> tuple[str, dict[str, list[str]]]:
     return entry, computations
 
 
-def trips_of(condition: list[str]) -> int | None:
-    """How often a loop runs: the one constant that its count stays below."""
+def _trips(loop: str, condition: list[str]) -> int | None:
+    """How often a loop runs: as XLA for GPUs writes, or the one constant that its count stays below."""
+    known = _KNOWN_TRIPS.search(loop)
+    if known:
+        return int(known.group(1))
     limits = [limit.group(1) for limit in map(_LIMIT.search, condition) if limit]
     return int(limits[0]) if len(limits) == 1 and any(map(_BELOW.match, condition)) else None
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections
 import re
 
-from benchmarks.hlo_cycles import LOOP, computations_of, trips_of
+from benchmarks.hlo_cycles import computations_of, lines_run
 
 _OPCODE = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = .*? ([a-z][\w\-]*)\(")
-_KNOWN_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _CALLED = re.compile(r"(?:to_apply|calls)=%?([\w.\-]+)")
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 # What names, joins or waits for arrays, and what is part of another kernel's start.
@@ -29,20 +28,16 @@ def kernels_of(hlo: str) -> tuple[dict[str, int], int]:
       are counted once.
     """
     entry, computations = computations_of(hlo)
+    lines, unknown = lines_run(computations, [(entry, 1)], _called)
     total: collections.Counter[str] = collections.Counter()
-    unknown, ahead = 0, [(entry, 1)]
-    while ahead:
-        name, times = ahead.pop()
-        for line in computations.get(name, ()):
-            opcode, loop = _OPCODE.search(line), LOOP.search(line)
-            if loop:
-                known = _KNOWN_TRIPS.search(line)
-                trips = int(known.group(1)) if known else trips_of(computations.get(loop.group(1), []))
-                unknown += trips is None
-                ahead.append((loop.group(2), times * (trips or 1)))
-            elif opcode and opcode.group(1) in _CALLS:
-                ahead += [(called, times) for called in _CALLED.findall(line)]
-            elif opcode and not _NO_KERNEL.fullmatch(opcode.group(1)):
-                target = _TARGET.search(line)
-                total[target.group(1) if target else opcode.group(1)] += times
+    for line, times in lines:
+        opcode = _OPCODE.search(line)
+        if opcode and not _NO_KERNEL.fullmatch(opcode.group(1)):
+            target = _TARGET.search(line)
+            total[target.group(1) if target else opcode.group(1)] += times
     return dict(total.most_common()), unknown
+
+
+def _called(line: str) -> list[str]:
+    opcode = _OPCODE.search(line)
+    return _CALLED.findall(line) if opcode and opcode.group(1) in _CALLS else []
