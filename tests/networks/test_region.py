@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.networks import build, init_variables
+from blindsr_jax.networks.dan_v1 import ConditionedConv
 from blindsr_jax.networks.dssr import DSSR
 from blindsr_jax.networks.layers import ChannelAttention, conv
 from blindsr_jax.networks.region import Region, accepts_region, mask_outside, mean
@@ -220,3 +221,18 @@ def test_networks_that_see_the_whole_image_take_no_padding():
     with pytest.raises(TypeError, match="Whole does not accept a region"):
         Whole(2, features=4).apply({}, np.zeros((1, 8, 8, 3)), region=Region((4, 4)))
     assert not any(build(name, **sizes).takes_padding for name, sizes in SEE_ALL.items())
+
+
+def test_the_gradient_to_a_code_is_the_same_by_slices_and_by_masks():
+    """An image that fills its frame chooses its code's map by masks; without a region, CPUs sum slices."""
+    x, code = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(2, 7, 9, 4), (2, 3)]))
+    layer = ConditionedConv(6)
+    variables = layer.init(jax.random.key(2), x, code)
+
+    def loss(code, region):
+        return jnp.sum(layer.apply(variables, x, code, region) ** 2)
+
+    whole = Region((jnp.full((), 7), jnp.full((), 9)))
+    one, other = jax.grad(loss)(code, None), jax.grad(loss)(code, whole)
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+    assert np.abs(one).min() > 0
