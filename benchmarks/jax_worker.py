@@ -18,6 +18,7 @@ from benchmarks.torch_state import to_torch
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.inference.all_cores import on_all_cores
+from blindsr_jax.inference.programs import by_shared_cores
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.chain import stack_chains
@@ -29,9 +30,10 @@ from blindsr_jax.types import Degraded
 from blindsr_jax.weights.official import bundle_of_state
 
 LEARNING_RATE, BETAS = 2e-4, (0.9, 0.99)
-_ON_CORES = "jit, each core a device"
+_ON_CORES, _DIRECT = "jit, each core a device", "jit, direct convolutions"
+_ON_CPUS = {_ON_CORES, _DIRECT}
 _FORMS = {
-    "inference": ("jit", _ON_CORES),
+    "inference": ("jit", _ON_CORES, _DIRECT),
     "training": ("jit", "jit, blocks recomputed", "jit, blocks recomputed, image by image"),
 }
 # Precision of products on an accelerator, by JAX's names; CPUs compute all of them in float32. With ``bf16`` the
@@ -65,14 +67,17 @@ class Ours:
         return describe_jax()
 
     def forms(self, kind: str, model: str) -> list[dict[str, str]]:
-        """The forms. Training has the default and two that save memory (the config's ``recompute``, ``accumulate``).
+        """The forms. The first is the default.
 
-        The cores share no network that restores by an FFT of the whole image.
+        Inference on a CPU has two more; but the cores share no network that restores by an FFT of the whole image.
+        Training has two more that save memory (the config's ``recompute``, ``accumulate``).
         """
         on_cpu = jax.default_backend() == "cpu"
         precisions = ("float32",) if on_cpu else tuple(_PRECISIONS)
-        shared = on_cpu and not build(model, scale=2).through_fft
-        names = [(way, p) for way in _FORMS[kind] for p in precisions if shared or way != _ON_CORES]
+        ways = [way for way in _FORMS[kind] if on_cpu or way not in _ON_CPUS]
+        if build(model, scale=2).through_fft:
+            ways = [way for way in ways if way != _ON_CORES]
+        names = [(way, p) for way in ways for p in precisions]
         return [{"name": way if p == "float32" else f"{way}, {p}", "precision": p} for way, p in names]
 
     def prepare(self, kind: str, form: str, model: dict[str, typing.Any], arrays: pathlib.Path) -> Prepared:
@@ -82,7 +87,7 @@ class Ours:
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
                 network, variables = on_all_cores(network, given[0]) if form == _ON_CORES else (network, given[0])
-                network = with_compute(network, precision=compute)
+                network = with_compute(network if form == _DIRECT else by_shared_cores(network), precision=compute)
                 return _inference(network, variables, given[1], _PRECISIONS[precision])
             stage = dataclasses.replace(_stage(network, form, len(given[1]["lr"])), precision=compute)
             return _training(network, *given, _PRECISIONS[precision], stage)

@@ -124,7 +124,7 @@ def test_networks_that_a_suite_does_not_measure_are_refused(capsys):
 def test_networks_of_one_pass_run_without_peers(tmp_path, name):
     sizes = ["--sizes", "8", "--batch", "1", "--repeats", "1", "--network", *SMALL[name]]
     rows = measured(tmp_path, "inference", "--model", name, "--forms", *sizes)["tables"]["Times"]
-    forms = ["jit"] if name == "dcls" else ["jit", "jit, each core a device"]
+    forms = ["jit", *(["jit, each core a device"] if name == "dasr" else []), "jit, direct convolutions"]
     assert [row["form"] for row in rows] == forms
     assert all(row["median_s"] > 0 for row in rows)
 

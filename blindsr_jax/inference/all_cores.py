@@ -1,8 +1,8 @@
 """Restoring with a device for each CPU core: the cores share the rows of an image, or take a tile each.
 
-On its own rows or tile a core convolves by ``ops.winograd``, which several cores sharing one convolution could not. Of
-a shared image, the cores exchange the few rows that a convolution reads (``ops.row_shards``). The result equals that of
-one device within the rounding of float32.
+On its own rows or tile a core convolves by ``ops.winograd_2d``, which several cores sharing one convolution could not
+use. Of a shared image, the cores exchange the few rows that a convolution reads (``ops.row_shards``). The result equals
+that of one device within the rounding of float32.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def even_shape(size: Size) -> Size:
 def on_all_cores(module: Network, variables: Variables) -> tuple[Network, Variables]:
     """Return a copy of a network whose maps' rows the cores share, and its variables on all of them."""
     on_all = everywhere()
-    return with_compute(module, rows=on_all.mesh, winograd=True), jax.device_put(variables, on_all)
+    return with_compute(module, rows=on_all.mesh, winograd="2d"), jax.device_put(variables, on_all)
 
 
 def on_each_core(module: Network) -> tuple[Network, Mesh]:
     """Return a copy of a network for tiles of its own on each core, and the mesh of the axis ``TILES``."""
-    return with_compute(module, winograd=True), _mesh(TILES)
+    return with_compute(module, winograd="2d"), _mesh(TILES)
 
 
 def everywhere() -> NamedSharding:

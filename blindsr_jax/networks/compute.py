@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
+from blindsr_jax.ops.convolution import CONVOLUTION, Padding, Winograd, convolve
 
 Precision = typing.Literal["float32", "bfloat16"]
 Remat = typing.Literal["nothing", "activations", "blocks"]
@@ -37,14 +37,15 @@ class Compute:
       remat: values that the backward pass recomputes instead of storing them. ``nothing``. ``activations``: everything
         but the results of convolutions, at almost no extra time. ``blocks``: everything but the features between groups
         of four blocks of a ``Chain``, and between steps if several are supervised, at the time of another forward pass.
-      winograd: use ``ops.winograd`` for 3×3 convolutions where it is faster on one CPU core.
+      winograd: how 3×3 convolutions save multiplications on a CPU: ``1d`` if its cores share them, ``2d`` on one core;
+        see ``ops.convolution``.
       unroll: number of blocks of a ``Chain`` that one turn of its loop computes. GPUs start fewer kernels with 4.
       rows: the devices among which the rows of all maps are split, see ``ops.row_shards``; None for one device.
     """
 
     precision: Precision = "float32"
     remat: Remat = "nothing"
-    winograd: bool = False
+    winograd: Winograd = None
     unroll: int = 1
     rows: Mesh | None = None
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import typing
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh
 
-from blindsr_jax.ops import row_shards
-from blindsr_jax.ops import winograd as winograd_form
+from blindsr_jax.ops import row_shards, winograd_1d, winograd_2d
 from blindsr_jax.ops.symbolic import is_symbolic
 
 CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
@@ -20,7 +20,8 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _CHUNK = 1024  # pixels whose patches are gathered at a time; their patches fit in a core's cache
 _FEW_PIXELS = 64  # largest H · W for which XLA's gradient is as fast
 
-Padding = winograd_form.Padding
+Padding = winograd_2d.Padding
+Winograd = typing.Literal["1d", "2d"] | None
 
 
 def convolve(
@@ -29,7 +30,7 @@ def convolve(
     padding: Padding,
     stride: int = 1,
     *,
-    winograd: bool = False,
+    winograd: Winograd = None,
     rows: Mesh | None = None,
 ) -> jax.Array:
     """Convolve as neural networks do (a correlation), without bias.
@@ -46,8 +47,9 @@ def convolve(
       kernel: [k, k, C, C'].
       padding: number of zeros before and after, for rows and then for columns.
       stride: in pixels, the same on both axes.
-      winograd: use ``ops.winograd`` for the result and the gradients where ``winograd.suits`` holds. Meant for
-        devices that are one CPU core each.
+      winograd: Winograd's filtering, where it suits. ``1d``: ``ops.winograd_1d`` for the result and the gradient to x,
+        on CPUs alone; meant for devices of several cores. ``2d``: ``ops.winograd_2d`` for the result and both
+        gradients; meant for devices that are one CPU core each.
       rows: the devices among which the rows of all images are split. Each computes its own rows, where
         ``ops.row_shards.suits`` holds; otherwise XLA decides.
 
@@ -58,10 +60,10 @@ def convolve(
         return _on_device(x, kernel, padding, stride, winograd)
     if row_shards.suits(x, kernel, padding, stride, rows):
         return row_shards.convolve(x, kernel, padding, stride, rows, functools.partial(_on_device, winograd=winograd))
-    return _on_device(x, kernel, padding, stride, False)
+    return _on_device(x, kernel, padding, stride, None)
 
 
-def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: bool) -> jax.Array:
+def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: Winograd) -> jax.Array:
     if is_symbolic(*x.shape[:3]):  # exported: other tools know plain convolutions best
         y = _plain(x, kernel, padding, stride)
     elif x.shape[1:3] == kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
@@ -99,26 +101,30 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, winograd: bool) -> jax.Array:
-    if winograd and winograd_form.suits(x, kernel, padding):
-        return winograd_form.convolve(x, kernel, padding)
-    return _plain(x, kernel, padding)
+def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, winograd: Winograd) -> jax.Array:
+    plain = functools.partial(_plain, padding=padding)
+    if winograd == "2d" and winograd_2d.suits(x, kernel, padding):
+        return winograd_2d.convolve(x, kernel, padding)
+    if winograd == "1d" and winograd_1d.suits(x, kernel, padding):
+        halved = functools.partial(winograd_1d.convolve, padding=padding)
+        return jax.lax.platform_dependent(x, kernel, cpu=halved, default=plain)
+    return plain(x, kernel)
 
 
 def _forward(
-    x: jax.Array, kernel: jax.Array, padding: Padding, winograd: bool
+    x: jax.Array, kernel: jax.Array, padding: Padding, winograd: Winograd
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _at_every_pixel(x, kernel, padding, winograd), (x, kernel)
 
 
 def _backward(
-    padding: Padding, winograd: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
+    padding: Padding, winograd: Winograd, known: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
     flipped = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else XLA flips it at every pixel
     to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), winograd)
-    if winograd and winograd_form.suits(x, kernel, padding):
-        return to_x, winograd_form.kernel_gradient(x, g, padding)
+    if winograd == "2d" and winograd_2d.suits(x, kernel, padding):
+        return to_x, winograd_2d.kernel_gradient(x, g, padding)
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]

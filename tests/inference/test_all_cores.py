@@ -83,7 +83,7 @@ def test_cores_restore_tiles_side_by_side(monkeypatch):
 
     monkeypatch.setattr(programs, "restore_tiles", watched)
     alone, shared = (_restored(monkeypatch, model, image, count, tile=64) for count in (8, 4))
-    assert seen == [(1, None, False)] * 12 + [(4, 4, True)] * 4
+    assert seen == [(1, None, None)] * 12 + [(4, 4, "2d")] * 4
     np.testing.assert_allclose(shared.image, alone.image, atol=1e-5)
     np.testing.assert_allclose(shared.kernel, alone.kernel, atol=1e-5)
 

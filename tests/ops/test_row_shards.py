@@ -24,12 +24,13 @@ def _images(rows, columns, features, result, size):
 @pytest.mark.parametrize(
     ("rows", "size", "padding", "stride", "winograd"),
     [
-        (64, 3, (1, 1), 1, False),
-        (64, 3, (1, 1), 1, True),
-        (32, 9, (4, 4), 2, False),
-        (32, 9, (4, 4), 4, False),
-        (16, 1, (0, 0), 1, False),
-        (16, 2, (0, 1), 1, False),
+        (64, 3, (1, 1), 1, None),
+        (64, 3, (1, 1), 1, "1d"),
+        (64, 3, (1, 1), 1, "2d"),
+        (32, 9, (4, 4), 2, None),
+        (32, 9, (4, 4), 4, None),
+        (16, 1, (0, 0), 1, None),
+        (16, 2, (0, 1), 1, None),
     ],
 )
 @pytest.mark.parametrize("devices", [2, 4])
