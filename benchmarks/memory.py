@@ -17,6 +17,7 @@ from PIL import Image
 from benchmarks.cases import Row, cases
 from benchmarks.machine import describe_jax
 from blindsr_jax.config import default, model_sizes
+from blindsr_jax.inference.programs import by_shared_cores
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.weights.bundle import Bundle, save_bundle
 
@@ -60,7 +61,8 @@ def _temporaries(name: str, options: argparse.Namespace, batch: int, side: int) 
     if name == "usrnet":
         given["kernel"] = jax.ShapeDtypeStruct((batch, 25, 25), "float32")
     known = {"scale": options.scale} if name == "usrnet" else {}
-    call = jax.jit(lambda variables, given: network.apply(variables, **given, **known).sr)
+    fast = by_shared_cores(network)
+    call = jax.jit(lambda variables, given: fast.apply(variables, **given, **known).sr)
     size = call.lower(shapes, given).compile().memory_analysis().temp_size_in_bytes
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])),

@@ -96,6 +96,20 @@ def test_small_images_networks_with_an_fft_and_given_devices_are_left_alone(monk
     assert not _shares(monkeypatch, Model(network, {}), _image(64, 64), 2)
 
 
+def test_one_device_of_several_cores_filters_along_rows():
+    """Its programs have convolutions of 3×1 pixels. What was chosen for single cores stays."""
+    module = build("danv1", scale=2, **_SIZES["danv1"])
+    chosen = programs.by_shared_cores(module)
+    assert (module.compute.winograd, chosen.compute.winograd) == (None, "1d")
+    assert programs.by_shared_cores(all_cores.on_each_core(module)[0]).compute.winograd == "2d"
+    variables, lr = _model("danv1").variables, _image(16, 16)[None]
+    options = {"iterations": 1, "trace": False, "image_only": True}
+    by_program = programs.apply.lower(module, variables, lr, {}, **options).as_text()
+    plain = jax.jit(lambda v, lr: module.apply(v, lr, iterations=1, image_only=True)).lower(variables, lr).as_text()
+    columns_of = [text.count("3x1x32x32xf32>") for text in (by_program, plain)]
+    assert columns_of[0] > columns_of[1] == 0
+
+
 def test_memory_of_all_devices_counts(monkeypatch):
     """The result takes 2 MiB on each of two devices. 4 MiB of free memory are not enough."""
     rows = NamedSharding(Mesh(np.array(jax.devices()[:2]), ("rows",)), PartitionSpec("rows"))
