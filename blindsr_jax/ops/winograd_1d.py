@@ -22,7 +22,6 @@ _TAPS = 3  # of the filter
 _OUTPUTS = 4  # at a time
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)  # and ∞
 _LEAST_CHANNELS, _LEAST_COLUMNS = 16, 16
-_BAND = 11 * 2**17  # values (pixels times channels) transformed at a time; 80 channels of 128×128 pixels are fewer
 
 
 def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,25 +61,13 @@ def convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
     """
     height, width = _result(x, padding)
     tiles = -(-width // _OUTPUTS)
-    bands = -(-len(x) * height * width * max(kernel.shape[2:]) // _BAND)
-    rows = -(-height // bands)
-    bands = -(-height // rows)
     factors = jnp.einsum("pj,ijco->pico", _G, kernel)
-    ends = bands * rows + _TAPS - 1, (tiles + 1) * _OUTPUTS
+    ends = height + _TAPS - 1, (tiles + 1) * _OUTPUTS
     zeros = [(before, end - length - before) for (before, _), end, length in zip(padding, ends, x.shape[1:3])]
-    x = jnp.pad(x, ((0, 0), *zeros, (0, 0)))
-    if bands == 1:
-        return _of_band(x, factors)[:, :, :width]
-
-    def band(index: jax.Array) -> jax.Array:
-        part = jax.lax.dynamic_slice_in_dim(x, index * rows, rows + _TAPS - 1, axis=1)
-        return _of_band(jax.lax.optimization_barrier(part), factors)
-
-    y = jnp.moveaxis(jax.lax.map(band, jnp.arange(bands)), 0, 1)
-    return y.reshape(len(x), bands * rows, tiles * _OUTPUTS, -1)[:, :height, :width]
+    return _of_tiles(jnp.pad(x, ((0, 0), *zeros, (0, 0))), factors)[:, :, :width]
 
 
-def _of_band(x: jax.Array, factors: jax.Array) -> jax.Array:
+def _of_tiles(x: jax.Array, factors: jax.Array) -> jax.Array:
     """Map [B, R + 2, 4·(N + 1), C] and [6, 3, C, C'] to [B, R, 4·N, C']."""
     batch, rows, columns, channels = x.shape
     x = x.reshape(batch, rows, -1, _OUTPUTS, channels)

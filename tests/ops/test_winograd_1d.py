@@ -32,7 +32,7 @@ def _in_float64(x, kernel, padding):
         ((2, 3, 18, 16), 20),
         ((1, 20, 19, 33), 16),
         ((2, 37, 61, 64), 74),
-        ((3, 67, 130, 48), 64),  # an image of two bands, whose rows are not a multiple of two
+        ((3, 67, 130, 48), 64),
     ],
 )
 def test_result_is_that_of_the_sum_in_float64(shape, features, padding):
