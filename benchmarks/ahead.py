@@ -37,7 +37,7 @@ from benchmarks.partitioned import collectives_of, flop_of_one_device, inputs_of
 from blindsr_jax import config as config_lib
 from blindsr_jax.errors import BlindSRError, ConfigError
 from blindsr_jax.files import write_text
-from blindsr_jax.inference.programs import apply
+from blindsr_jax.inference.programs import apply, for_one_device
 from blindsr_jax.networks.compute import with_compute
 from blindsr_jax.training.setup import abstract_state, optimizer_of, stages_of
 from blindsr_jax.training.sharding import replicated
@@ -208,7 +208,8 @@ def _restoring(config: typing.Any, mesh: Mesh) -> tuple[typing.Any, typing.Any, 
     variables = {"params": state.params, "constants": state.constants}
     lr = jax.ShapeDtypeStruct((1, config.data.patch, config.data.patch, 3), "float32", sharding=replicated(one))
     lean = module.unfolds and module.estimates_kernel
-    lowered = apply.lower(module, variables, lr, {}, iterations=None, trace=False, image_only=lean)
+    suited = for_one_device(module, one.devices.item().platform)
+    lowered = apply.lower(suited, variables, lr, {}, iterations=None, trace=False, image_only=lean)
     work = work_of(lambda variables, lr: module.apply(variables, lr, image_only=lean), variables, lr)
     return lowered, state.params, sum(part.flop for part in work.values())
 

@@ -18,7 +18,7 @@ from benchmarks.torch_state import to_torch
 from blindsr_jax.degradations import isotropic_gaussian
 from blindsr_jax.degradations.pipeline import basis_for
 from blindsr_jax.inference.all_cores import on_all_cores
-from blindsr_jax.inference.programs import by_shared_cores
+from blindsr_jax.inference.programs import for_one_device
 from blindsr_jax.losses import LOSSES
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.networks.chain import stack_chains
@@ -87,7 +87,7 @@ class Ours:
         with jax.default_matmul_precision(_PRECISIONS[precision]):
             if kind == "inference":
                 network, variables = on_all_cores(network, given[0]) if form == _ON_CORES else (network, given[0])
-                network = with_compute(network if form == _DIRECT else by_shared_cores(network), precision=compute)
+                network = with_compute(network if form == _DIRECT else for_one_device(network), precision=compute)
                 return _inference(network, variables, given[1], _PRECISIONS[precision])
             stage = dataclasses.replace(_stage(network, form, len(given[1]["lr"])), precision=compute)
             return _training(network, *given, _PRECISIONS[precision], stage)

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.cases import Row, cases
 from benchmarks.machine import describe_jax
 from blindsr_jax.config import default, model_sizes
-from blindsr_jax.inference.programs import by_shared_cores
+from blindsr_jax.inference.programs import for_one_device
 from blindsr_jax.networks import build, init_variables
 from blindsr_jax.weights.bundle import Bundle, save_bundle
 
@@ -61,7 +61,7 @@ def _temporaries(name: str, options: argparse.Namespace, batch: int, side: int) 
     if name == "usrnet":
         given["kernel"] = jax.ShapeDtypeStruct((batch, 25, 25), "float32")
     known = {"scale": options.scale} if name == "usrnet" else {}
-    fast = by_shared_cores(network)
+    fast = for_one_device(network)
     call = jax.jit(lambda variables, given: fast.apply(variables, **given, **known).sr)
     size = call.lower(shapes, given).compile().memory_analysis().temp_size_in_bytes
     return {

@@ -13,7 +13,7 @@ from blindsr_jax import config as config_lib
 def get_config() -> config_lib.ConfigDict:
     config = config_lib.default("dcls", scale=4)
     config.steps = 15_000
-    config.model.update(features=24, groups=2, blocks=3, latent_features=32)
+    config.model.update(features=24, groups=2, blocks=3, latent_features=32, skip="bicubic")
     config.data.batch_size, config.data.patch = 8, 32
     config.optimizer.schedule, config.optimizer.warmup, config.optimizer.ema_decay = "cosine", 500, 0.999
     config.checkpoint.every = 500

@@ -23,15 +23,24 @@ from blindsr_jax.types import SROutput
 Variables = dict[str, typing.Any]
 Means = dict[str, typing.Any]  # channel attention's means, by module
 TILES = "tiles"  # the mesh axis of devices that restore tiles side by side
+_BANDS = 8  # images that fill a TPU's vector registers
 
 
-def by_shared_cores(module: nn.Module) -> nn.Module:
-    """Return a copy of a network that computes its convolutions by ``ops.winograd_1d`` on a CPU.
+def for_one_device(module: nn.Module, backend: str | None = None) -> nn.Module:
+    """Return a copy of a network that computes in the form that is fast on a device.
 
-    A network whose computation was chosen for single cores is returned as it is.
+    On a CPU, its cores share convolutions by ``ops.winograd_1d``. On a TPU, one image is a batch of bands of rows
+    (``networks.bands``). A network whose computation was chosen for single cores is returned as it is.
+
+    Args:
+      module: the network.
+      backend: ``cpu``, ``gpu`` or ``tpu``; by default JAX's.
     """
     chosen = getattr(module, "compute", None)
-    return module if chosen is not None and chosen.winograd else with_compute(module, winograd="1d")
+    if chosen is not None and chosen.winograd:
+        return module
+    bands = _BANDS if (backend or jax.default_backend()) == "tpu" else 1
+    return with_compute(module, winograd="1d", bands=bands)
 
 
 back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
@@ -62,7 +71,7 @@ def apply(
     options = {"image_only": True} if image_only else {}
     options |= {} if iterations is None else {"iterations": iterations}
     lr = lr if rows is None else jax.lax.with_sharding_constraint(lr, rows)
-    module = module if rows else by_shared_cores(module)
+    module = module if rows else for_one_device(module)
     return module.apply(variables, lr, **given, trace=trace, **options)
 
 
@@ -79,7 +88,7 @@ def apply_solver(
     trace: bool,
 ) -> SROutput:
     """Apply a non-blind network to a batch; for the arguments see ``Solver.__call__``."""
-    module = by_shared_cores(module)
+    module = for_one_device(module)
     return module.apply(variables, lr, kernel=kernel, scale=scale, sigma=sigma, iterations=iterations, trace=trace)
 
 
@@ -106,7 +115,7 @@ def estimate_from_patches(
       The kernel [1, K, K] and its code [1, L], estimated or given; the code [1, L] that the last restoration used,
       which is the estimate of the step before; and channel attention's means in that restoration.
     """
-    module = by_shared_cores(module)
+    module = for_one_device(module)
     shared = {name: jnp.broadcast_to(x, (len(patches), *x.shape[1:])) for name, x in given.items()}
     if not given:
         steps = module.apply(variables, patches, region=region, iterations=iterations, trace=True).trace
@@ -134,7 +143,7 @@ def codes_of_steps(
     Returns:
       The kernel [1, K, K] or None, the code [1, L] of the last step, and the codes [1, T·L] of all steps.
     """
-    module = by_shared_cores(module)
+    module = for_one_device(module)
     steps = module.apply(variables, images, iterations=iterations, trace=True, **optional(region)).trace
     kernel = None if steps.kernel is None else steps.kernel[-1, :1]
     return kernel, steps.kernel_code[-1, :1], steps.kernel_code[:, 0].reshape(1, -1)
@@ -171,7 +180,7 @@ def restore_tiles(
             functools.partial(restore_tiles, module), mesh=mesh, in_specs=parts, out_specs=split, check_vma=False
         )
         return alone(variables, tiles, region, code)
-    module = by_shared_cores(module)
+    module = for_one_device(module)
     output, noted = module.apply(variables, tiles, region=region, kernel_code=code, mutable=["means"])
     return output.sr, noted.get("means", {})
 
@@ -181,7 +190,7 @@ def part_of_pooled(
     module: PooledOnePass, variables: Variables, part: jax.Array, weights: dict[str, tuple[jax.Array, jax.Array]]
 ) -> Pooled:
     """Apply ``PooledOnePass.part_of_pooled`` to a part [1, H, W, 3] of an image."""
-    return by_shared_cores(module).apply(variables, part, weights, method="part_of_pooled")
+    return for_one_device(module).apply(variables, part, weights, method="part_of_pooled")
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -207,7 +216,7 @@ def restore_with_pooled(
     Returns:
       The restored tiles [B, s·H, s·W, 3], and channel attention's means in the windows.
     """
-    module, region = by_shared_cores(module), Region(windows=windows)
+    module, region = for_one_device(module), Region(windows=windows)
     found, noted = module.apply(variables, tiles, pooled, region=region, method="restored_with", mutable=["means"])
     return found.sr, noted.get("means", {})
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.networks.bands import cut, joined, region_of_bands
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.region import Region, optional
 
@@ -42,8 +43,20 @@ class Chain(nn.Module):
             for i in range(self.length):
                 features = _as_tuple(self.make_block(name=str(i))(*features, **optional(region)))
         else:
-            features = self._loop(features, functools.partial(self._one, region=region))
+            features = self._in_bands(features, region)
         return features if len(features) > 1 else features[0]
+
+    def _in_bands(self, features: Features, region: Region | None) -> Features:
+        """Apply the blocks, to bands of a single image where that is asked for and the blocks can."""
+        size, of_bands = features[0].shape[1:3], None
+        if self.compute.bands > 1 and getattr(self.make_block(parent=None), "in_bands", False):
+            of_bands = region_of_bands(features[0], region, self.compute.bands)
+        if of_bands is None:
+            return self._loop(features, functools.partial(self._one, region=region))
+        maps = [x.ndim == 4 and x.shape[1:3] == size for x in features]  # the others belong to the whole image
+        features = tuple(cut(x, of_bands) if is_map else x for x, is_map in zip(features, maps))
+        features = self._loop(features, functools.partial(self._one, region=of_bands))
+        return tuple(joined(x, size[0]) if is_map else x for x, is_map in zip(features, maps))
 
     def _loop(self, features: Features, one: Step) -> Features:
         parameters = stack_chains({"": self.variables["params"]})[""][_STACKED]

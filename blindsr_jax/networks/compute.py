@@ -40,6 +40,8 @@ class Compute:
       winograd: how 3×3 convolutions save multiplications on a CPU: ``1d`` if its cores share them, ``2d`` on one core;
         see ``ops.convolution``.
       unroll: number of blocks of a ``Chain`` that one turn of its loop computes. GPUs start fewer kernels with 4.
+      bands: number of bands of rows that a ``Chain`` makes a batch of if the batch is one image; see ``networks.bands``.
+        It takes effect in blocks that say so (``in_bands``). TPUs are faster with 8.
       rows: the devices among which the rows of all maps are split, see ``ops.row_shards``; None for one device.
     """
 
@@ -47,6 +49,7 @@ class Compute:
     remat: Remat = "nothing"
     winograd: Winograd = None
     unroll: int = 1
+    bands: int = 1
     rows: Mesh | None = None
 
     @property

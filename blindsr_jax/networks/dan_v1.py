@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.networks.bands import across, cut
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dan import DAN, Condition
@@ -19,7 +20,7 @@ from blindsr_jax.networks.layers import (
     lrelu,
 )
 from blindsr_jax.networks.parameters import Parametric, torch_uniform
-from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
+from blindsr_jax.networks.region import Region, mask_outside, mean, number_of_bands, valid_size
 from blindsr_jax.networks.upsampling import Upsampler
 from blindsr_jax.ops.symbolic import is_symbolic
 
@@ -54,19 +55,20 @@ class ConditionedConv(Parametric):
         else:
             joined, shared = x, self._of_code(condition, kernel[:, :, channels:], x, region) + bias
             kernel = kernel[:, :, :channels]
-        y = self.compute.convolve(joined, kernel.astype(x.dtype), _AROUND) + shared
+        kernel = kernel.astype(x.dtype)
+        y = across(lambda joined: self.compute.convolve(joined, kernel, _AROUND), joined, region, reach=1) + shared
         return mask_outside(y.astype(x.dtype), region)
 
     def _of_code(self, code: jax.Array, kernel: jax.Array, x: jax.Array, region: Region | None) -> jax.Array:
         """Convolve a map as large as x that holds the code [B, L] at every pixel of the image."""
-        (height, width), size = x.shape[1:3], valid_size(region)
+        height, width, size = number_of_bands(region) * x.shape[1], x.shape[2], valid_size(region)
         if size is None:
             small = jnp.broadcast_to(code[:, None, None], (code.shape[0], min(height, 3), min(width, 3), code.shape[1]))
-            return _stretch(_stretch(self.compute.convolve(small, kernel, _AROUND), height, 1), width, 2)
+            return _stretch(cut(_stretch(self.compute.convolve(small, kernel, _AROUND), height, 1), region), width, 2)
         small = jnp.broadcast_to(code[:, None, None], (code.shape[0], 3, 3, code.shape[1]))
         small = mask_outside(small, Region(tuple(jnp.minimum(length, 3) for length in size)))
         rows = _stretch_until(self.compute.convolve(small, kernel, _AROUND), height, size[0] - 1, 1)
-        rows = jax.lax.optimization_barrier(rows)  # otherwise XLA recomputes them for every pixel, 15x slower
+        rows = cut(jax.lax.optimization_barrier(rows), region)  # otherwise XLA recomputes them for every pixel, 15x slower
         return _stretch_until(rows, width, size[1] - 1, 2)
 
 
@@ -117,6 +119,7 @@ class CRB(nn.Module):
     """
 
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, basic: jax.Array, cond: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:

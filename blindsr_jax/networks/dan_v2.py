@@ -28,6 +28,7 @@ class DPCB(nn.Module):
     kernel_f: int = 3
     kernel_g: int = 3
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
@@ -57,6 +58,7 @@ class DPCG(nn.Module):
     kernel_f: int = 3
     kernel_g: int = 3
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, f: jax.Array, g: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:

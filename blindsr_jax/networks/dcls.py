@@ -19,7 +19,7 @@ from blindsr_jax.errors import DataError
 from blindsr_jax.networks.chain import Chain
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.dcls_estimator import Estimator
-from blindsr_jax.networks.layers import ChannelAttention, ResidualBlock, conv, lrelu
+from blindsr_jax.networks.layers import ChannelAttention, ResidualBlock, conv, interpolation_skip, lrelu
 from blindsr_jax.networks.network import Pooling
 from blindsr_jax.networks.pooled import Pooled, PooledOnePass
 from blindsr_jax.networks.region import Region
@@ -86,6 +86,7 @@ class DPAB(nn.Module):
     """
 
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, a: jax.Array, b: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
@@ -114,6 +115,7 @@ class DPAG(nn.Module):
 
     blocks: int
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, a: jax.Array, b: jax.Array, region: Region | None = None) -> tuple[jax.Array, jax.Array]:
@@ -130,6 +132,7 @@ class Restorer(nn.Module):
       features: channels of the deblurred path.
       reduction: the plain path has features // reduction channels.
       groups, blocks: number of DPAGs, and of DPABs in each.
+      skip: interpolated LR image that is added to the output, see ``layers.interpolation_skip``; DCLS has none.
       compute: see ``networks.compute``.
     """
 
@@ -138,6 +141,7 @@ class Restorer(nn.Module):
     reduction: int = 4
     groups: int = 5
     blocks: int = 10
+    skip: typing.Literal["none", "nearest", "bicubic"] = "none"
     compute: Compute = Compute()
 
     def setup(self) -> None:
@@ -162,6 +166,7 @@ class Restorer(nn.Module):
 
     def __call__(
         self,
+        lr: jax.Array,
         shallow: jax.Array,
         features: jax.Array,
         kernel: jax.Array,
@@ -173,7 +178,7 @@ class Restorer(nn.Module):
         a, b = self.body(a, b, region=region)
         # The order of the paths is not that inside the blocks.
         x = self.fusion(jnp.concatenate([b, a], axis=-1)) + shallow
-        return jnp.clip(self.upscale(x), 0, 1)
+        return jnp.clip(self.upscale(x) + interpolation_skip(lr, self.scale, self.skip), 0, 1)
 
 
 class DCLS(PooledOnePass):
@@ -182,7 +187,7 @@ class DCLS(PooledOnePass):
     Attributes:
       scale: s.
       kernel_size: K, side of the kernels in LR pixels.
-      features, reduction, groups, blocks: see ``Restorer``; the Estimator has as many features.
+      features, reduction, groups, blocks, skip: see ``Restorer``; the Estimator has as many features.
       latent_features: see ``Estimator``.
       kernel_softmax: see ``Estimator``. The authors' ×2 weights for setting 2 (K = 11) want it; no tensor tells.
     """
@@ -193,6 +198,7 @@ class DCLS(PooledOnePass):
     reduction: int = Restorer.reduction
     groups: int = Restorer.groups
     blocks: int = Restorer.blocks
+    skip: typing.Literal["none", "nearest", "bicubic"] = Restorer.skip
     latent_features: int = Estimator.latent_features
     kernel_softmax: bool = False
 
@@ -208,7 +214,7 @@ class DCLS(PooledOnePass):
     reach: typing.ClassVar[int] = 11  # the Estimator's: 3 + 2·3 + 2
 
     def setup(self) -> None:
-        sizes = self.features, self.reduction, self.groups, self.blocks
+        sizes = self.features, self.reduction, self.groups, self.blocks, self.skip
         self.estimator = Estimator(
             self.kernel_size, self.features, self.latent_features, self.kernel_softmax, self.compute
         )
@@ -227,11 +233,11 @@ class DCLS(PooledOnePass):
         if min(lr.shape[1:3]) < 7:
             raise DataError(f"DCLS needs LR images of 7x7 pixels or more, got {lr.shape[2]}x{lr.shape[1]}")
         shallow, features = self.restorer.features_of(lr)
-        return self._restored(shallow, features, self.pooled_of(self._maps(lr, features)))
+        return self._restored(lr, shallow, features, self.pooled_of(self._maps(lr, features)))
 
     def restored_with(self, lr: jax.Array, pooled: Pooled, *, region: Region | None = None) -> Estimate:
         """See ``PooledOnePass``."""
-        return self._restored(*self.restorer.features_of(lr), pooled, region)
+        return self._restored(lr, *self.restorer.features_of(lr), pooled, region)
 
     def kernel_of(self, pooled: Pooled) -> jax.Array:
         """See ``PooledOnePass``."""
@@ -250,8 +256,13 @@ class DCLS(PooledOnePass):
         return {"latent": self.estimator.latent_map(lr), "smoothness": self.restorer.smoothness_map(features)}
 
     def _restored(
-        self, shallow: jax.Array, features: jax.Array, pooled: Pooled, region: Region | None = None
+        self,
+        lr: jax.Array,
+        shallow: jax.Array,
+        features: jax.Array,
+        pooled: Pooled,
+        region: Region | None = None,
     ) -> Estimate:
         kernel = self.kernel_of(pooled)
-        sr = self.restorer(shallow, features, jax.lax.stop_gradient(kernel), pooled["smoothness"], region)
+        sr = self.restorer(lr, shallow, features, jax.lax.stop_gradient(kernel), pooled["smoothness"], region)
         return Estimate(sr=sr, kernel=kernel)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.dtypes import promote_dtype
 
+from blindsr_jax.networks.bands import across
 from blindsr_jax.networks.compute import Compute
 from blindsr_jax.networks.parameters import Parametric, torch_uniform
 from blindsr_jax.networks.region import Region, mask_outside, mean, valid_size
-from blindsr_jax.ops.convolution import Padding
 from blindsr_jax.ops.pixel import pixel_shuffle
 from blindsr_jax.ops.resize import imresize, upsample_nearest
 
@@ -21,12 +21,44 @@ MEAN_COLOUR = (0.4488, 0.4371, 0.4040)  # of DIV2K, as EDSR and its successors s
 _PLAIN = Compute()
 
 
-class Conv(Parametric, nn.Conv):
-    """flax's convolution. The region refers to the result, which is zero outside padded images."""
+class Conv(Parametric):
+    """A square convolution that computes as ``compute`` says.
 
-    def __call__(self, inputs: jax.Array, region: Region | None = None) -> jax.Array:
-        y = super().__call__(inputs)
-        return mask_outside(y if self.dtype is None else y.astype(self.dtype), region)
+    Attributes:
+      features: output channels.
+      size: side of the kernel.
+      stride: in pixels.
+      padding: number of zeros on every side.
+      use_bias: add a bias.
+      kernel_init: initialiser of the weights.
+      initial_bias: initial value of the bias.
+      last: whether this is the last convolution before a kernel or a code, which always is in float32.
+      compute: see ``networks.compute``.
+    """
+
+    features: int
+    size: int
+    stride: int
+    padding: int
+    use_bias: bool
+    kernel_init: nn.initializers.Initializer
+    initial_bias: float
+    last: bool
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:
+        """Map [B, H, W, C] to [B, H', W', features]. The region refers to the result, which is zero outside images."""
+        compute, dtype = self.compute, None if self.last else self.compute.dtype
+        shape = self.size, self.size, x.shape[-1], self.features
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        x, kernel = promote_dtype(x, kernel, dtype=dtype)
+        padding = ((self.padding, self.padding),) * 2
+        y = across(lambda x: compute.convolve(x, kernel, padding, self.stride), x, region, self.size // 2)
+        if self.use_bias:  # in float32, see ``networks.compute``
+            initial = nn.initializers.constant(self.initial_bias)
+            y = y + self.param("bias", initial, (self.features,), jnp.float32).reshape(1, 1, 1, -1)
+        return mask_outside(y if dtype is None else y.astype(dtype), region)
 
 
 def conv(
@@ -44,36 +76,10 @@ def conv(
 ) -> Conv:
     """Return a square convolution with ``padding`` zeros on every side; by default the size is kept at stride 1.
 
-    It computes as ``compute`` says. With ``last``, for the last one before a kernel or a code, it computes in float32.
+    For the other arguments see ``Conv``.
     """
-
-    def convolve(
-        x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding, **_: typing.Any
-    ) -> jax.Array:  # flax's other arguments (dilation, groups) have their defaults
-        return compute.convolve(x, kernel, padding, strides[0])
-
-    if padding is None:
-        padding = kernel // 2
-    return Conv(
-        features,
-        (kernel, kernel),
-        strides=(stride, stride),
-        padding=[(padding, padding)] * 2,
-        use_bias=bias,
-        kernel_init=kernel_init,
-        bias_init=nn.initializers.constant(initial_bias),
-        dtype=None if last else compute.dtype,
-        name=name,
-        promote_dtype=_promoted,
-        conv_general_dilated=convolve,
-    )
-
-
-def _promoted(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, *, dtype: typing.Any
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Convert the input and weights of ``nn.Conv`` to its type; keep the bias in float32 (see ``networks.compute``)."""
-    return *promote_dtype(x, kernel, dtype=dtype), bias
+    padding = kernel // 2 if padding is None else padding
+    return Conv(features, kernel, stride, padding, bias, kernel_init, initial_bias, last, compute, name=name)
 
 
 def lrelu(x: jax.Array, slope: float = 0.2) -> jax.Array:
@@ -98,6 +104,7 @@ class ResidualBlock(nn.Module):
     slope: float = 0.2
     weight: float = 1.0
     compute: Compute = Compute()
+    in_bands: typing.ClassVar[bool] = True  # see ``networks.bands``
 
     @nn.compact
     def __call__(self, x: jax.Array, region: Region | None = None) -> jax.Array:

@@ -99,9 +99,9 @@ def test_small_images_networks_with_an_fft_and_given_devices_are_left_alone(monk
 def test_one_device_of_several_cores_filters_along_rows():
     """Its programs have convolutions of 3×1 pixels. What was chosen for single cores stays."""
     module = build("danv1", scale=2, **_SIZES["danv1"])
-    chosen = programs.by_shared_cores(module)
+    chosen = programs.for_one_device(module)
     assert (module.compute.winograd, chosen.compute.winograd) == (None, "1d")
-    assert programs.by_shared_cores(all_cores.on_each_core(module)[0]).compute.winograd == "2d"
+    assert programs.for_one_device(all_cores.on_each_core(module)[0]).compute.winograd == "2d"
     variables, lr = _model("danv1").variables, _image(16, 16)[None]
     options = {"iterations": 1, "trace": False, "image_only": True}
     by_program = programs.apply.lower(module, variables, lr, {}, **options).as_text()
