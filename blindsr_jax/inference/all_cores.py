@@ -1,8 +1,7 @@
 """Restoring with a device for each CPU core: the cores share the rows of an image, or take a tile each.
 
-On its own rows or tile a core convolves by ``ops.winograd_2d``, which several cores sharing one convolution could not
-use. Of a shared image, the cores exchange the few rows that a convolution reads (``ops.row_shards``). The result equals
-that of one device within the rounding of float32.
+Of a shared image, the cores exchange the few rows that a convolution reads (``ops.row_shards``). The result equals that
+of one device within the rounding of float32.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from blindsr_jax.networks.network import Network
 from blindsr_jax.ops.row_shards import ROWS
 
 _LEAST = 16  # rows for each core, fewer than which are not worth the exchange
-_EVEN = 2  # sides of the tiles of Winograd's filtering
 
 
 def share(module: Network, size: Size) -> bool:
@@ -46,19 +44,18 @@ def tiles_side_by_side(module: Network, count: int) -> bool:
 def even_shape(size: Size) -> Size:
     """The smallest shape that holds an image and whose rows the cores can share evenly."""
     height, width = size
-    rows, columns = _EVEN * cores(), _EVEN
-    return -(-height // rows) * rows, -(-width // columns) * columns
+    return -(-height // cores()) * cores(), width
 
 
 def on_all_cores(module: Network, variables: Variables) -> tuple[Network, Variables]:
     """Return a copy of a network whose maps' rows the cores share, and its variables on all of them."""
     on_all = everywhere()
-    return with_compute(module, rows=on_all.mesh, winograd="2d"), jax.device_put(variables, on_all)
+    return with_compute(module, rows=on_all.mesh, winograd=True), jax.device_put(variables, on_all)
 
 
-def on_each_core(module: Network) -> tuple[Network, Mesh]:
-    """Return a copy of a network for tiles of its own on each core, and the mesh of the axis ``TILES``."""
-    return with_compute(module, winograd="2d"), _mesh(TILES)
+def each_core() -> Mesh:
+    """Return the mesh of the axis ``TILES``, on which each core has tiles of its own."""
+    return _mesh(TILES)
 
 
 def everywhere() -> NamedSharding:

@@ -29,18 +29,15 @@ _BANDS = 8  # images that fill a TPU's vector registers
 def for_one_device(module: nn.Module, backend: str | None = None) -> nn.Module:
     """Return a copy of a network that computes in the form that is fast on a device.
 
-    On a CPU, its cores share convolutions by ``ops.winograd_1d``. On a TPU, one image is a batch of bands of rows
-    (``networks.bands``). A network whose computation was chosen for single cores is returned as it is.
+    On a CPU, convolutions are computed by ``ops.winograd``. On a TPU, one image is a batch of bands of rows
+    (``networks.bands``).
 
     Args:
       module: the network.
       backend: ``cpu``, ``gpu`` or ``tpu``; by default JAX's.
     """
-    chosen = getattr(module, "compute", None)
-    if chosen is not None and chosen.winograd:
-        return module
     bands = _BANDS if (backend or jax.default_backend()) == "tpu" else 1
-    return with_compute(module, winograd="1d", bands=bands)
+    return with_compute(module, winograd=True, bands=bands)
 
 
 back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))

@@ -180,7 +180,7 @@ def restore_in_context(
     code = np.broadcast_to(context.last_code, (len(tiles), context.last_code.shape[1]))
     shape, region, mesh = (side, side), Region(valid_size_of(tiles), windows), None
     if all_cores.tiles_side_by_side(module, len(tiles)):
-        module, mesh = all_cores.on_each_core(module)
+        mesh = all_cores.each_core()
     elif all_cores.share(module, shape):
         module, variables = all_cores.on_all_cores(module, variables)
         shape = all_cores.even_shape(shape)

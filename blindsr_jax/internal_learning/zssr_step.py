@@ -55,7 +55,7 @@ def network(filters: Filters, enlarged: jax.Array, inside: jax.Array | None = No
     """
     x = enlarged[None]
     for i, layer in enumerate(filters):
-        x = convolve(x, layer, _PADDING, winograd="2d")
+        x = convolve(x, layer, _PADDING, filtered=True)
         x = jax.nn.relu(x) if i < len(filters) - 1 else x
         x = x if inside is None else x * inside[None]
     return enlarged + x[0]

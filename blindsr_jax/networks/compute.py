@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from blindsr_jax.ops.convolution import CONVOLUTION, Padding, Winograd, convolve
+from blindsr_jax.ops.convolution import CONVOLUTION, Padding, convolve
 
 Precision = typing.Literal["float32", "bfloat16"]
 Remat = typing.Literal["nothing", "activations", "blocks"]
@@ -37,17 +37,16 @@ class Compute:
       remat: values that the backward pass recomputes instead of storing them. ``nothing``. ``activations``: everything
         but the results of convolutions, at almost no extra time. ``blocks``: everything but the features between groups
         of four blocks of a ``Chain``, and between steps if several are supervised, at the time of another forward pass.
-      winograd: how 3×3 convolutions save multiplications on a CPU: ``1d`` if its cores share them, ``2d`` on one core;
-        see ``ops.convolution``.
+      winograd: whether 3×3 convolutions in float32 are computed by ``ops.winograd`` on a CPU.
       unroll: number of blocks of a ``Chain`` that one turn of its loop computes. GPUs start fewer kernels with 4.
-      bands: number of bands of rows that a ``Chain`` makes a batch of if the batch is one image; see ``networks.bands``.
-        It takes effect in blocks that say so (``in_bands``). TPUs are faster with 8.
+      bands: number of bands of rows that a ``Chain`` makes a batch of if the batch is one image; see
+        ``networks.bands``. It takes effect in blocks that say so (``in_bands``). TPUs are faster with 8.
       rows: the devices among which the rows of all maps are split, see ``ops.row_shards``; None for one device.
     """
 
     precision: Precision = "float32"
     remat: Remat = "nothing"
-    winograd: Winograd = None
+    winograd: bool = False
     unroll: int = 1
     bands: int = 1
     rows: Mesh | None = None
@@ -64,7 +63,7 @@ class Compute:
 
     def convolve(self, x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -> jax.Array:
         """Call ``ops.convolution.convolve`` with the chosen algorithm."""
-        return convolve(x, kernel, padding, stride, winograd=self.winograd, rows=self.rows)
+        return convolve(x, kernel, padding, stride, filtered=self.winograd, rows=self.rows)
 
     def checkpoint(self, function: Function, lift: Function = jax.checkpoint) -> Function:
         """Wrap a part of a network so that its gradient recomputes values as ``remat`` says.

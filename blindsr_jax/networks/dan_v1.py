@@ -68,8 +68,8 @@ class ConditionedConv(Parametric):
         small = jnp.broadcast_to(code[:, None, None], (code.shape[0], 3, 3, code.shape[1]))
         small = mask_outside(small, Region(tuple(jnp.minimum(length, 3) for length in size)))
         rows = _stretch_until(self.compute.convolve(small, kernel, _AROUND), height, size[0] - 1, 1)
-        rows = cut(jax.lax.optimization_barrier(rows), region)  # otherwise XLA recomputes them for every pixel, 15x slower
-        return _stretch_until(rows, width, size[1] - 1, 2)
+        rows = jax.lax.optimization_barrier(rows)  # otherwise XLA recomputes them for every pixel, 15x slower
+        return _stretch_until(cut(rows, region), width, size[1] - 1, 2)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import typing
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh
 
-from blindsr_jax.ops import row_shards, winograd_1d, winograd_2d
+from blindsr_jax.ops import row_shards, winograd
 from blindsr_jax.ops.symbolic import is_symbolic
 
 CONVOLUTION = "convolution"  # checkpoint name of the results, for jax.checkpoint policies
@@ -20,8 +19,7 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _CHUNK = 1024  # pixels whose patches are gathered at a time; their patches fit in a core's cache
 _FEW_PIXELS = 64  # largest H · W for which XLA's gradient is as fast
 
-Padding = winograd_2d.Padding
-Winograd = typing.Literal["1d", "2d"] | None
+Padding = winograd.Padding
 
 
 def convolve(
@@ -30,7 +28,7 @@ def convolve(
     padding: Padding,
     stride: int = 1,
     *,
-    winograd: Winograd = None,
+    filtered: bool = False,
     rows: Mesh | None = None,
 ) -> jax.Array:
     """Convolve as neural networks do (a correlation), without bias.
@@ -47,9 +45,7 @@ def convolve(
       kernel: [k, k, C, C'].
       padding: number of zeros before and after, for rows and then for columns.
       stride: in pixels, the same on both axes.
-      winograd: Winograd's filtering, where it suits. ``1d``: ``ops.winograd_1d`` for the result and the gradient to x,
-        on CPUs alone; meant for devices of several cores. ``2d``: ``ops.winograd_2d`` for the result and both
-        gradients; meant for devices that are one CPU core each.
+      filtered: on a CPU, compute the result and its gradients by Winograd's filtering, see ``ops.winograd``.
       rows: the devices among which the rows of all images are split. Each computes its own rows, where
         ``ops.row_shards.suits`` holds; otherwise XLA decides.
 
@@ -57,19 +53,19 @@ def convolve(
       [B, H', W', C'].
     """
     if rows is None:
-        return _on_device(x, kernel, padding, stride, winograd)
+        return _on_device(x, kernel, padding, stride, filtered)
     if row_shards.suits(x, kernel, padding, stride, rows):
-        return row_shards.convolve(x, kernel, padding, stride, rows, functools.partial(_on_device, winograd=winograd))
-    return _on_device(x, kernel, padding, stride, None)
+        return row_shards.convolve(x, kernel, padding, stride, rows, functools.partial(_on_device, filtered=filtered))
+    return _on_device(x, kernel, padding, stride, False)
 
 
-def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, winograd: Winograd) -> jax.Array:
+def _on_device(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int, filtered: bool) -> jax.Array:
     if is_symbolic(*x.shape[:3]):  # exported: other tools know plain convolutions best
         y = _plain(x, kernel, padding, stride)
     elif x.shape[1:3] == kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
         y = x @ kernel[0, 0]  # on a GPU, a convolution of so little is mostly its start
     elif stride == 1 and math.prod(x.shape[1:3]) > _FEW_PIXELS:
-        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), winograd)
+        y = _at_every_pixel(x, kernel, tuple(map(tuple, padding)), filtered)
     else:
         y = _plain(x, kernel, padding, stride)
     return checkpoint_name(y, CONVOLUTION)
@@ -101,38 +97,36 @@ def _plain(x: jax.Array, kernel: jax.Array, padding: Padding, stride: int = 1) -
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, winograd: Winograd) -> jax.Array:
+def _at_every_pixel(x: jax.Array, kernel: jax.Array, padding: Padding, filtered: bool) -> jax.Array:
     plain = functools.partial(_plain, padding=padding)
-    if winograd == "2d" and winograd_2d.suits(x, kernel, padding):
-        return winograd_2d.convolve(x, kernel, padding)
-    if winograd == "1d" and winograd_1d.suits(x, kernel, padding):
-        halved = functools.partial(winograd_1d.convolve, padding=padding)
-        return jax.lax.platform_dependent(x, kernel, cpu=halved, default=plain)
+    if filtered and winograd.suits(x, kernel, padding):
+        by_winograd = functools.partial(winograd.convolve, padding=padding)
+        return jax.lax.platform_dependent(x, kernel, cpu=by_winograd, default=plain)
     return plain(x, kernel)
 
 
 def _forward(
-    x: jax.Array, kernel: jax.Array, padding: Padding, winograd: Winograd
+    x: jax.Array, kernel: jax.Array, padding: Padding, filtered: bool
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _at_every_pixel(x, kernel, padding, winograd), (x, kernel)
+    return _at_every_pixel(x, kernel, padding, filtered), (x, kernel)
 
 
 def _backward(
-    padding: Padding, winograd: Winograd, known: tuple[jax.Array, jax.Array], g: jax.Array
+    padding: Padding, filtered: bool, known: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = known
     flipped = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))  # else XLA flips it at every pixel
-    to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), winograd)
-    if winograd == "2d" and winograd_2d.suits(x, kernel, padding):
-        return to_x, winograd_2d.kernel_gradient(x, g, padding)
+    to_x = _at_every_pixel(g, flipped, _opposite(padding, kernel.shape[0]), filtered)
 
     def by_xla(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.vjp(lambda kernel: _plain(x, kernel, padding), kernel)[1](g)[0]
 
-    def by_patches(x: jax.Array, g: jax.Array) -> jax.Array:
+    def on_cpu(x: jax.Array, g: jax.Array) -> jax.Array:
+        if filtered and winograd.suits(x, kernel, padding):
+            return winograd.kernel_gradient(x, g, padding)
         return _kernel_gradient(x, g, kernel.shape[0], padding).astype(kernel.dtype)
 
-    return to_x, jax.lax.platform_dependent(x, g, cpu=by_patches, default=by_xla)
+    return to_x, jax.lax.platform_dependent(x, g, cpu=on_cpu, default=by_xla)
 
 
 _at_every_pixel.defvjp(_forward, _backward)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from blindsr_jax.ops.winograd_2d import Padding
+from blindsr_jax.ops.winograd import Padding
 
 ROWS = "rows"  # the mesh axis
 Local = typing.Callable[[jax.Array, jax.Array, Padding, int], jax.Array]

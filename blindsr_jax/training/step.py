@@ -139,14 +139,14 @@ def gradient_of_loss(module: nn.Module, mesh: Mesh, stage: Stage) -> typing.Call
     """Make (params, constants, hr, degraded, stop) -> (((loss, its parts), gradient by params), mean of stop).
 
     Each device computes the loss and gradient of its share of the batch. Only their mean is exchanged, once. The module
-    computes as the stage says. On single-core devices it also uses ``ops.winograd_2d``. On GPUs it unrolls its loops
+    computes as the stage says. On single-core devices it also uses ``ops.winograd``. On GPUs it unrolls its loops
     over blocks by four.
     """
     module = with_compute(
         module,
         remat=stage.recompute,
         precision=stage.precision,
-        winograd="2d" if device_is_core(mesh) else None,
+        winograd=device_is_core(mesh),
         unroll=blocks_a_turn(mesh),
     )
 

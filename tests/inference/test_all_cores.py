@@ -78,12 +78,12 @@ def test_cores_restore_tiles_side_by_side(monkeypatch):
 
     def watched(module, variables, tiles, *arguments, mesh=None):
         if isinstance(tiles, np.ndarray):  # not on each device
-            seen.append((len(tiles), mesh and mesh.size, module.compute.winograd))
+            seen.append((len(tiles), mesh and mesh.size))
         return restore_tiles(module, variables, tiles, *arguments, mesh=mesh)
 
     monkeypatch.setattr(programs, "restore_tiles", watched)
     alone, shared = (_restored(monkeypatch, model, image, count, tile=64) for count in (8, 4))
-    assert seen == [(1, None, None)] * 12 + [(4, 4, "2d")] * 4
+    assert seen == [(1, None)] * 12 + [(4, 4)] * 4
     np.testing.assert_allclose(shared.image, alone.image, atol=1e-5)
     np.testing.assert_allclose(shared.kernel, alone.kernel, atol=1e-5)
 
@@ -96,18 +96,15 @@ def test_small_images_networks_with_an_fft_and_given_devices_are_left_alone(monk
     assert not _shares(monkeypatch, Model(network, {}), _image(64, 64), 2)
 
 
-def test_one_device_of_several_cores_filters_along_rows():
-    """Its programs have convolutions of 3×1 pixels. What was chosen for single cores stays."""
+def test_one_device_of_several_cores_filters_along_columns():
+    """Its programs have convolutions of 1×3 pixels."""
     module = build("danv1", scale=2, **_SIZES["danv1"])
-    chosen = programs.for_one_device(module)
-    assert (module.compute.winograd, chosen.compute.winograd) == (None, "1d")
-    assert programs.for_one_device(all_cores.on_each_core(module)[0]).compute.winograd == "2d"
     variables, lr = _model("danv1").variables, _image(16, 16)[None]
     options = {"iterations": 1, "trace": False, "image_only": True}
     by_program = programs.apply.lower(module, variables, lr, {}, **options).as_text()
     plain = jax.jit(lambda v, lr: module.apply(v, lr, iterations=1, image_only=True)).lower(variables, lr).as_text()
-    columns_of = [text.count("3x1x32x32xf32>") for text in (by_program, plain)]
-    assert columns_of[0] > columns_of[1] == 0
+    found = [text.count("1x3x32x32xf32>") for text in (by_program, plain)]
+    assert found[0] > found[1] == 0
 
 
 def test_memory_of_all_devices_counts(monkeypatch):

@@ -122,8 +122,7 @@ def test_a_jitted_function_does_the_same_whatever_was_traced_before(name):
     calls = {
         "plain": (network, {}),
         "bfloat16": (with_compute(network, precision="bfloat16"), {}),
-        "1d": (with_compute(network, winograd="1d"), {}),
-        "2d": (with_compute(network, winograd="2d"), {}),
+        "winograd": (with_compute(network, winograd=True), {}),
         "padded": (network, {"region": region}),
         "windows": (network, {"region": Region(windows=np.int32([[0, 9, 0, 9]] * 2))}),
     }
@@ -139,14 +138,14 @@ def test_a_jitted_function_does_the_same_whatever_was_traced_before(name):
     first, second = results(calls), results(reversed(calls))
     for key in calls:
         np.testing.assert_array_equal(first[key], second[key])
-        assert key in ("plain", "1d", "2d") or np.any(first[key] != first["plain"])
+        assert key in ("plain", "winograd") or np.any(first[key] != first["plain"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_choices_change_no_parameter(name):
     network, variables = _network(name)
-    chosen = with_compute(network, precision="bfloat16", remat="blocks", winograd="2d")
-    assert chosen != network and with_compute(chosen, precision="float32", remat="nothing", winograd=None) == network
+    chosen = with_compute(network, precision="bfloat16", remat="blocks", winograd=True)
+    assert chosen != network and with_compute(chosen, precision="float32", remat="nothing", winograd=False) == network
     others = init_variables(chosen, jax.random.key(0, impl="rbg"), variables["constants"].get("pca_basis"))
     assert jax.tree.structure(others) == jax.tree.structure(variables)
     jax.tree.map(np.testing.assert_array_equal, others, variables)

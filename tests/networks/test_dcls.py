@@ -105,6 +105,16 @@ def test_tiles_are_the_whole_image(model):
     assert np.abs(tiled.image - whole.image).max() < 2 / 255
 
 
+def test_an_interpolated_image_may_be_added(model):
+    """If the Restorer's features are ignored, that is the result."""
+    upscale = jax.tree.map(np.zeros_like, model.variables["params"]["restorer"]["upscale"])
+    params = model.variables["params"] | {"restorer": model.variables["params"]["restorer"] | {"upscale": upscale}}
+    lr = _images(12, 17)
+    for skip, want in {"none": 0.0, "bicubic": np.clip(ops.imresize(lr, 2), 0, 1)}.items():
+        sr = jax.jit(model.module.clone(skip=skip).apply)({"params": params}, lr).sr
+        np.testing.assert_allclose(sr, np.broadcast_to(want, sr.shape), atol=1e-6)
+
+
 def test_what_it_cannot_do_is_refused(model):
     lr = _images(12, 12)
     with pytest.raises(DataError, match="7x7 pixels or more"):

@@ -22,21 +22,21 @@ def _images(rows, columns, features, result, size):
 
 
 @pytest.mark.parametrize(
-    ("rows", "size", "padding", "stride", "winograd"),
+    ("rows", "size", "padding", "stride", "filtered"),
     [
-        (64, 3, (1, 1), 1, None),
-        (64, 3, (1, 1), 1, "1d"),
-        (64, 3, (1, 1), 1, "2d"),
-        (32, 9, (4, 4), 2, None),
-        (32, 9, (4, 4), 4, None),
-        (16, 1, (0, 0), 1, None),
-        (16, 2, (0, 1), 1, None),
+        (64, 3, (1, 1), 1, False),
+        (64, 3, (1, 1), 1, True),
+        (72, 3, (1, 1), 1, True),
+        (32, 9, (4, 4), 2, False),
+        (32, 9, (4, 4), 4, False),
+        (16, 1, (0, 0), 1, False),
+        (16, 2, (0, 1), 1, False),
     ],
 )
 @pytest.mark.parametrize("devices", [2, 4])
-def test_devices_convolve_as_one(devices, rows, size, padding, stride, winograd):
+def test_devices_convolve_as_one(devices, rows, size, padding, stride, filtered):
     x, kernel = _images(rows, 16, 32, 33, size)
-    form = functools.partial(convolve, padding=(padding, padding), stride=stride, winograd=winograd)
+    form = functools.partial(convolve, padding=(padding, padding), stride=stride, filtered=filtered)
     assert row_shards.suits(x, kernel, (padding, padding), stride, _mesh(devices))
     shared = jax.jit(functools.partial(form, rows=_mesh(devices)))(x, kernel)
     assert len(shared.sharding.device_set) == devices
