@@ -7,6 +7,7 @@ convolution of a band reads a few rows of its neighbours. Means are taken over a
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 import jax
@@ -32,8 +33,8 @@ def region_of_bands(x: Map, region: Region | None, bands: int) -> Region | None:
     if len(x) > 1 or whole.bands > 1 or whole.windows is not None or bands < 2 or height < bands * _LEAST:
         return None
     if height % bands and whole.valid_size is None:
-        whole = whole.replace(valid_size=(height, width))
-    return whole.replace(bands=bands)
+        whole = dataclasses.replace(whole, valid_size=(height, width))
+    return dataclasses.replace(whole, bands=bands)
 
 
 def cut(x: Map, region: Region | None) -> Map:

@@ -13,6 +13,7 @@ A batch may also consist of bands of one image, see ``networks.bands``.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import typing
 
@@ -42,7 +43,8 @@ class Region:
     def enlarged(self, scale: int) -> Region:
         """Return the region of a map ``scale`` times as large."""
         size, windows = self.valid_size, self.windows
-        return self.replace(
+        return dataclasses.replace(
+            self,
             valid_size=None if size is None else (size[0] * scale, size[1] * scale),
             windows=None if windows is None else windows * scale,
         )
@@ -68,7 +70,8 @@ def halved(region: Region | None) -> Region | None:
     if region is None:
         return None
     size, windows = region.valid_size, region.windows
-    return region.replace(
+    return dataclasses.replace(
+        region,
         valid_size=None if size is None else ((size[0] + 1) // 2, (size[1] + 1) // 2),
         windows=None if windows is None else (windows + 1) // 2,
     )
