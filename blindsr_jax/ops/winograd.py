@@ -119,8 +119,8 @@ def kernel_gradient(x: jax.Array, g: jax.Array, padding: Padding) -> jax.Array:
 def _transformed(x: jax.Array, top: int, tiles: int) -> list[jax.Array]:
     """Return Bᵀd of all tiles of [B, H, W, C], with so many rows of zeros on top: six maps [B, tiles, W, C].
 
-    The rows of the tiles are taken from x itself, with zeros where there are none. A padded copy would cost as much
-    time as the filtering saves on large maps.
+    The rows of the tiles are taken from x itself, with zeros where there are none. A padded copy would take most of the
+    time that the filtering saves on large maps.
     """
     given = []
     for row in range(_OUTPUTS + _TAPS - 1):
