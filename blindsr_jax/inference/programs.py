@@ -36,8 +36,8 @@ def for_one_device(module: nn.Module, backend: str | None = None) -> nn.Module:
       module: the network.
       backend: ``cpu``, ``gpu`` or ``tpu``; by default JAX's.
     """
-    bands = _BANDS if (backend or jax.default_backend()) == "tpu" else 1
-    return with_compute(module, winograd=True, bands=bands)
+    on_tpu = (backend or jax.default_backend()) == "tpu"
+    return with_compute(module, winograd=True, **({"bands": _BANDS} if on_tpu else {}))  # bands asked for elsewhere stay
 
 
 back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
