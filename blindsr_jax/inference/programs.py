@@ -37,7 +37,7 @@ def for_one_device(module: nn.Module, backend: str | None = None) -> nn.Module:
       backend: ``cpu``, ``gpu`` or ``tpu``; by default JAX's.
     """
     on_tpu = (backend or jax.default_backend()) == "tpu"
-    return with_compute(module, winograd=True, **({"bands": _BANDS} if on_tpu else {}))  # bands asked for elsewhere stay
+    return with_compute(module, winograd=True, **({"bands": _BANDS} if on_tpu else {}))  # others stay
 
 
 back_project = jax.jit(back_projection.back_project, static_argnames=("scale", "iterations", "downsample", "blur_mode"))
